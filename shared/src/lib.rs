@@ -1,0 +1,18 @@
+//! What every part of Brasa stands on: the queue engine, the database, the configuration, telemetry and
+//! the clock.
+//!
+//! Nothing in here knows what a job does, and nothing in here knows apalis. `queue` and `db` stand side
+//! by side and never import one another.
+
+pub mod clock;
+pub mod config;
+pub mod crontab;
+pub mod db;
+pub mod name;
+pub mod queue;
+pub mod store;
+pub mod telemetry;
+pub mod units;
+
+/// The time zone database and the instants that the whole workspace speaks in.
+pub use jiff;
