@@ -1,0 +1,177 @@
+//! The template of a cache key: `board:{origin}`.
+
+use std::fmt::{self, Display};
+
+/// A text with placeholders, each of which takes a column of a row. Braces are written doubled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyTemplate {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Column(String),
+}
+
+/// Why a text is not a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// There is nothing in it.
+    #[error("the key is empty")]
+    Empty,
+    /// A `{` without its `}`, or the other way round.
+    #[error("`{0}` in the key has no partner")]
+    Unpaired(char),
+    /// What stands between braces cannot be a column.
+    #[error("`{{{0}}}` in the key does not name a column")]
+    Placeholder(String),
+}
+
+/// A row lacks a column that the key needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key `{template}` needs the column `{column}`, which the row does not have or which is null")]
+pub struct MissingColumn {
+    /// The template as it was written.
+    pub template: String,
+    /// The column.
+    pub column: String,
+}
+
+impl KeyTemplate {
+    /// Reads a template.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if text.is_empty() {
+            return Err(TemplateError::Empty);
+        }
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let (brace, after) = (&rest[at..=at], &rest[at + 1..]);
+            if let Some(after) = after.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            let (column, after) = placeholder(brace, after)?;
+            push_literal(&mut parts, &mut literal);
+            parts.push(Part::Column(column));
+            rest = after;
+        }
+        literal.push_str(rest);
+        push_literal(&mut parts, &mut literal);
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// The columns that the key needs, each once, in the order in which they first appear.
+    pub fn placeholders(&self) -> Vec<&str> {
+        let mut columns = Vec::new();
+        for part in &self.parts {
+            if let Part::Column(column) = part
+                && !columns.contains(&column.as_str())
+            {
+                columns.push(column.as_str());
+            }
+        }
+        columns
+    }
+
+    /// The key of a row, whose columns `value_of` knows.
+    pub fn render<'v>(&self, value_of: &dyn Fn(&str) -> Option<&'v str>) -> Result<String, MissingColumn> {
+        let mut key = String::with_capacity(self.text.len());
+        for part in &self.parts {
+            let text = match part {
+                Part::Literal(text) => Some(text.as_str()),
+                Part::Column(column) => value_of(column),
+            };
+            key.push_str(text.ok_or_else(|| self.missing(part))?);
+        }
+        Ok(key)
+    }
+
+    fn missing(&self, part: &Part) -> MissingColumn {
+        let (Part::Literal(column) | Part::Column(column)) = part;
+        MissingColumn { template: self.text.clone(), column: column.clone() }
+    }
+}
+
+impl Display for KeyTemplate {
+    /// As it was written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn push_literal(parts: &mut Vec<Part>, literal: &mut String) {
+    if !literal.is_empty() {
+        parts.push(Part::Literal(std::mem::take(literal)));
+    }
+}
+
+fn placeholder<'a>(brace: &str, after: &'a str) -> Result<(String, &'a str), TemplateError> {
+    if brace == "}" {
+        return Err(TemplateError::Unpaired('}'));
+    }
+    let (column, after) = after.split_once('}').ok_or(TemplateError::Unpaired('{'))?;
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if column.is_empty() || !column.chars().all(is_inner) {
+        return Err(TemplateError::Placeholder(column.to_owned()));
+    }
+    Ok((column.to_owned(), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(template: &str) -> String {
+        let value_of = |column: &str| match column {
+            "origin" => Some("BOG"),
+            "day" => Some("{1}"),
+            _ => None,
+        };
+        KeyTemplate::parse(template).unwrap().render(&value_of).unwrap()
+    }
+
+    #[test]
+    fn placeholders_take_the_columns_of_a_row() {
+        assert_eq!(rendered("board"), "board");
+        assert_eq!(rendered("board:{origin}"), "board:BOG");
+        assert_eq!(rendered("{origin}{day}:{origin}"), "BOG{1}:BOG");
+        assert_eq!(rendered("{{{origin}}}:x"), "{BOG}:x");
+        assert_eq!(rendered("{{origin}}"), "{origin}");
+        assert_eq!(rendered("größe:{origin}"), "größe:BOG");
+    }
+
+    #[test]
+    fn placeholders_are_listed_once_and_in_order() {
+        let template = KeyTemplate::parse("{b}:{a}:{{c}}:{b}").unwrap();
+        assert_eq!(template.placeholders(), ["b", "a"]);
+        assert_eq!(template.to_string(), "{b}:{a}:{{c}}:{b}");
+    }
+
+    #[test]
+    fn a_row_without_the_column_has_no_key() {
+        let error = KeyTemplate::parse("board:{origin}").unwrap().render(&|_| None).unwrap_err();
+        assert_eq!(error.column, "origin");
+    }
+
+    #[test]
+    fn other_texts_are_refused_with_the_reason() {
+        let cases = [
+            ("", TemplateError::Empty),
+            ("a{b", TemplateError::Unpaired('{')),
+            ("a}b", TemplateError::Unpaired('}')),
+            ("{a}}", TemplateError::Unpaired('}')),
+            ("{}", TemplateError::Placeholder(String::new())),
+            ("{a b}", TemplateError::Placeholder("a b".to_owned())),
+            ("{a{b}", TemplateError::Placeholder("a{b".to_owned())),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(KeyTemplate::parse(text), Err(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The configuration: `brasa.toml`, checked once, and handed down as plain values.
+//!
+//! The file is read by hand and not through serde, because serde stops at the first error and has
+//! forgotten the line by the time a value turns out to be wrong. Here every key is taken once by a getter
+//! that notes what is wrong with it and goes on (`section.rs`, `values.rs`), so that one run reports every problem
+//! with its line, its path and what to do about it. A `Config` exists only if there was none.
+//!
+//! Each section has a file of its own, with its fields, its defaults and its checks. What only a database
+//! or the catalogue of kinds can tell (whether a statement prepares, whether a kind exists) is checked by
+//! those who have them; every section keeps its `Origin`, which turns their findings into problems, too.
+//!
+//! Nothing here reads the environment by itself: it is passed in. Secrets do not print.
+
+mod address;
+mod complaint;
+mod interpolate;
+mod json;
+mod key_template;
+mod placeholders;
+mod postgres;
+mod problem;
+mod queues;
+mod reader;
+mod redis;
+mod schedules;
+mod secret;
+mod section;
+mod sql;
+mod suggest;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod values;
+mod warm;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError};
+pub use self::placeholders::highest_placeholder;
+pub use self::postgres::{Pool, Postgres};
+pub use self::problem::{Origin, Problem, Problems};
+pub use self::queues::{DEFAULT_QUEUE, Keep, Queue};
+pub use self::redis::Redis;
+pub use self::schedules::{Late, Overlap, Schedule, When};
+pub use self::secret::Secret;
+pub use self::sql::{Param, Sql, Statement};
+pub use self::suggest::{did_you_mean, nearest};
+pub use self::telemetry::Telemetry;
+pub use self::warm::{ForEach, Warmer};
+pub use self::worker::Worker;
+
+use self::reader::{ENVIRONMENT, Reader, read_text};
+use self::section::Section;
+
+/// Everything that `brasa.toml` and the environment say.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[redis]`
+    pub redis: Redis,
+    /// `[postgres]`
+    pub postgres: Postgres,
+    /// `[worker]`
+    pub worker: Worker,
+    /// `[queues.NAME]`; the queue `default` is always among them.
+    pub queues: BTreeMap<String, Queue>,
+    /// `[schedules.NAME]`
+    pub schedules: BTreeMap<String, Schedule>,
+    /// `[sql.NAME]`
+    pub sql: BTreeMap<String, Statement>,
+    /// `[warm.NAME]`
+    pub warm: BTreeMap<String, Warmer>,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+}
+
+impl Default for Config {
+    /// What an empty file says.
+    fn default() -> Self {
+        Self {
+            redis: Redis::default(),
+            postgres: Postgres::default(),
+            worker: Worker::default(),
+            queues: queues::defaults(),
+            schedules: BTreeMap::new(),
+            sql: BTreeMap::new(),
+            warm: BTreeMap::new(),
+            telemetry: Telemetry::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file; `env` looks up a variable of the environment.
+    pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+        let text = read_text(path).map_err(|why| {
+            Problems(vec![Problem {
+                file: path.display().to_string(),
+                line: 0,
+                path: String::new(),
+                message: format!("cannot read the configuration: {why}"),
+                help: "write one, or name another with `--config PATH`".to_owned(),
+            }])
+        })?;
+        Self::parse(&text, path, env)
+    }
+
+    /// Checks a text; `file` is its name in messages, and relative paths in it begin at its folder.
+    pub fn parse(text: &str, file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Reader::new(text, file, env);
+        reader.syntax(text, &errors);
+        let config = Section::root(&reader, document.get_ref(), Self::read_sections);
+        reader.finish(config)
+    }
+
+    /// What an empty file says in this environment, for a process that is given everything by variables.
+    pub fn without_file(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+        Self::parse("", Path::new(ENVIRONMENT), env)
+    }
+
+    /// The names of the queues, which are the only ones that jobs may be put into.
+    pub fn known_queues(&self) -> impl Iterator<Item = &str> {
+        self.queues.keys().map(String::as_str)
+    }
+
+    fn read_sections(root: &mut Section<'_>) -> Self {
+        // Queues come first: workers and schedules name them.
+        let queues = queues::read(root);
+        Self {
+            redis: root.table("redis", Redis::read),
+            postgres: root.table("postgres", Postgres::read),
+            worker: root.table("worker", |section| Worker::read(section, &queues)),
+            schedules: root.named("schedules", |section| Schedule::read(section, &queues)),
+            sql: root.named("sql", Statement::read),
+            warm: root.named("warm", Warmer::read),
+            telemetry: root.table("telemetry", Telemetry::read),
+            queues,
+        }
+    }
+}

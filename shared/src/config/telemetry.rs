@@ -1,0 +1,99 @@
+//! `[telemetry]`: where the process can be looked at, and how it logs.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tracing_subscriber::EnvFilter;
+
+use super::complaint::{Complaint, clip};
+use super::section::Section;
+use super::suggest::nearest_or_all;
+use crate::telemetry::logs::LogForm;
+
+/// The variable that wins over `listen`.
+const LISTEN_VARIABLE: &str = "BRASA_LISTEN";
+
+/// The word for `listen` that opens nothing.
+const OFF: &str = "off";
+
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+const HELP_LISTEN: &str = r#"write an address and a port, as in "127.0.0.1:9600", or "off""#;
+
+/// The section `[telemetry]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Where `/metrics`, `/live` and `/ready` are served, from `BRASA_LISTEN` or `listen`; 127.0.0.1:9600
+    /// by default, nowhere if it is `off`.
+    pub listen: Option<SocketAddr>,
+    /// Whether the address was asked for; the default one may give way where its port is taken.
+    pub listen_explicit: bool,
+    /// How lines are written; `auto` by default.
+    pub log: LogForm,
+    /// What is logged, as a filter of `tracing`; `info` by default.
+    pub level: String,
+}
+
+const FORMS: &[(&str, LogForm)] =
+    &[("auto", LogForm::Auto), ("human", LogForm::Human), ("json", LogForm::Json)];
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9600))),
+            listen_explicit: false,
+            log: LogForm::Auto,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+impl Telemetry {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let (listen, listen_explicit) = listen(section, default.listen);
+        Self {
+            listen,
+            listen_explicit,
+            log: section.choice("log", FORMS).unwrap_or(default.log),
+            level: section.parsed("level", level).unwrap_or(default.level),
+        }
+    }
+}
+
+/// The address, and whether it was asked for.
+fn listen(section: &mut Section<'_>, default: Option<SocketAddr>) -> (Option<SocketAddr>, bool) {
+    let written = section.parsed("listen", address);
+    let asked = match section.reader().variable(LISTEN_VARIABLE) {
+        None => written,
+        Some(value) => {
+            let report = |complaint: Complaint| {
+                section.reader().report_variable(LISTEN_VARIABLE, complaint.message, complaint.help);
+            };
+            address(value.trim()).map_err(report).ok()
+        }
+    };
+    asked.map_or((default, false), |asked| (asked, true))
+}
+
+fn address(text: &str) -> Result<Option<SocketAddr>, Complaint> {
+    if text == OFF {
+        return Ok(None);
+    }
+    let complain = |_| Complaint::new(format!("`{}` is not an address with a port", clip(text)), HELP_LISTEN);
+    text.parse().map(Some).map_err(complain)
+}
+
+/// A filter, whose bare words are levels: to `tracing` any other word is a target, which hides typing errors.
+fn level(text: &str) -> Result<String, Complaint> {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let mut words = text.split(',').map(str::trim);
+    if let Some(word) = words.find(|word| !word.contains(['=', '[']) && !is_level(word)) {
+        let help =
+            nearest_or_all(word, "write a level or `target=level`; levels are", LEVELS.iter().copied());
+        return Err(Complaint::new(format!("`{}` is not a level", clip(word)), help));
+    }
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| {
+        let message = format!("`{}` is not a filter: {error}", clip(text));
+        Complaint::new(message, "write it as in \"info\" or \"info,brasa_worker=debug\"")
+    })
+}
