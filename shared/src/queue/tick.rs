@@ -1,0 +1,163 @@
+//! Ticks: one instant of one schedule, fired once whoever asks.
+
+use jiff::Timestamp;
+use redis::Value;
+use serde::Serialize;
+
+use crate::queue::envelope::Envelope;
+use crate::queue::outcome::{Ending, Outcome};
+use crate::queue::scripts::TICK;
+use crate::queue::{Call, Queue, QueueError};
+
+/// One instant of one schedule.
+#[derive(Debug, Clone)]
+pub struct Tick<'a> {
+    /// The schedule.
+    pub schedule: &'a str,
+    /// Its nominal instant.
+    pub instant: Timestamp,
+    /// `queue`, `skip` or `replace`: what an unfinished job of an earlier tick means.
+    pub overlap: &'static str,
+    /// The job to enqueue; its id is the tick's.
+    pub job: &'a Envelope,
+    /// Set where the tick is not to fire, with the verdict to record.
+    pub withheld: Option<&'static str>,
+}
+
+/// What became of a tick.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Its job was enqueued.
+    Fired,
+    /// It had its verdict before.
+    Already,
+    /// The job of an earlier tick is still there.
+    Overlap,
+    /// It was not fired, for the reason given.
+    Withheld(String),
+}
+
+/// One line of the record of ticks.
+#[derive(Debug, Clone, Serialize)]
+pub struct TickVerdict {
+    /// The schedule.
+    pub schedule: String,
+    /// The nominal instant.
+    pub instant: Timestamp,
+    /// When it was judged.
+    pub judged: Timestamp,
+    /// `fired`, `overlap`, `late`, ...
+    pub verdict: String,
+    /// The job, where there is one.
+    pub job: String,
+}
+
+impl Queue {
+    /// Judges one tick, once. Ticks of a schedule must be offered in order.
+    ///
+    /// # Errors
+    /// Redis is out of reach or out of memory; the tick has no verdict yet and is to be offered again.
+    pub async fn tick(&self, tick: &Tick<'_>) -> Result<Verdict, QueueError> {
+        let wire = tick.job.to_wire().map_err(|source| QueueError::Envelope {
+            queue: self.name.clone(),
+            id: tick.job.id.clone(),
+            source,
+        })?;
+        let k = &self.keys;
+        let (class, replaced) = (tick.job.class(), self.replaced());
+        let ready = k.ready(&class);
+        let keys = [
+            &k.jobs,
+            &k.delayed,
+            &k.done,
+            &k.dead,
+            &k.unique,
+            &k.classes,
+            &k.stats,
+            &ready,
+            &k.ticks,
+            &k.tick_jobs,
+            &k.tick_log,
+            &k.leases,
+            &k.outcomes,
+        ];
+        let call = Call::on(&keys)
+            .arg(self.clock.for_scripts())
+            .arg(&k.wake)
+            .arg(tick.schedule)
+            .arg(tick.instant.as_millisecond())
+            .arg(tick.overlap)
+            .arg(tick.withheld.unwrap_or_default())
+            .arg(&tick.job.id)
+            .arg(tick.job.due.unwrap_or(0))
+            .arg(&class)
+            .arg(wire)
+            .arg(replaced);
+        let answer: String = self.call(&TICK, &call).await?;
+        Ok(match answer.as_str() {
+            "fired" => Verdict::Fired,
+            "already" => Verdict::Already,
+            "overlap" => Verdict::Overlap,
+            other => Verdict::Withheld(other.to_owned()),
+        })
+    }
+
+    fn replaced(&self) -> String {
+        let now = self.clock.now().as_millisecond();
+        Outcome::new(Ending::Cancelled, now).because("replaced by the next tick of its schedule").to_json()
+    }
+
+    /// The last instant of a schedule that has a verdict; `first` is recorded and returned where there is
+    /// none, so that a schedule's life begins when it is first seen and not at its next restart.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn last_tick(&self, schedule: &str, first: Timestamp) -> Result<Timestamp, QueueError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("HSETNX").arg(&self.keys.ticks).arg(schedule).arg(first.as_millisecond()).ignore();
+        pipe.cmd("HGET").arg(&self.keys.ticks).arg(schedule);
+        let (last,): (i64,) = self.run_all("read the last tick", &pipe).await?;
+        Ok(Timestamp::from_millisecond(last).unwrap_or(first))
+    }
+
+    /// The record of ticks, newest first.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn tick_log(&self, most: usize) -> Result<Vec<TickVerdict>, QueueError> {
+        let mut command = redis::cmd("LRANGE");
+        command.arg(&self.keys.tick_log).arg(0).arg(most.saturating_sub(1));
+        let lines: Vec<String> = self.run("read the record of ticks", &command).await?;
+        Ok(lines.iter().filter_map(|line| read_line(line)).collect())
+    }
+
+    /// How many ticks have been fired, and when each schedule last had a verdict.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn ticks(&self) -> Result<Vec<(String, Timestamp)>, QueueError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(&self.keys.ticks);
+        let pairs: Value = self.run("read the last ticks", &command).await?;
+        let pairs: Vec<(String, i64)> = redis::from_redis_value(pairs).unwrap_or_default();
+        Ok(pairs
+            .into_iter()
+            .filter_map(|(name, ms)| Some((name, Timestamp::from_millisecond(ms).ok()?)))
+            .collect())
+    }
+}
+
+fn read_line(line: &str) -> Option<TickVerdict> {
+    let mut fields = line.splitn(5, ' ');
+    let mut instant = || Timestamp::from_millisecond(fields.next()?.parse().ok()?).ok();
+    let (judged, instant) = (instant()?, instant()?);
+    let (verdict, schedule, job) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(TickVerdict {
+        schedule: schedule.to_owned(),
+        instant,
+        judged,
+        verdict: verdict.to_owned(),
+        job: job.to_owned(),
+    })
+}
