@@ -1,0 +1,96 @@
+//! Postgres: the pool, its time limits, the embedded migrations, and the users' statements.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+mod bind;
+mod migrations;
+mod numeric;
+mod statement;
+
+pub use bind::{BindError, Param};
+pub use statement::{Column, Described, array_of, describe, execute, fetch};
+
+/// How a pool is to behave.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolLimits {
+    /// Most connections.
+    pub connections_max: u32,
+    /// How long to wait for one.
+    pub acquire_timeout: Duration,
+    /// How long one statement may run where nothing else is said.
+    pub statement_timeout: Duration,
+}
+
+/// Why Postgres could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The address cannot be understood.
+    #[error("the address of Postgres cannot be understood")]
+    Address(#[source] sqlx::Error),
+    /// No connection.
+    #[error("postgres at {address} cannot be reached")]
+    Connect {
+        /// Where, without the password.
+        address: String,
+        /// What the driver said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A migration failed.
+    #[error("the migrations of schema `brasa` could not be run")]
+    Migrate(#[from] MigrateError),
+}
+
+/// A pool that connects when first used. Every connection carries a statement timeout, so that nothing of
+/// ours can run for ever on somebody's database, and names itself in `pg_stat_activity`.
+///
+/// # Errors
+/// The address cannot be understood.
+pub fn pool(url: &str, limits: PoolLimits) -> Result<PgPool, DbError> {
+    let timeout_ms = limits.statement_timeout.as_millis().to_string();
+    let options = PgConnectOptions::from_str(url)
+        .map_err(DbError::Address)?
+        .application_name("brasa")
+        .options([("statement_timeout", timeout_ms.as_str())]);
+    Ok(PgPoolOptions::new()
+        .max_connections(limits.connections_max)
+        .acquire_timeout(limits.acquire_timeout)
+        .connect_lazy_with(options))
+}
+
+/// Where a pool leads, without the password.
+pub fn address(pool: &PgPool) -> String {
+    let options = pool.connect_options();
+    format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default())
+}
+
+/// Makes sure that the database answers.
+///
+/// # Errors
+/// It does not.
+pub async fn ping(pool: &PgPool) -> Result<(), DbError> {
+    let answer = sqlx::query("select 1").execute(pool).await;
+    answer.map(drop).map_err(|source| DbError::Connect { address: address(pool), source })
+}
+
+/// Brings schema `brasa` up to date; returns how many migrations were run.
+///
+/// # Errors
+/// The database is out of reach, or a migration failed; what ran before it stays.
+pub async fn migrate(pool: &PgPool) -> Result<usize, DbError> {
+    let connect = |source| DbError::Connect { address: address(pool), source };
+    let mut connection = pool.acquire().await.map_err(connect)?;
+    let before = applied(&mut connection).await;
+    migrations::migrator().run(&mut *connection).await?;
+    Ok(applied(&mut connection).await.saturating_sub(before))
+}
+
+/// How many migrations have run; none where there is no record of them yet.
+async fn applied(connection: &mut sqlx::PgConnection) -> usize {
+    connection.list_applied_migrations(migrations::RECORD).await.map_or(0, |list| list.len())
+}

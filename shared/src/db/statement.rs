@@ -1,0 +1,82 @@
+//! The users' statements: described by the database before they are trusted, run with bound values.
+//!
+//! This is the only file that hands text from the configuration to the driver as SQL. The text comes from
+//! the configuration file alone; values of jobs only ever travel as parameters.
+
+use sqlx::postgres::{PgColumn, PgRow, PgTypeInfo, PgTypeKind};
+use sqlx::{
+    AssertSqlSafe, Column as _, Either, Executor, PgConnection, SqlSafeStr, Statement as _, TypeInfo,
+};
+
+use crate::db::bind::{Param, array_bytes, is_bindable};
+
+/// What the database says about a statement.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The types of `$1`, `$2`, ...
+    pub params: Vec<PgTypeInfo>,
+    /// What it returns.
+    pub columns: Vec<Column>,
+}
+
+/// A column that a statement returns.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: PgTypeInfo,
+}
+
+impl Described {
+    /// Parameters whose type has no binding, as place from 1 and the type's name.
+    pub fn unbindable(&self) -> Vec<(usize, String)> {
+        let strange = self.params.iter().enumerate().filter(|(_, kind)| !is_bindable(kind));
+        strange.map(|(place, kind)| (place + 1, kind.name().to_ascii_lowercase())).collect()
+    }
+}
+
+/// Prepares a statement and says what it takes and returns. Nothing is run.
+///
+/// # Errors
+/// The database refuses it: a mistake in the text, a missing table or right.
+pub async fn describe(connection: &mut PgConnection, sql: &str) -> Result<Described, sqlx::Error> {
+    let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+    let params = match prepared.parameters() {
+        Some(Either::Left(kinds)) => kinds.to_vec(),
+        _ => Vec::new(),
+    };
+    let columns = prepared
+        .columns()
+        .iter()
+        .map(|column: &PgColumn| Column { name: column.name().to_owned(), kind: column.type_info().clone() });
+    Ok(Described { params, columns: columns.collect() })
+}
+
+/// Runs a statement; returns how many rows it changed or returned.
+///
+/// # Errors
+/// What the database says.
+pub async fn execute(connection: &mut PgConnection, sql: &str, params: &[Param]) -> Result<u64, sqlx::Error> {
+    let query = params.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, param| query.bind(param.clone()));
+    Ok(query.execute(connection).await?.rows_affected())
+}
+
+/// Runs a statement and returns its rows.
+///
+/// # Errors
+/// What the database says.
+pub async fn fetch(
+    connection: &mut PgConnection,
+    sql: &str,
+    params: &[Param],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let query = params.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, param| query.bind(param.clone()));
+    query.fetch_all(connection).await
+}
+
+/// An array parameter of type `kind` from elements in binary form, such as the columns of a row.
+pub fn array_of(kind: &PgTypeInfo, elements: &[Option<Vec<u8>>]) -> Option<Param> {
+    let PgTypeKind::Array(element) = kind.kind() else { return None };
+    Some(Param { kind: kind.clone(), bytes: Some(array_bytes(element.oid()?, elements)?) })
+}
