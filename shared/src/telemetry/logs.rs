@@ -1,0 +1,36 @@
+//! Logs: one line an event, JSON for machines or text for people, always on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogForm {
+    /// For people where a terminal is attached, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts to write logs at `level` (a filter such as `info` or `brasa_worker=debug`); `RUST_LOG` wins.
+/// A filter that cannot be read counts as `info`. Later calls change nothing.
+pub fn install(form: LogForm, level: &str) {
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(level))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    let json = form == LogForm::Json || (form == LogForm::Auto && !terminal);
+    let base =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_timer(SystemTime);
+    // An error means that a subscriber is there already, which then goes on.
+    let _installed = if json {
+        base.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        base.with_ansi(terminal).with_target(false).try_init()
+    };
+}

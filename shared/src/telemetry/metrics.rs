@@ -1,0 +1,91 @@
+//! Every metric, one line each: its help text, its name, its labels. Nothing else in the workspace can
+//! emit one. Labels are closed sets (kinds, queues, verdicts), never ids.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Seconds; from a fast job to a long one.
+const SECONDS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $kind:ident $name:ident [$($label:ident),*];)*) => {
+        $(
+            $(#[doc = $help])+
+            pub fn $name($($label: &str),*) -> metrics!(@type $kind) {
+                metrics!(@make $kind, concat!("brasa_", stringify!($name)) $(, stringify!($label) => $label.to_owned())*)
+            }
+        )*
+
+        fn describe() {
+            $(metrics!(@describe $kind, concat!("brasa_", stringify!($name)), concat!($($help),+).trim());)*
+        }
+    };
+    (@type counter) => { ::metrics::Counter };
+    (@type gauge) => { ::metrics::Gauge };
+    (@type histogram) => { ::metrics::Histogram };
+    (@make counter, $($rest:tt)*) => { ::metrics::counter!($($rest)*) };
+    (@make gauge, $($rest:tt)*) => { ::metrics::gauge!($($rest)*) };
+    (@make histogram, $($rest:tt)*) => { ::metrics::histogram!($($rest)*) };
+    (@describe counter, $name:expr, $help:expr) => { ::metrics::describe_counter!($name, $help) };
+    (@describe gauge, $name:expr, $help:expr) => { ::metrics::describe_gauge!($name, $help) };
+    (@describe histogram, $name:expr, $help:expr) => { ::metrics::describe_histogram!($name, $help) };
+}
+
+metrics! {
+    /// Jobs that this worker claimed.
+    counter jobs_claimed_total [queue];
+    /// Jobs that left this worker, by verdict: done, retried, snoozed, dead, cancelled, returned or lost.
+    counter jobs_finished_total [kind, verdict];
+    /// Time from a claim to its verdict, in seconds.
+    histogram job_duration_seconds [kind];
+    /// Time from when a job could start to when it did, in seconds.
+    histogram job_wait_seconds [queue];
+    /// Jobs that run in this process.
+    gauge jobs_running [];
+    /// Jobs of a queue in a state: waiting, delayed, running, done or dead.
+    gauge queue_jobs [queue, state];
+    /// Age of the oldest waiting job of a queue, in seconds.
+    gauge queue_oldest_seconds [queue];
+    /// Jobs taken back from workers that did not renew their lease.
+    counter jobs_reclaimed_total [queue];
+    /// Jobs put into the dead letter because their worker died too often.
+    counter jobs_quarantined_total [queue];
+    /// Leases that this worker lost while a job was running.
+    counter leases_lost_total [];
+    /// Faults of Redis that a loop of this process met and outlived.
+    counter redis_faults_total [at];
+    /// Ticks judged by this scheduler, by verdict.
+    counter ticks_total [schedule, verdict];
+    /// 1 while this scheduler leads.
+    gauge scheduler_leading [];
+    /// Cache keys written by warming.
+    counter warm_keys_total [warmer];
+    /// Bytes of values written by warming.
+    counter warm_bytes_total [warmer];
+    /// Time that one batch of a warmer's loader took in the database, in seconds.
+    histogram warm_load_seconds [warmer];
+    /// Tables by what came of an ANALYZE: analyzed or skipped.
+    counter tables_analyzed_total [verdict];
+}
+
+/// Starts to record metrics in this process and returns what renders them.
+///
+/// # Errors
+/// A recorder is there already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?;
+    let handle = builder.install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+/// Folds what was recorded, so that histograms do not grow while nobody scrapes. Runs for ever.
+pub async fn upkeep(handle: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        handle.run_upkeep();
+    }
+}
