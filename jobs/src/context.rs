@@ -1,0 +1,71 @@
+//! What a handler can reach.
+
+use std::sync::Arc;
+
+use brasa_shared::clock::Clock;
+use brasa_shared::config::Config;
+use brasa_shared::store::Store;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::verdict::{JobError, JobResult, Verdict};
+
+/// What all jobs of a process share.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The application's Postgres, where an address was given.
+    pub db: Option<PgPool>,
+    /// The application's Redis, for cache entries.
+    pub cache: Store,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The job that a handler runs, as far as it concerns the handler.
+#[derive(Debug, Clone)]
+pub struct ThisJob {
+    /// Its id.
+    pub id: String,
+    /// Its kind, as it was enqueued.
+    pub kind: String,
+    /// The how-manieth attempt this is, from 1.
+    pub attempt: u32,
+    /// A number that only grows from claim to claim of the queue: an effect that compares it in its own
+    /// transaction cannot be undone by a holder that has been given up.
+    pub fence: i64,
+    /// The secret of this claim.
+    pub nonce: String,
+}
+
+/// What a handler can reach.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// The job itself.
+    pub job: ThisJob,
+    /// What all jobs share.
+    pub reach: Arc<Reach>,
+    /// Fires when the job is to stop: it was cancelled, its lease was lost, or the worker's grace ends.
+    pub stop: CancellationToken,
+}
+
+impl JobContext {
+    /// The application's Postgres.
+    ///
+    /// # Errors
+    /// No address was given.
+    pub fn db(&self) -> JobResult<&PgPool> {
+        let missing =
+            || JobError::new(Verdict::Bury, "no address of Postgres: set DATABASE_URL or [postgres] url");
+        self.reach.db.as_ref().ok_or_else(missing)
+    }
+
+    /// Stops here if the job is to stop.
+    ///
+    /// # Errors
+    /// It is to stop.
+    pub fn go_on(&self) -> JobResult {
+        if self.stop.is_cancelled() { Err(JobError::retry("stopped before it was through")) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,30 @@
+//! The kinds of job that Brasa runs, by family.
+//!
+//! A kind is a payload, a policy and a handler in one file; [`catalog`] lists them all, in order.
+
+pub mod cache;
+mod catalog;
+mod context;
+pub mod database;
+mod job;
+pub mod sql;
+mod verdict;
+
+use brasa_shared::config::did_you_mean;
+
+pub use catalog::{Catalog, Kind};
+pub use context::{JobContext, Reach, ThisJob};
+pub use job::{Job, Policy};
+pub use verdict::{JobError, JobResult, OrElse, Verdict};
+
+/// The kinds that every build of Brasa knows. A team's own binary adds its own with [`Catalog::with`].
+pub fn catalog() -> Catalog {
+    Catalog::default().with::<cache::Warm>().with::<database::Analyze>().with::<sql::Run>()
+}
+
+/// Says that something named does not exist, and what was probably meant.
+fn absent<'n>(what: &str, section: &str, name: &str, known: impl IntoIterator<Item = &'n String>) -> String {
+    let help = did_you_mean(name, known.into_iter().map(String::as_str));
+    let help = help.unwrap_or_else(|| format!("write [{section}.{name}] in the configuration"));
+    format!("there is no {what} `{name}`: {help}")
+}

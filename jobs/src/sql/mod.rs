@@ -1,0 +1,7 @@
+//! Statements of the configuration, run as jobs.
+
+mod fault;
+mod run;
+
+pub(crate) use fault::judge;
+pub use run::Run;
