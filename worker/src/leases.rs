@@ -1,0 +1,196 @@
+//! Keeping leases alive, on a thread, a runtime and a connection of their own.
+//!
+//! A lease must not be kept by what it watches: a handler that blocks every thread of the main runtime, or a
+//! drain that waits for one long job, would otherwise let it run out, and the job would run twice. The
+//! other half of the bargain: when renewing fails for too long, the job is told to stop *before* the lease
+//! ends, for after that it may be somebody else's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use brasa_shared::queue::{Held, Queue, Renewal};
+use brasa_shared::telemetry::metrics;
+use tokio_util::sync::CancellationToken;
+
+/// Why a running job is to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// Somebody cancelled it.
+    Cancelled,
+    /// Its lease was lost, or could not be renewed in time.
+    LeaseLost,
+    /// The worker ends.
+    Shutdown,
+}
+
+/// How a running job is told to stop.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StopSign {
+    pub(crate) token: CancellationToken,
+    reason: Arc<OnceLock<StopReason>>,
+}
+
+impl StopSign {
+    /// Tells it; the first reason stands.
+    pub(crate) fn raise(&self, reason: StopReason) {
+        if self.reason.set(reason).is_ok() {
+            self.token.cancel();
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<StopReason> {
+        self.reason.get().cloned()
+    }
+}
+
+struct Watched {
+    queue: Queue,
+    held: Held,
+    trust_until: Instant,
+    sign: StopSign,
+}
+
+/// The jobs that run in this process, by queue and id.
+#[derive(Clone)]
+pub(crate) struct Leases {
+    watched: Arc<Mutex<HashMap<(String, String), Watched>>>,
+    lease: Duration,
+}
+
+/// Keeps one lease alive until it is dropped, which happens whichever way the job's task ends.
+pub(crate) struct Watch {
+    leases: Leases,
+    key: (String, String),
+    nonce: String,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = self.leases.lock();
+        if watched.get(&self.key).is_some_and(|job| job.held.nonce == self.nonce) {
+            watched.remove(&self.key);
+        }
+    }
+}
+
+impl Leases {
+    /// Leases that last `lease` from each renewal.
+    pub(crate) fn new(lease: Duration) -> Self {
+        Self { watched: Arc::default(), lease }
+    }
+
+    /// Watches over a job claimed at `asked`.
+    pub(crate) fn watch(&self, queue: &Queue, held: Held, asked: Instant) -> (Watch, StopSign) {
+        let sign = StopSign::default();
+        let key = (queue.name().to_owned(), held.id.clone());
+        let nonce = held.nonce.clone();
+        let job =
+            Watched { queue: queue.clone(), held, trust_until: asked + self.trusted(), sign: sign.clone() };
+        self.lock().insert(key.clone(), job);
+        (Watch { leases: self.clone(), key, nonce }, sign)
+    }
+
+    /// Tells a job that somebody cancelled it, if it runs here.
+    pub(crate) fn stop_asked(&self, queue: &str, id: &str) {
+        if let Some(job) = self.lock().get(&(queue.to_owned(), id.to_owned())) {
+            job.sign.raise(StopReason::Cancelled);
+        }
+    }
+
+    /// Tells every running job that the worker ends.
+    pub(crate) fn stop_all(&self) {
+        for job in self.lock().values() {
+            job.sign.raise(StopReason::Shutdown);
+        }
+    }
+
+    /// How many jobs run.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Starts the thread that renews until `stop` fires.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(&self, stop: CancellationToken) -> std::io::Result<()> {
+        let leases = self.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let keep = move || runtime.block_on(leases.keep(stop));
+        std::thread::Builder::new().name("leases".to_owned()).spawn(keep).map(drop)
+    }
+
+    /// A renewal every sixth of a lease: five may fail before the sixth has to succeed.
+    fn period(&self) -> Duration {
+        self.lease / 6
+    }
+
+    /// How long a job may go on after its lease was last known to be renewed: a sixth less than the lease,
+    /// for it needs time to stop.
+    fn trusted(&self) -> Duration {
+        self.lease.saturating_sub(self.lease / 6)
+    }
+
+    async fn keep(self, stop: CancellationToken) {
+        let mut stores = HashMap::new();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.period()) => {}
+                () = stop.cancelled() => return,
+            }
+            for (queue, held) in self.by_queue() {
+                let patience = self.period();
+                // Over our own connection: renewals do not wait behind payloads.
+                let own = stores.entry(queue.store().address().to_owned());
+                let store = own.or_insert_with(|| queue.store().apart()).clone().with_patience(patience);
+                let asked = Instant::now();
+                match queue.over(store).renew(&held, self.lease).await {
+                    Ok(answers) => self.note(&held, &answers, asked),
+                    Err(error) => {
+                        metrics::redis_faults_total("renew").increment(1);
+                        tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew leases");
+                    }
+                }
+            }
+            self.stop_untrusted();
+        }
+    }
+
+    fn by_queue(&self) -> Vec<(Queue, Vec<Held>)> {
+        let mut queues: HashMap<String, (Queue, Vec<Held>)> = HashMap::new();
+        for job in self.lock().values() {
+            let entry = queues.entry(job.queue.name().to_owned());
+            entry.or_insert_with(|| (job.queue.clone(), Vec::new())).1.push(job.held.clone());
+        }
+        queues.into_values().collect()
+    }
+
+    fn note(&self, held: &[Held], answers: &[Renewal], asked: Instant) {
+        let mut watched = self.lock();
+        for (held, answer) in held.iter().zip(answers) {
+            let job = watched.values_mut().find(|job| job.held.id == held.id && job.held.nonce == held.nonce);
+            // Settled in the meantime: then `Lost` is no news.
+            let Some(job) = job else { continue };
+            match answer {
+                Renewal::Renewed => job.trust_until = asked + self.trusted(),
+                Renewal::Lost => job.sign.raise(StopReason::LeaseLost),
+                Renewal::StopAsked => {
+                    job.trust_until = asked + self.trusted();
+                    job.sign.raise(StopReason::Cancelled);
+                }
+            }
+        }
+    }
+
+    fn stop_untrusted(&self) {
+        let now = Instant::now();
+        for job in self.lock().values().filter(|job| job.trust_until <= now) {
+            job.sign.raise(StopReason::LeaseLost);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
