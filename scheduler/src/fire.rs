@@ -1,0 +1,66 @@
+//! Enqueuing ticks under the id `schedule@instant`, so that firing twice is firing once.
+
+use brasa_shared::clock::Clock;
+use brasa_shared::jiff::Timestamp;
+use brasa_shared::queue::{Envelope, EnvelopeError, QueueError, Tick, Verdict};
+use brasa_shared::telemetry::metrics;
+use serde_json::Value;
+
+use crate::due::Due;
+use crate::plan::Plan;
+
+/// The job of one tick of a plan.
+///
+/// # Errors
+/// The arguments cannot be put into an envelope.
+pub fn job_for(plan: &Plan, id: String, now: Timestamp) -> Result<Envelope, EnvelopeError> {
+    let schedule = &plan.schedule;
+    let mut job = Envelope::new(&schedule.job, &Value::Object(schedule.args.clone()), now)?;
+    job.id = id;
+    job.schedule = Some(plan.name.clone());
+    job.attempts = schedule.attempts;
+    job.timeout_ms = schedule.timeout.and_then(|limit| u64::try_from(limit.as_millis()).ok());
+    Ok(job)
+}
+
+/// Judges one due tick.
+pub(crate) async fn fire(plan: &Plan, due: &Due, clock: &Clock) -> Result<Verdict, QueueError> {
+    let now = clock.now();
+    let id = format!("{}@{}", plan.name, due.instant);
+    let envelope =
+        |source| QueueError::Envelope { queue: plan.queue.name().to_owned(), id: id.clone(), source };
+    let mut job = job_for(plan, id.clone(), now).map_err(envelope)?;
+    let starts = due.instant.saturating_add(plan.jitter_at(due.instant)).unwrap_or(due.instant);
+    if starts > now {
+        job.due = Some(starts.as_millisecond());
+    }
+    let withheld = if plan.schedule.paused { Some("paused") } else { due.withheld };
+    let tick =
+        Tick { schedule: &plan.name, instant: due.instant, overlap: plan.overlap(), job: &job, withheld };
+    let verdict = plan.queue.tick(&tick).await?;
+    let said = match &verdict {
+        Verdict::Fired => "fired",
+        Verdict::Already => "already",
+        Verdict::Overlap => "overlap",
+        Verdict::Withheld(why) => why,
+    };
+    if verdict != Verdict::Already {
+        tracing::debug!(schedule = plan.name, instant = %due.instant, verdict = said, "tick");
+        metrics::ticks_total(&plan.name, said).increment(1);
+    }
+    Ok(verdict)
+}
+
+/// Enqueues a job of the plan at once, beside its ticks. Returns the job's id.
+///
+/// # Errors
+/// Redis is out of reach or out of memory.
+pub async fn fire_now(plan: &Plan, clock: &Clock) -> Result<String, QueueError> {
+    let now = clock.now();
+    let id = format!("{}@now-{:08x}", plan.name, rand::random::<u32>());
+    let envelope =
+        |source| QueueError::Envelope { queue: plan.queue.name().to_owned(), id: id.clone(), source };
+    let job = job_for(plan, id.clone(), now).map_err(envelope)?;
+    plan.queue.enqueue(&job).await?;
+    Ok(id)
+}

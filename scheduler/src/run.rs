@@ -1,0 +1,142 @@
+//! The scheduler's loop: sleep until the next tick, judge what is due, bid to lead.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use brasa_shared::clock::Clock;
+use brasa_shared::jiff::Timestamp;
+use brasa_shared::queue::{Fleet, Leadership, QueueError, Verdict};
+use brasa_shared::telemetry::metrics;
+use brasa_shared::telemetry::server::Pulse;
+use tokio_util::sync::CancellationToken;
+
+use crate::due::due;
+use crate::fire::fire;
+use crate::plan::Plan;
+
+/// How long a leader leads without renewing. Ticks that fall into a change of leader fire this much late at
+/// most, which is far less than `late_after`.
+const TERM: Duration = Duration::from_secs(4);
+/// How often leadership is renewed or bid for.
+const BID_EVERY: Duration = Duration::from_secs(1);
+/// The longest sleep: a clock that is set, or a plan of years, must not matter.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// What a scheduler needs to know.
+pub struct Settings {
+    /// What to fire.
+    pub plans: Vec<Plan>,
+    /// What the processes know of one another.
+    pub fleet: Fleet,
+    /// The time.
+    pub clock: Clock,
+    /// How it says that it makes progress.
+    pub pulse: Pulse,
+    /// Counts the ticks that this scheduler fired.
+    pub fired: Arc<AtomicU64>,
+}
+
+/// A plan, and the last instant that has its verdict.
+struct Followed {
+    plan: Plan,
+    last: Timestamp,
+}
+
+/// Fires until told to stop, whatever Redis does.
+pub async fn run(settings: Settings, stop: CancellationToken) {
+    let me = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+    tracing::info!(schedules = settings.plans.len(), "scheduler starts");
+    let mut leading = false;
+    let mut bid = None::<Instant>;
+    let mut followed: Vec<Followed> = Vec::new();
+    while !stop.is_cancelled() {
+        if bid.is_none_or(|bid| bid.elapsed() >= BID_EVERY) {
+            let was = leading;
+            leading = match settings.fleet.lead(&me, TERM).await {
+                Ok(leadership) => leadership == Leadership::Leading,
+                Err(error) => {
+                    fault(&error, "cannot bid to lead");
+                    false
+                }
+            };
+            bid = Some(Instant::now());
+            metrics::scheduler_leading().set(f64::from(u8::from(leading)));
+            if leading && !was {
+                tracing::info!("leading");
+                followed.clear();
+            }
+        }
+        let sleep = if leading { round(&settings, &mut followed).await } else { rested(&settings) };
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    if let Err(error) = settings.fleet.resign(&me).await {
+        tracing::debug!(%error, "could not resign");
+    }
+    tracing::info!("scheduler ended");
+}
+
+/// One who follows makes progress by being there.
+fn rested(settings: &Settings) -> Duration {
+    settings.pulse.beat();
+    BID_EVERY
+}
+
+/// Judges everything that is due; returns how long to sleep.
+async fn round(settings: &Settings, followed: &mut Vec<Followed>) -> Duration {
+    if followed.is_empty() && !settings.plans.is_empty() {
+        match follow(settings).await {
+            Ok(all) => *followed = all,
+            Err(error) => {
+                fault(&error, "cannot read the last ticks");
+                return SLEEP_MAX.mul_f64(rand::random::<f64>());
+            }
+        }
+    }
+    let mut healthy = true;
+    for item in followed.iter_mut() {
+        if let Err(error) = catch_up(settings, item).await {
+            fault(&error, "cannot fire; the tick waits");
+            healthy = false;
+        }
+    }
+    if healthy {
+        settings.pulse.beat();
+    }
+    let now = settings.clock.now();
+    let next = followed.iter().filter_map(|item| item.plan.next_after(item.last)).min();
+    let until = next.map(|next| next.duration_since(now));
+    let until = until.map_or(SLEEP_MAX, |until| Duration::try_from(until).unwrap_or(Duration::ZERO));
+    if healthy { until.min(SLEEP_MAX) } else { SLEEP_MAX }
+}
+
+async fn follow(settings: &Settings) -> Result<Vec<Followed>, QueueError> {
+    let now = settings.clock.now();
+    let mut all = Vec::with_capacity(settings.plans.len());
+    for plan in &settings.plans {
+        let last = plan.queue.last_tick(&plan.name, now).await?;
+        all.push(Followed { plan: plan.clone(), last });
+    }
+    Ok(all)
+}
+
+async fn catch_up(settings: &Settings, item: &mut Followed) -> Result<(), QueueError> {
+    let (now, schedule) = (settings.clock.now(), &item.plan.schedule);
+    let ticks =
+        due(|after| item.plan.next_after(after), item.last, now, item.plan.late(), schedule.late_after);
+    for tick in ticks {
+        if fire(&item.plan, &tick, &settings.clock).await? == Verdict::Fired {
+            settings.fired.fetch_add(1, Ordering::Relaxed);
+        }
+        item.last = tick.instant;
+    }
+    Ok(())
+}
+
+fn fault(error: &(dyn std::error::Error + 'static), what: &'static str) {
+    metrics::redis_faults_total("schedule").increment(1);
+    tracing::warn!(error, "{what}");
+}
