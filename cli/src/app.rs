@@ -1,0 +1,210 @@
+//! What verbs work with: the configuration, the servers, the queues.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_jobs::{Catalog, Reach};
+use brasa_shared::clock::Clock;
+use brasa_shared::config::{Config, did_you_mean};
+use brasa_shared::db::{self, PoolLimits};
+use brasa_shared::queue::{Fleet, Keep, Queue};
+use brasa_shared::store::Store;
+use sqlx::{PgPool, Row};
+
+use crate::failure::Failure;
+
+/// The oldest Redis that has everything the scripts use.
+const REDIS_MIN: (u32, u32) = (7, 0);
+/// The oldest Valkey.
+const VALKEY_MIN: (u32, u32) = (7, 2);
+/// The oldest Postgres, as `server_version_num` counts.
+const POSTGRES_MIN: i32 = 130_000;
+/// How long a command of a person waits for Redis to come back.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What verbs work with.
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+}
+
+/// Where the configuration is: as told, as the environment says, or here.
+pub(crate) fn config_path(told: Option<&Path>) -> PathBuf {
+    let told = told.map(Path::to_path_buf);
+    told.or_else(|| env("BRASA_CONFIG").map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("brasa.toml"))
+}
+
+/// A variable of the environment, if it is set and not empty.
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads the configuration. Where none was named and none is here, the addresses in the environment are
+/// enough for much, so an empty one stands in.
+pub(crate) fn read_config(told: Option<&Path>) -> Result<Config, Failure> {
+    let path = config_path(told);
+    let named = told.is_some() || env("BRASA_CONFIG").is_some();
+    if !named && !path.exists() && env("REDIS_URL").is_some() {
+        return Ok(Config::without_file(&env)?);
+    }
+    Ok(Config::read(&path, &env)?)
+}
+
+impl App {
+    /// Reads the configuration; connects to nothing yet.
+    pub(crate) fn open(told: Option<&Path>, catalog: Catalog) -> Result<Self, Failure> {
+        Self::with(read_config(told)?, catalog)
+    }
+
+    /// The same with a configuration that has been read.
+    pub(crate) fn with(config: Config, catalog: Catalog) -> Result<Self, Failure> {
+        let url = config.redis.url.as_ref().ok_or_else(|| {
+            Failure::usage(
+                "no address of Redis\n  help: set REDIS_URL, or write [redis] url = \"${REDIS_URL}\"",
+            )
+        })?;
+        let store = Store::open(url.expose())
+            .map_err(|error| {
+                Failure::usage(format!(
+                    "the address of Redis cannot be understood: {}",
+                    crate::failure::chain(&error)
+                ))
+            })?
+            .with_patience(PATIENCE);
+        Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store })
+    }
+
+    /// Makes sure that Redis answers and is new enough; returns what it is.
+    pub(crate) async fn greet_redis(&self) -> Result<String, Failure> {
+        let info: String = self.store.run("say what it is", redis::cmd("INFO").arg("server")).await?;
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let (called, version, least) = match field("valkey_version") {
+            Some(version) => ("Valkey", version, VALKEY_MIN),
+            None => ("Redis", field("redis_version").unwrap_or("0.0"), REDIS_MIN),
+        };
+        if parse_version(version) < least {
+            return Err(Failure::environment(format!(
+                "{called} {version} at {} is too old: Brasa needs {}.{} or newer\n  help: upgrade it, or give another address in REDIS_URL",
+                self.store.address(),
+                least.0,
+                least.1
+            )));
+        }
+        Ok(format!("{called} {version}"))
+    }
+
+    /// A pool for Postgres, if an address was given.
+    pub(crate) fn pool(&self) -> Result<Option<PgPool>, Failure> {
+        let postgres = &self.config.postgres;
+        let Some(url) = &postgres.url else { return Ok(None) };
+        let limits = PoolLimits {
+            connections_max: postgres.pool.max,
+            acquire_timeout: postgres.pool.acquire_timeout,
+            statement_timeout: postgres.statement_timeout,
+        };
+        Ok(Some(db::pool(url.expose(), limits)?))
+    }
+
+    /// The same, where the verb cannot do without.
+    pub(crate) fn pool_needed(&self) -> Result<PgPool, Failure> {
+        let help =
+            "no address of Postgres\n  help: set DATABASE_URL, or write [postgres] url = \"${DATABASE_URL}\"";
+        self.pool()?.ok_or_else(|| Failure::usage(help))
+    }
+
+    /// What handlers can reach. Cache entries have a connection of their own, for they may be large.
+    pub(crate) fn reach(&self, db: Option<PgPool>) -> Arc<Reach> {
+        let cache = self.store.apart();
+        Arc::new(Reach { config: Arc::clone(&self.config), db, cache, clock: self.clock.clone() })
+    }
+
+    /// What the processes know of one another.
+    pub(crate) fn fleet(&self) -> Fleet {
+        Fleet::new(self.store.clone(), &self.config.redis.prefix, self.clock.clone())
+    }
+
+    /// The queue of that name, with its retention.
+    pub(crate) fn queue(&self, name: &str) -> Queue {
+        let queue = Queue::new(self.store.clone(), &self.config.redis.prefix, name, self.clock.clone());
+        match self.config.queues.get(name) {
+            None => queue,
+            Some(section) => queue.keeping(keep(section.keep_done), keep(section.keep_dead)),
+        }
+    }
+
+    /// The queues of the configuration.
+    pub(crate) fn queues(&self) -> BTreeMap<String, Queue> {
+        self.config.known_queues().map(|name| (name.to_owned(), self.queue(name))).collect()
+    }
+
+    /// The queues of the configuration and those that have been used without being in it.
+    pub(crate) async fn all_queues(&self) -> Result<BTreeMap<String, Queue>, Failure> {
+        let mut queues = self.queues();
+        for name in self.fleet().queues().await? {
+            queues.entry(name.clone()).or_insert_with(|| self.queue(&name));
+        }
+        Ok(queues)
+    }
+
+    /// One queue, if it is known; else all.
+    pub(crate) async fn chosen_queues(
+        &self,
+        chosen: Option<&str>,
+    ) -> Result<BTreeMap<String, Queue>, Failure> {
+        let mut queues = self.all_queues().await?;
+        let Some(name) = chosen else { return Ok(queues) };
+        match queues.remove(name) {
+            Some(queue) => Ok(BTreeMap::from([(name.to_owned(), queue)])),
+            None => Err(unknown("queue", name, queues.keys())),
+        }
+    }
+}
+
+/// Makes sure that Postgres answers and is new enough; returns what it is.
+pub(crate) async fn greet_postgres(pool: &PgPool) -> Result<String, Failure> {
+    db::ping(pool).await?;
+    let query = "select current_setting('server_version_num')::int, current_setting('server_version')";
+    let refused = |source| DbErrorAt(db::address(pool), source).into_failure();
+    let row = sqlx::query(query).fetch_one(pool).await.map_err(refused)?;
+    let (number, text): (i32, String) = (row.get(0), row.get(1));
+    let text = text.split(' ').next().unwrap_or_default().to_owned();
+    if number < POSTGRES_MIN {
+        let help = "help: upgrade it; Brasa needs 13 or newer";
+        return Err(Failure::environment(format!(
+            "Postgres {text} at {} is too old\n  {help}",
+            db::address(pool)
+        )));
+    }
+    Ok(format!("Postgres {text}"))
+}
+
+struct DbErrorAt(String, sqlx::Error);
+
+impl DbErrorAt {
+    fn into_failure(self) -> Failure {
+        Failure::from(db::DbError::Connect { address: self.0, source: self.1 })
+    }
+}
+
+/// Says that something named does not exist, and what was probably meant.
+pub(crate) fn unknown<'n>(what: &str, name: &str, known: impl IntoIterator<Item = &'n String>) -> Failure {
+    let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+    let help = did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
+        [] => "there are none".to_owned(),
+        some => format!("there are: {}", some.join(", ")),
+    });
+    Failure::usage(format!("there is no {what} `{name}`\n  help: {help}"))
+}
+
+fn keep(section: brasa_shared::config::Keep) -> Keep {
+    Keep { count: section.count, age_ms: u64::try_from(section.age.as_millis()).unwrap_or(u64::MAX) }
+}
+
+fn parse_version(text: &str) -> (u32, u32) {
+    let mut parts = text.trim().split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}

@@ -1,0 +1,164 @@
+//! What can be wrong with a configuration beyond its grammar: kinds and arguments without any server,
+//! statements and warmers on the real database.
+
+use std::error::Error;
+
+use brasa_jobs::Catalog;
+use brasa_jobs::cache::{LoaderProblem, Plan};
+use brasa_shared::config::{Config, Param as Source, Problem, Schedule, Statement, Warmer, did_you_mean};
+use brasa_shared::db::{self, Described, Param};
+use brasa_shared::queue::Envelope;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::failure::chain;
+
+/// What is wrong with kinds, queues and arguments. Needs no server.
+pub(crate) fn offline(config: &Config, catalog: &Catalog) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for schedule in config.schedules.values() {
+        let Some(kind) = catalog.get(&schedule.job) else {
+            let known: Vec<&str> = catalog.kinds().map(|kind| kind.name).collect();
+            let help = did_you_mean(&schedule.job, known.iter().copied());
+            let help = help.unwrap_or_else(|| format!("the kinds are: {}", known.join(", ")));
+            let message = format!("there is no kind of job `{}`", schedule.job);
+            problems.push(schedule.origin.problem("job", message, help));
+            continue;
+        };
+        if schedule.queue.is_none() && !config.queues.contains_key(kind.policy.queue) {
+            let help = format!("write [queues.{}], or queue = \"default\"", kind.policy.queue);
+            let message = format!("its kind goes to queue `{}`, which is not configured", kind.policy.queue);
+            problems.push(schedule.origin.problem("job", message, help));
+        }
+        let args = Value::Object(schedule.args.clone());
+        if let Err(message) = (kind.check)(&args.to_string(), config) {
+            problems.push(args_problem(
+                schedule,
+                message,
+                format!("see `brasa kinds`; {} takes these arguments", kind.name),
+            ));
+        }
+        let wire = Envelope::new(kind.name, &args, brasa_shared::jiff::Timestamp::UNIX_EPOCH)
+            .and_then(|envelope| envelope.to_wire());
+        if let Err(error) = wire {
+            problems.push(args_problem(schedule, error.to_string(), String::new()));
+        }
+    }
+    problems
+}
+
+/// What the database says about every statement and warmer. Nothing is run.
+pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, statement) in &config.sql {
+        match db::describe(connection, &statement.sql.text).await {
+            Err(error) => problems.push(refused(&statement.origin, statement.sql.key(), &error)),
+            Ok(described) => {
+                unbindable(statement, &described, &mut problems);
+                scheduled_values(config, name, statement, &described, &mut problems);
+            }
+        }
+    }
+    for warmer in config.warm.values() {
+        if let Err(problem) = Plan::prepare(connection, warmer).await {
+            problems.push(unfit(warmer, problem));
+        }
+    }
+    problems
+}
+
+fn args_problem(schedule: &Schedule, message: String, help: String) -> Problem {
+    // `with` is another name for `args`; the problem stands where the arguments do.
+    let key = if schedule.origin.at("args") == schedule.origin.line { "with" } else { "args" };
+    schedule.origin.problem(key, message, help)
+}
+
+fn refused(origin: &brasa_shared::config::Origin, key: &str, error: &sqlx::Error) -> Problem {
+    let (message, hint) = match error.as_database_error() {
+        None => (chain(error), String::new()),
+        Some(database) => {
+            let postgres = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+            let hint = postgres.and_then(sqlx::postgres::PgDatabaseError::hint).unwrap_or_default();
+            (database.message().to_owned(), hint.to_owned())
+        }
+    };
+    let help = if hint.is_empty() {
+        "correct the statement, or migrate the database first".to_owned()
+    } else {
+        hint
+    };
+    origin.problem(key, format!("Postgres refuses the statement: {message}"), help)
+}
+
+fn unbindable(statement: &Statement, described: &Described, problems: &mut Vec<Problem>) {
+    for (place, kind) in described.unbindable() {
+        let message = format!("${place} is a {kind}, which cannot be bound");
+        let help = format!("pass a text and cast it: ${place}::text::{kind}");
+        problems.push(statement.origin.problem(statement.sql.key(), message, help));
+    }
+    for (place, (source, kind)) in statement.params.iter().zip(&described.params).enumerate() {
+        let sample = match source {
+            Source::JobId => Value::from("01JD0000000000000000000000"),
+            Source::JobAttempt => Value::from(1),
+            Source::JobFence => Value::from(1_700_000_000_000_000_i64),
+            Source::Arg(_) => continue,
+        };
+        if let Err(error) = Param::of(&sample, kind) {
+            let message = format!("{source} cannot be bound to ${}: {error}", place + 1);
+            problems.push(statement.origin.problem(
+                "params",
+                message,
+                format!("cast it: ${}::text", place + 1),
+            ));
+        }
+    }
+}
+
+/// Values that schedules pass to a statement must be of the types that it takes.
+fn scheduled_values(
+    config: &Config,
+    name: &str,
+    statement: &Statement,
+    described: &Described,
+    problems: &mut Vec<Problem>,
+) {
+    let users = config.schedules.values().filter(|schedule| {
+        schedule.job == "sql.run" && schedule.args.get("name").and_then(Value::as_str) == Some(name)
+    });
+    for schedule in users {
+        for (source, kind) in statement.params.iter().zip(&described.params) {
+            let Source::Arg(path) = source else { continue };
+            let args = Value::Object(schedule.args.clone());
+            // What is missing has been said already, without the database.
+            let Some(value) = args.pointer(&format!("/{}", path.join("/"))) else { continue };
+            if let Err(error) = Param::of(value, kind) {
+                let help = format!("statement `{name}` takes it as {}", error.kind);
+                problems.push(args_problem(schedule, format!("{source}: {error}"), help));
+            }
+        }
+    }
+}
+
+fn unfit(warmer: &Warmer, problem: LoaderProblem) -> Problem {
+    match problem {
+        LoaderProblem::Refused { what, source } => {
+            let key = if what == "the loader" { warmer.sql.key() } else { "for_each" };
+            refused(&warmer.origin, key, &source)
+        }
+        LoaderProblem::Unfit { at, message, help } => {
+            let key = if at == "sql" { warmer.sql.key() } else { at };
+            warmer.origin.problem(key, message, help)
+        }
+    }
+}
+
+/// An error that is not about the configuration.
+pub(crate) fn environment(path: &str, error: &(dyn Error + 'static), help: &str) -> Problem {
+    Problem {
+        file: "environment".to_owned(),
+        line: 0,
+        path: path.to_owned(),
+        message: chain(error),
+        help: help.to_owned(),
+    }
+}

@@ -1,0 +1,117 @@
+//! How a verb fails: what is said, and with which exit code.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use brasa_shared::config::{Problem, Problems};
+use brasa_shared::db::DbError;
+use brasa_shared::queue::QueueError;
+use brasa_shared::store::StoreError;
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    text: String,
+    said: bool,
+}
+
+impl Failure {
+    /// Wrong usage or configuration: exit code 2.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self { code: 2, text: text.into(), said: false }
+    }
+
+    /// The world is not as it should be, or the work failed: exit code 1.
+    pub(crate) fn environment(text: impl Into<String>) -> Self {
+        Self { code: 1, text: text.into(), said: false }
+    }
+
+    /// Everything has been said already; only the exit code is left.
+    pub(crate) fn silent(code: u8) -> Self {
+        Self { code, text: String::new(), said: true }
+    }
+
+    /// The same as a problem of the configuration at `path`.
+    pub(crate) fn into_problem(self, path: &str) -> Problem {
+        let (message, help) = self.text.split_once("\n  help: ").unwrap_or((&self.text, ""));
+        let (message, help) = (message.to_owned(), help.to_owned());
+        Problem { file: "environment".to_owned(), line: 0, path: path.to_owned(), message, help }
+    }
+
+    /// Says it on standard error and gives the exit code.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if !self.said {
+            let line = if json {
+                serde_json::json!({ "error": self.text }).to_string()
+            } else {
+                format!("error: {}", self.text)
+            };
+            // Where standard error is closed there is nobody to tell.
+            let _told = writeln!(std::io::stderr(), "{line}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// An error and its causes in one line, without saying anything twice.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            // Writing to a string does not fail.
+            let _written = write!(text, ": {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::usage(format!("the configuration has {} problem(s)\n{problems}", problems.0.len()))
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Envelope { .. } => Self::usage(chain(&error)),
+            QueueError::Store { .. } => Self::environment(chain(&error)),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::environment(chain(&error))
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        let help = match &error {
+            DbError::Address(_) => return Self::usage(chain(&error)),
+            DbError::Connect { .. } => {
+                "\n  help: is Postgres running, and are DATABASE_URL and its password right?"
+            }
+            DbError::Migrate(_) => "",
+        };
+        Self::environment(format!("{}{help}", chain(&error)))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        // A reader that has seen enough (`| head`) is no failure worth a word.
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::silent(0)
+        } else {
+            Self::environment(chain(&error))
+        }
+    }
+}

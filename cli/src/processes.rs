@@ -1,0 +1,192 @@
+//! Putting processes together: a worker, a scheduler, or both, with what they show of themselves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use brasa_shared::config::Problems;
+use brasa_shared::telemetry::server::{self, Progress};
+use brasa_shared::telemetry::{logs, metrics};
+use brasa_worker::{Shutdown, Tally};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, greet_postgres};
+use crate::check;
+use crate::failure::{Failure, chain};
+
+/// Which roles a process plays, and how.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Roles {
+    /// Claim and run jobs.
+    pub(crate) worker: bool,
+    /// Enqueue what is due.
+    pub(crate) scheduler: bool,
+    /// End once the queues are empty.
+    pub(crate) until_empty: bool,
+    /// How many jobs run at once, instead of the configuration's number.
+    pub(crate) concurrency: Option<usize>,
+    /// The queues to serve, instead of the configuration's.
+    pub(crate) queues: Option<Vec<String>>,
+    /// Where to answer for metrics and health, instead of the configuration's address.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Asks for shutdown when the process is told to end; a second time means at once.
+pub(crate) fn obey_signals(shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            tracing::info!("asked to end; once more ends at once");
+            shutdown.ask();
+        }
+    });
+    Ok(())
+}
+
+/// Runs the roles until told to end. Logs and metrics of the whole process are set up here.
+pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
+    logs::install(app.config.telemetry.log, &app.config.telemetry.level);
+    let shutdown = Shutdown::default();
+    obey_signals(&shutdown)?;
+    let mut progress = Progress::default();
+    let fired = Arc::new(AtomicU64::new(0));
+    let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
+    answer(&app, &roles, progress).await?;
+    running.ended().await
+}
+
+/// The tasks of a process.
+pub(crate) struct Running {
+    worker: Option<tokio::task::JoinHandle<Result<Tally, brasa_worker::WorkerError>>>,
+    scheduler: Option<tokio::task::JoinHandle<()>>,
+    shutdown: Shutdown,
+    scheduler_stop: CancellationToken,
+}
+
+impl Running {
+    /// Waits until everything has ended in good order.
+    pub(crate) async fn ended(self) -> Result<Tally, Failure> {
+        let tally = if let Some(worker) = self.worker {
+            let ended =
+                worker.await.map_err(|error| Failure::environment(format!("the worker broke: {error}")))?;
+            ended.map_err(|error| Failure::environment(chain(&error)))?
+        } else {
+            self.shutdown.drain.cancelled().await;
+            Tally::default()
+        };
+        self.scheduler_stop.cancel();
+        if let Some(scheduler) = self.scheduler {
+            scheduler.await.map_err(|error| Failure::environment(format!("the scheduler broke: {error}")))?;
+        }
+        Ok(tally)
+    }
+}
+
+/// Makes sure that everything is there, then starts the roles.
+pub(crate) async fn start(
+    app: &App,
+    roles: &Roles,
+    progress: &mut Progress,
+    shutdown: &Shutdown,
+    fired: Arc<AtomicU64>,
+) -> Result<Running, Failure> {
+    let problems = check::offline(&app.config, &app.catalog);
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
+    }
+    app.greet_redis().await?;
+    let pool = app.pool()?;
+    if let Some(pool) = &pool {
+        greet_postgres(pool).await?;
+    } else {
+        tracing::warn!("no address of Postgres: jobs that need it will fail; set DATABASE_URL");
+    }
+    let queues = app.queues();
+    for name in queues.keys() {
+        app.fleet().add_queue(name).await?;
+    }
+    // A worker outlives every fault of Redis, and waits longer for it than a person would.
+    let scheduler_stop = shutdown.drain.child_token();
+    let scheduler =
+        if roles.scheduler { Some(scheduler(app, progress, fired, &scheduler_stop)?) } else { None };
+    let worker = if roles.worker { Some(worker(app, roles, pool, progress, shutdown)?) } else { None };
+    Ok(Running { worker, scheduler, shutdown: shutdown.clone(), scheduler_stop })
+}
+
+fn scheduler(
+    app: &App,
+    progress: &mut Progress,
+    fired: Arc<AtomicU64>,
+    stop: &CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    let plans = brasa_scheduler::plans(&app.config, &app.catalog, &app.queues());
+    let settings = brasa_scheduler::Settings {
+        plans: plans.map_err(|error| Failure::usage(error.to_string()))?,
+        fleet: app.fleet(),
+        clock: app.clock.clone(),
+        pulse: progress.part("scheduling"),
+        fired,
+    };
+    Ok(tokio::spawn(brasa_scheduler::run(settings, stop.clone())))
+}
+
+fn worker(
+    app: &App,
+    roles: &Roles,
+    pool: Option<sqlx::PgPool>,
+    progress: &mut Progress,
+    shutdown: &Shutdown,
+) -> Result<tokio::task::JoinHandle<Result<Tally, brasa_worker::WorkerError>>, Failure> {
+    let section = &app.config.worker;
+    let all = app.queues();
+    let names = roles.queues.clone().or_else(|| section.queues.clone());
+    let names = names.unwrap_or_else(|| all.keys().cloned().collect());
+    let mut queues = Vec::with_capacity(names.len());
+    for name in &names {
+        let queue = all.get(name).ok_or_else(|| crate::app::unknown("queue", name, all.keys()))?;
+        let weight = app.config.queues.get(name).map_or(1, |section| section.weight);
+        queues.push((queue.clone(), weight));
+    }
+    let settings = brasa_worker::Settings {
+        queues,
+        fleet: app.fleet(),
+        catalog: app.catalog.clone(),
+        reach: app.reach(pool),
+        concurrency: roles.concurrency.unwrap_or(section.concurrency),
+        lease: section.lease,
+        shutdown_grace: section.shutdown_grace,
+        crashes_max: section.crashes_max,
+        until_empty: roles.until_empty,
+    };
+    let pulses = brasa_worker::Pulses::of(progress);
+    Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))
+}
+
+/// Starts to answer for `/metrics`, `/live` and `/ready`.
+pub(crate) async fn answer(app: &App, roles: &Roles, progress: Progress) -> Result<(), Failure> {
+    let telemetry = &app.config.telemetry;
+    let Some(address) = roles.listen.or(telemetry.listen) else { return Ok(()) };
+    let named = roles.listen.is_some() || telemetry.listen_explicit;
+    let handle = metrics::install().map_err(|error| Failure::environment(format!("no metrics: {error}")))?;
+    // Only an address that nobody asked for gives way to another.
+    let listener = server::bind(address, !named).await.map_err(|error| {
+        Failure::environment(format!(
+            "cannot listen at {address}: {error}\n  help: give another with --listen"
+        ))
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "answering /metrics, /live and /ready");
+    tokio::spawn(metrics::upkeep(handle.clone()));
+    tokio::spawn(async move {
+        if let Err(error) = server::serve(listener, handle, progress).await {
+            tracing::error!(%error, "metrics and health are no longer answered");
+        }
+    });
+    Ok(())
+}

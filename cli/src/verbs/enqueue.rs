@@ -1,0 +1,218 @@
+//! `brasa enqueue`: one job, or one per line of a file.
+
+use std::io::Read;
+use std::time::Duration;
+
+use brasa_jobs::Kind;
+use brasa_shared::jiff::Timestamp;
+use brasa_shared::queue::{Ending, Enqueued, Envelope, JobView, Queue, State};
+use brasa_shared::units::parse_duration;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::app::{App, unknown};
+use crate::failure::Failure;
+use crate::output::{Output, plain};
+
+/// How long the outcome of a job is kept for somebody who waits for it.
+const KEEP_FOR_WAITER: Duration = Duration::from_hours(24);
+/// How often to look whether the job has ended: at first, and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+/// How many broken lines of a file are shown.
+const BROKEN_SHOWN: usize = 10;
+
+#[derive(Debug, Args)]
+pub(crate) struct Enqueue {
+    /// The kind of job; see `brasa kinds`
+    kind: String,
+    /// Its arguments: a JSON object, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}", conflicts_with = "bulk")]
+    args: String,
+    /// One job per line of FILE (or - for standard input), each line a JSON object of arguments
+    #[arg(long, value_name = "FILE")]
+    bulk: Option<String>,
+    /// The queue, instead of the kind's own
+    #[arg(long)]
+    queue: Option<String>,
+    /// Start it this much later, such as 90s or 2h
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at")]
+    after: Option<String>,
+    /// Start it at this instant, such as 2026-12-01T08:00:00Z
+    #[arg(long, value_name = "INSTANT")]
+    at: Option<Timestamp>,
+    /// Enqueue nothing while another job of the queue with this key waits or runs
+    #[arg(long, value_name = "KEY", conflicts_with = "bulk")]
+    unique: Option<String>,
+    /// The id; enqueuing the same id twice is enqueuing once
+    #[arg(long, conflicts_with = "bulk")]
+    id: Option<String>,
+    /// How many attempts, instead of the kind's own number
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: Option<u32>,
+    /// How long one attempt may run, instead of the kind's own limit
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Wait until it has ended and print the outcome; exit code 0 if it is done, 1 if not
+    #[arg(long, conflicts_with = "bulk")]
+    wait: bool,
+    /// Only check it
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Enqueue {
+    pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
+        let kinds: Vec<String> = app.catalog.kinds().map(|kind| kind.name.to_owned()).collect();
+        let kind = app.catalog.get(&self.kind).ok_or_else(|| unknown("kind", &self.kind, &kinds))?;
+        let queue = self.queue.clone().unwrap_or_else(|| kind.policy.queue.to_owned());
+        if self.queue.is_some() && !app.config.queues.contains_key(&queue) {
+            return Err(unknown("queue", &queue, app.config.queues.keys()));
+        }
+        let queue = app.queue(&queue);
+        match &self.bulk {
+            None => self.one(app, kind, &queue, out).await,
+            Some(file) => self.many(app, kind, &queue, file, out).await,
+        }
+    }
+
+    async fn one(&self, app: &App, kind: &Kind, queue: &Queue, out: &mut Output) -> Result<(), Failure> {
+        let text = match self.args.strip_prefix('@') {
+            Some(file) => read(file)?,
+            None if self.args == "-" => read("-")?,
+            None => self.args.clone(),
+        };
+        let job = self.job(app, kind, &text).map_err(|error| Failure::usage(format!("--args: {error}")))?;
+        if self.dry_run {
+            out.line(format!("would enqueue {} into {}", job.kind, queue.name()))?;
+            return out.value(&json!({ "kind": job.kind, "queue": queue.name(), "dry_run": true }));
+        }
+        app.greet_redis().await?;
+        let answer = queue.enqueue(&job).await?;
+        app.fleet().add_queue(queue.name()).await?;
+        let (state, id) = match &answer {
+            Enqueued::New => ("new", job.id.clone()),
+            Enqueued::Known => ("known", job.id.clone()),
+            Enqueued::Held { by } => ("held", by.clone()),
+        };
+        if self.wait {
+            return report(&wait(queue, &id).await?, out);
+        }
+        out.line(match &answer {
+            Enqueued::New => format!("enqueued {id} ({}) into {}", job.kind, queue.name()),
+            Enqueued::Known => format!("{id} is known already; nothing was changed"),
+            Enqueued::Held { by } => format!("job {by} has that unique key; nothing was enqueued"),
+        })?;
+        out.value(&json!({ "id": id, "kind": job.kind, "queue": queue.name(), "state": state }))
+    }
+
+    async fn many(
+        &self,
+        app: &App,
+        kind: &Kind,
+        queue: &Queue,
+        file: &str,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let text = read(file)?;
+        let (mut jobs, mut broken) = (Vec::new(), Vec::new());
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            match self.job(app, kind, line) {
+                Ok(job) => jobs.push(job),
+                Err(error) => broken.push(format!("{file}:{}: {error}", number + 1)),
+            }
+        }
+        if !broken.is_empty() {
+            let shown = broken
+                .iter()
+                .take(BROKEN_SHOWN)
+                .map(|line| format!("  {line}"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            return Err(Failure::usage(format!(
+                "{} line(s) are broken, so nothing was enqueued\n{shown}",
+                broken.len()
+            )));
+        }
+        if self.dry_run {
+            out.line(format!("would enqueue {} jobs into {}", jobs.len(), queue.name()))?;
+            return out.value(
+                &json!({ "enqueued": 0, "checked": jobs.len(), "queue": queue.name(), "dry_run": true }),
+            );
+        }
+        app.greet_redis().await?;
+        let answers = queue.enqueue_all(&jobs).await?;
+        app.fleet().add_queue(queue.name()).await?;
+        let new = answers.iter().filter(|answer| **answer == Enqueued::New).count();
+        out.line(format!("enqueued {new} jobs into {}", queue.name()))?;
+        out.value(&json!({ "enqueued": new, "queue": queue.name(), "kind": kind.name }))
+    }
+
+    fn job(&self, app: &App, kind: &Kind, text: &str) -> Result<Envelope, String> {
+        let args: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let now = app.clock.now();
+        let mut job = Envelope::new(kind.name, &args, now).map_err(|error| error.to_string())?;
+        (kind.check)(job.args.get(), &app.config)?;
+        job.kv = kind.version;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let duration =
+            |text: &String| parse_duration(text).map_err(|error| format!("{error}; {}", error.help()));
+        if let Some(after) = &self.after {
+            let due = now.saturating_add(duration(after)?).map_err(|error| error.to_string())?;
+            job.due = Some(due.as_millisecond());
+        }
+        job.due = self.at.map(Timestamp::as_millisecond).or(job.due);
+        job.timeout_ms = self.timeout.as_ref().map(duration).transpose()?.map(ms);
+        job.attempts = self.attempts;
+        job.unique.clone_from(&self.unique);
+        job.keep_ms = self.wait.then(|| ms(KEEP_FOR_WAITER));
+        if let Some(id) = &self.id {
+            job.id.clone_from(id);
+        }
+        job.to_wire().map_err(|error| error.to_string())?;
+        Ok(job)
+    }
+}
+
+fn read(file: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    let outcome = if file == "-" {
+        std::io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(file).map(|read| text = read)
+    };
+    outcome.map_err(|error| Failure::usage(format!("cannot read {file}: {error}")))?;
+    Ok(text)
+}
+
+/// Waits for the end of a job, as long as it takes.
+async fn wait(queue: &Queue, id: &str) -> Result<JobView, Failure> {
+    let mut pause = LOOK.0;
+    loop {
+        let Some(view) = queue.show(id).await? else {
+            return Err(Failure::environment(format!("job {id} is gone, and so is its outcome")));
+        };
+        if matches!(view.state, State::Done | State::Dead) {
+            return Ok(view);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK.1);
+    }
+}
+
+fn report(view: &JobView, out: &mut Output) -> Result<(), Failure> {
+    let outcome = view.outcome.clone();
+    let ending = outcome.as_ref().map_or(Ending::Dead, |outcome| outcome.ending);
+    let detail = outcome.as_ref().and_then(|outcome| {
+        outcome.reason.clone().or_else(|| outcome.result.as_ref().map(ToString::to_string))
+    });
+    let took = outcome.as_ref().map_or(0, |outcome| outcome.took_ms);
+    let word = format!("{ending:?}").to_lowercase();
+    out.line(plain(&format!(
+        "{word} in {took} ms, attempt {}: {}",
+        view.attempt,
+        detail.unwrap_or_default()
+    )))?;
+    out.value(&json!({ "id": view.id, "kind": view.kind, "queue": view.queue, "attempt": view.attempt,
+        "ending": ending, "outcome": outcome }))?;
+    if ending == Ending::Done { Ok(()) } else { Err(Failure::silent(1)) }
+}

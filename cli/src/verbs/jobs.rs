@@ -1,0 +1,231 @@
+//! `brasa jobs`: list, show, retry, cancel.
+
+use brasa_shared::queue::{Cancelled, Ending, JobView, Queue, State};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::output::{Output, plain, short, when};
+use crate::verbs::queues::actor;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List jobs
+    List(List),
+    /// Show everything about one job
+    Show(Show),
+    /// Start jobs again: dead ones, and delayed ones before their time
+    Retry(Retry),
+    /// Stop jobs, whether they wait or run
+    Cancel(Cancel),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only jobs in this state; else all that are not at an end
+    #[arg(long)]
+    state: Option<Place>,
+    /// Only this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// At most this many per queue and state
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The job
+    id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The jobs
+    #[arg(required = true)]
+    ids: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The jobs
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Place {
+    Waiting,
+    Delayed,
+    Running,
+    Done,
+    Dead,
+}
+
+impl From<Place> for State {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Waiting => Self::Waiting,
+            Place::Delayed => Self::Delayed,
+            Place::Running => Self::Running,
+            Place::Done => Self::Done,
+            Place::Dead => Self::Dead,
+        }
+    }
+}
+
+impl Jobs {
+    pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
+        app.greet_redis().await?;
+        match self {
+            Self::List(list) => list.obey(app, out).await,
+            Self::Show(Show { id }) => {
+                let (_, view) = find(app, &id).await?;
+                show(&view, app, out)?;
+                out.value(&view)
+            }
+            Self::Retry(Retry { ids }) => retry(app, &ids, out).await,
+            Self::Cancel(Cancel { ids, reason }) => cancel(app, &ids, &reason, out).await,
+        }
+    }
+}
+
+impl List {
+    async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
+        let open = [State::Running, State::Waiting, State::Delayed];
+        let states = self.state.map_or_else(|| open.to_vec(), |state| vec![state.into()]);
+        let mut views = Vec::new();
+        for queue in app.chosen_queues(self.queue.as_deref()).await?.values() {
+            for state in &states {
+                views.extend(queue.list(*state, self.limit).await?);
+            }
+        }
+        views.retain(|view| self.kind.as_ref().is_none_or(|kind| view.kind == *kind));
+        table(&views, app, out)?;
+        out.value(&views)
+    }
+}
+
+/// Jobs as a table.
+pub(crate) fn table(views: &[JobView], app: &App, out: &mut Output) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let rows = views.iter().map(|view| {
+        let detail = match (&view.outcome, &view.unreadable) {
+            (Some(outcome), _) if outcome.reason.is_some() => outcome.reason.clone().unwrap_or_default(),
+            (_, Some(raw)) => raw.clone(),
+            _ => view.args.to_string(),
+        };
+        [
+            view.id.clone(),
+            view.kind.clone(),
+            view.queue.clone(),
+            state(view),
+            view.attempt.to_string(),
+            when(view.enqueued_ms, now),
+            short(&detail, 60),
+        ]
+    });
+    out.table(["ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "ENQUEUED", "DETAIL"], rows.collect(), "no jobs")
+}
+
+fn state(view: &JobView) -> String {
+    match (&view.state, &view.outcome) {
+        (State::Done, Some(outcome)) if outcome.ending == Ending::Cancelled => "cancelled".to_owned(),
+        (state, _) => format!("{state:?}").to_lowercase(),
+    }
+}
+
+/// One job for people.
+pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let mut line = |name: &str, value: &str| match value {
+        "" => Ok(()),
+        value => out.line(format!("{name:<10} {}", plain(value))),
+    };
+    line("id", &view.id)?;
+    line("kind", &view.kind)?;
+    line("queue", &view.queue)?;
+    line("state", &state(view))?;
+    match view.state {
+        State::Delayed => line("due", &when(view.state_ms, now))?,
+        State::Running => line("leased", &format!("runs out {}", when(view.state_ms, now)))?,
+        State::Waiting | State::Done | State::Dead => {}
+    }
+    line("args", &view.args.to_string())?;
+    line("enqueued", &when(view.enqueued_ms, now))?;
+    line("schedule", view.schedule.as_deref().unwrap_or_default())?;
+    line("attempt", &view.attempt.to_string())?;
+    line("worker", if view.worker == "-" { "" } else { &view.worker })?;
+    line("asked to stop", view.stop_asked.as_deref().unwrap_or_default())?;
+    line("as pushed", view.unreadable.as_deref().unwrap_or_default())?;
+    if let Some(outcome) = &view.outcome {
+        line("ended", &format!("{} after {} ms", when(outcome.at, now), outcome.took_ms))?;
+        line("reason", outcome.reason.as_deref().unwrap_or_default())?;
+        line("result", &outcome.result.as_ref().map(ToString::to_string).unwrap_or_default())?;
+    }
+    for past in &view.trail {
+        let (at, told) = past.split_once(' ').unwrap_or(("0", past));
+        line("before", &format!("{}: attempt {told}", when(at.parse().unwrap_or(0), now)))?;
+    }
+    Ok(())
+}
+
+/// The queue that knows a job, and the job.
+pub(crate) async fn find(app: &App, id: &str) -> Result<(Queue, JobView), Failure> {
+    for queue in app.all_queues().await?.into_values() {
+        if let Some(view) = queue.show(id).await? {
+            return Ok((queue, view));
+        }
+    }
+    let help = "ended jobs are kept for a while only; see keep_done and keep_dead of [queues]";
+    Err(Failure::environment(format!("no queue knows the job `{}`\n  help: {help}", plain(id))))
+}
+
+async fn retry(app: &App, ids: &[String], out: &mut Output) -> Result<(), Failure> {
+    let mut said = Vec::new();
+    for id in ids {
+        let (queue, view) = find(app, id).await?;
+        let again = match view.state {
+            State::Dead => queue.revive(std::slice::from_ref(id)).await? == [true],
+            State::Delayed => match queue.envelope(id).await? {
+                Some(Ok(envelope)) => queue.promote_now(vec![(id.clone(), envelope.class())]).await? > 0,
+                _ => false,
+            },
+            State::Waiting | State::Running | State::Done => false,
+        };
+        out.line(if again {
+            format!("{id} is waiting again")
+        } else {
+            format!("{id} is {}; nothing was changed", state(&view))
+        })?;
+        said.push(json!({ "id": id, "retried": again, "was": view.state }));
+    }
+    out.value(&said)?;
+    if said.iter().all(|one| one["retried"] == true) { Ok(()) } else { Err(Failure::silent(1)) }
+}
+
+async fn cancel(app: &App, ids: &[String], reason: &str, out: &mut Output) -> Result<(), Failure> {
+    let mut said = Vec::new();
+    for id in ids {
+        let (queue, _) = find(app, id).await?;
+        let answer = queue.cancel(id, &actor(), reason).await?;
+        out.line(match answer {
+            Cancelled::Cancelled => format!("{id} is cancelled"),
+            Cancelled::Asked => format!("{id} runs and has been asked to stop"),
+            Cancelled::Done => format!("{id} is done already"),
+            Cancelled::Dead => format!("{id} is in the dead letter already"),
+            Cancelled::Unknown => format!("{id} is gone"),
+        })?;
+        said.push(json!({ "id": id, "cancel": answer }));
+    }
+    out.value(&said)?;
+    let stopped = |one: &serde_json::Value| one["cancel"] == "cancelled" || one["cancel"] == "asked";
+    if said.iter().all(stopped) { Ok(()) } else { Err(Failure::silent(1)) }
+}

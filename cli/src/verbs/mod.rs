@@ -1,0 +1,97 @@
+//! The verbs: a verb is a file, with its arguments and `obey`.
+
+use std::path::PathBuf;
+
+use brasa_jobs::Catalog;
+use clap::{Parser, Subcommand};
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::output::Output;
+
+mod check;
+mod completions;
+mod dead;
+mod demo;
+mod enqueue;
+mod health;
+mod jobs;
+mod kinds;
+mod migrate;
+mod queues;
+mod schedules;
+mod serve;
+
+/// Background jobs and warm caches for a Postgres and Redis web application
+#[derive(Debug, Parser)]
+#[command(name = "brasa", version, max_term_width = 110, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The configuration; else `BRASA_CONFIG`, else ./brasa.toml
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON instead of tables and sentences
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a scheduler and a worker in one process
+    Run(serve::Run),
+    /// Run a worker: claim jobs and run them until told to stop
+    Worker(serve::Worker),
+    /// Run a scheduler: enqueue what is due
+    Scheduler(serve::Scheduler),
+    /// See it all at work: private servers, real data, a live summary
+    Demo(demo::Demo),
+    /// Create or update schema `brasa` in Postgres
+    Migrate(migrate::Migrate),
+    /// Check the configuration, and every statement on the real database
+    Check(check::Check),
+    /// Enqueue a job, or many
+    Enqueue(enqueue::Enqueue),
+    /// List, show, retry and cancel jobs
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// List, pause and resume queues
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// List, show, retry and delete dead jobs
+    #[command(subcommand)]
+    Dead(dead::Dead),
+    /// List, preview and run schedules
+    #[command(subcommand)]
+    Schedules(schedules::Schedules),
+    /// List the kinds of job that this build knows
+    Kinds(kinds::Kinds),
+    /// Ask a running process whether it is ready
+    Health(health::Health),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) async fn obey(self, catalog: Catalog) -> Result<(), Failure> {
+        let mut out = Output::standard(self.json);
+        let open = |catalog| App::open(self.config.as_deref(), catalog);
+        match self.verb {
+            Verb::Run(verb) => verb.obey(open(catalog)?).await,
+            Verb::Worker(verb) => verb.obey(open(catalog)?, &mut out).await,
+            Verb::Scheduler(verb) => verb.obey(open(catalog)?).await,
+            Verb::Demo(verb) => verb.obey(catalog, &mut out).await,
+            Verb::Migrate(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Check(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
+            Verb::Enqueue(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Jobs(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Queues(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Dead(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Schedules(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
+            Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
+            Verb::Health(verb) => verb.obey(&mut out).await,
+            Verb::Completions(verb) => verb.obey(&mut out),
+        }
+    }
+}
