@@ -1,0 +1,45 @@
+# Everything that is done to this project, by one word each. `make` alone lists the words.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench build docs setup
+
+# Where cargo puts what it builds.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# Further arguments of the demo: make demo ARGS="--for 20s --json"
+ARGS ?=
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: build ## see it at work, on a Redis, a Postgres and real data of its own
+	@$(TARGET)/debug/brasa demo $(ARGS)
+
+# `with-servers` is one of the things that are built, and one Redis and one Postgres serve the whole run.
+test: setup ## run every test, on a Redis and a Postgres of their own
+	@cargo build --workspace --all-targets --locked
+	@if cargo nextest --version >/dev/null 2>&1; \
+	then $(TARGET)/debug/with-servers cargo nextest run --workspace --locked; \
+	else $(TARGET)/debug/with-servers cargo test --workspace --locked; fi
+
+lint: ## check the format, the lints, the documentation and the dependencies
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@if cargo deny --version >/dev/null 2>&1; \
+	then cargo deny --locked check; \
+	else echo "lint: cargo-deny is not installed, so licences and advisories were not checked"; fi
+
+bench: setup ## measure how fast it is
+	@cargo bench --workspace --locked
+
+build: setup ## build the program, for debugging
+	@cargo build --locked
+
+docs: ## build the documentation of the code
+	@cargo doc --workspace --no-deps --locked
+	@echo "docs: open $(TARGET)/doc/brasa/index.html"
+
+setup:
+	@scripts/setup
