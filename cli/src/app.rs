@@ -25,6 +25,7 @@ const POSTGRES_MIN: i32 = 130_000;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What verbs work with.
+#[derive(Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) catalog: Catalog,

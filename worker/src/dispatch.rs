@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use crate::claim::Job;
 use crate::leases::{Leases, StopReason, StopSign};
+use crate::run::Tally;
 use crate::settle::{Settler, Word};
 
 /// How long a handler that was told to stop may take to do so by itself.
@@ -84,6 +85,11 @@ impl Dispatch {
         drop(watch);
         metrics::jobs_running().set(running(&self.leases));
         drop(slot);
+    }
+
+    /// What has been done so far.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally { done: self.done.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
     }
 
     fn read(&self, wire: &[u8], attempt: u32, blame: u32) -> Result<Known<'_>, String> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use apalis::prelude::{Task, WorkerBuilder, WorkerBuilderExt};
@@ -104,11 +104,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let wake = Arc::new(Notify::new());
     let claimer = Claimer {
         queues: settings.queues.clone(),
-        claimant: Claimant {
-            worker: info.worker.clone(),
-            classes: info.classes.clone(),
-            lease: settings.lease,
-        },
+        claimant: claimant(&info, settings.lease),
         slots: Arc::clone(&slots),
         jobs: send,
         wake: Arc::clone(&wake),
@@ -139,10 +135,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }
-    let tally = Tally {
-        done: dispatch.done.load(Ordering::Relaxed),
-        failed: dispatch.failed.load(Ordering::Relaxed),
-    };
+    let tally = dispatch.tally();
     tracing::info!(worker = info.worker, done = tally.done, failed = tally.failed, "worker ended");
     ended.map(|()| tally)
 }
@@ -223,6 +216,10 @@ fn over_own_connection(queues: &[Queue]) -> Vec<Queue> {
     let Some(first) = queues.first() else { return Vec::new() };
     let store = first.store().apart();
     queues.iter().map(|queue| queue.clone().over(store.clone())).collect()
+}
+
+fn claimant(info: &WorkerInfo, lease: Duration) -> Claimant {
+    Claimant { worker: info.worker.clone(), classes: info.classes.clone(), lease }
 }
 
 fn describe(settings: &Settings) -> WorkerInfo {

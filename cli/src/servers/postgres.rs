@@ -12,7 +12,9 @@ use super::user::User;
 use super::{Scratch, ServersError, Signal, ports, programs, scratch};
 
 /// The role that owns the cluster.
-const OWNER: &str = "brasa";
+///
+/// Not `brasa`: the search path begins with the schema named like the user, and that schema is ours.
+const OWNER: &str = "app";
 
 /// The longest folder whose socket's name still fits into an address, on every system.
 const SOCKET_FOLDER_MAX: usize = 80;

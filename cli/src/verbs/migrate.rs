@@ -3,9 +3,10 @@
 use brasa_shared::db;
 use clap::Args;
 use serde_json::json;
+use sqlx::{PgPool, Row};
 
 use crate::app::{App, greet_postgres};
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::output::Output;
 
 #[derive(Debug, Args)]
@@ -15,6 +16,7 @@ impl Migrate {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let pool = app.pool_needed()?;
         greet_postgres(&pool).await?;
+        refuse_namesake(&pool).await?;
         let ran = db::migrate(&pool).await?;
         out.line(match ran {
             0 => format!("schema brasa in {} is up to date", db::address(&pool)),
@@ -22,4 +24,19 @@ impl Migrate {
         })?;
         out.value(&json!({ "ran": ran }))
     }
+}
+
+/// A role called `brasa` has our schema first in its search path: tables that it makes without naming a
+/// schema would land among ours, and be gone with them.
+async fn refuse_namesake(pool: &PgPool) -> Result<(), Failure> {
+    let query = r#"select current_user = 'brasa' and current_setting('search_path') like '%"$user"%'"#;
+    let row = sqlx::query(query).fetch_one(pool).await;
+    let namesake: bool = row.map_err(|error| Failure::environment(chain(&error)))?.get(0);
+    if namesake {
+        let help = "use another role, or: alter role brasa set search_path = public";
+        return Err(Failure::environment(format!(
+            "the role `brasa` would create the application's tables in schema `brasa`, which is ours\n  help: {help}"
+        )));
+    }
+    Ok(())
 }

@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
 
 mod bind;
 mod migrations;
@@ -56,7 +56,9 @@ pub fn pool(url: &str, limits: PoolLimits) -> Result<PgPool, DbError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(DbError::Address)?
         .application_name("brasa")
-        .options([("statement_timeout", timeout_ms.as_str())]);
+        .options([("statement_timeout", timeout_ms.as_str())])
+        // What is slow is told by our own metrics, without the text of anybody's statements.
+        .disable_statement_logging();
     Ok(PgPoolOptions::new()
         .max_connections(limits.connections_max)
         .acquire_timeout(limits.acquire_timeout)

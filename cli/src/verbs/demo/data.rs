@@ -1,0 +1,95 @@
+//! The demo's configuration and data, carried inside the binary.
+
+use brasa_shared::config::Config;
+use brasa_shared::db;
+use sqlx::postgres::PgPoolCopyExt;
+use sqlx::{Executor, PgPool};
+
+use crate::failure::{Failure, chain};
+
+const CONFIG: &str = include_str!("../../../demo/brasa.toml");
+const SCHEMA: &str = include_str!("../../../demo/schema.sql");
+const INDEXES: &str = include_str!("../../../demo/indexes.sql");
+const FLIGHTS: &[u8] = include_bytes!("../../../demo/data/flights.csv.zst");
+const AIRLINES: &[u8] = include_bytes!("../../../demo/data/airlines.csv");
+const AIRPORTS: &[u8] = include_bytes!("../../../demo/data/airports.csv");
+/// The files that the configuration names, by name.
+const STATEMENTS: &[(&str, &str)] = &[
+    ("sql/board-keys.sql", include_str!("../../../demo/sql/board-keys.sql")),
+    ("sql/board.sql", include_str!("../../../demo/sql/board.sql")),
+    ("sql/delay-stats.sql", include_str!("../../../demo/sql/delay-stats.sql")),
+];
+/// What the flights may unpack to at most, in bytes.
+const FLIGHTS_MAX: usize = 64 * 1024 * 1024;
+/// How much is sent to Postgres at once, in bytes.
+const CHUNK: usize = 256 * 1024;
+
+/// The demo's configuration for these servers.
+pub(super) fn config(redis_url: &str, database_url: &str) -> Result<Config, Failure> {
+    let folder = Folder::with_statements()?;
+    let env = |name: &str| match name {
+        "REDIS_URL" => Some(redis_url.to_owned()),
+        "DATABASE_URL" => Some(database_url.to_owned()),
+        _ => None,
+    };
+    Ok(Config::parse(CONFIG, &folder.0.join("brasa.toml"), &env)?)
+}
+
+/// A folder for as long as the configuration is read: it names files, and here they are in the binary.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn with_statements() -> Result<Self, Failure> {
+        let folder = Self(std::env::temp_dir().join(format!("brasa-demo-{:032x}", rand::random::<u128>())));
+        std::fs::create_dir_all(folder.0.join("sql"))?;
+        for (name, text) in STATEMENTS {
+            std::fs::write(folder.0.join(name), text)?;
+        }
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::debug!(%error, folder = %self.0.display(), "could not remove a folder");
+        }
+    }
+}
+
+/// Creates the tables and fills them; returns how many flights there are.
+pub(super) async fn load(pool: &PgPool) -> Result<u64, Failure> {
+    let failed =
+        |error: sqlx::Error| Failure::environment(format!("cannot load the data: {}", chain(&error)));
+    db::migrate(pool).await?;
+    pool.execute(SCHEMA).await.map_err(failed)?;
+    let flights = zstd::bulk::decompress(FLIGHTS, FLIGHTS_MAX)?;
+    let rows = copy(pool, "copy flights from stdin (format csv, header, null 'NA')", &flights)
+        .await
+        .map_err(failed)?;
+    copy(pool, "copy airlines from stdin (format csv, header, null 'NA')", AIRLINES).await.map_err(failed)?;
+    copy(pool, "copy airports from stdin (format csv, header, null 'NA')", AIRPORTS).await.map_err(failed)?;
+    pool.execute(INDEXES).await.map_err(failed)?;
+    Ok(rows)
+}
+
+async fn copy(pool: &PgPool, statement: &'static str, csv: &[u8]) -> Result<u64, sqlx::Error> {
+    let mut sink = pool.copy_in_raw(statement).await?;
+    for chunk in csv.chunks(CHUNK) {
+        sink.send(chunk).await?;
+    }
+    sink.finish().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_that_the_configuration_names_is_in_the_binary() {
+        let mut named: Vec<&str> = CONFIG.split('"').filter(|word| word.starts_with("sql/")).collect();
+        named.sort_unstable();
+        let carried: Vec<&str> = STATEMENTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(named, carried);
+    }
+}
