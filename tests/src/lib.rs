@@ -1,1 +1,34 @@
-//! placeholder
+//! What the integration tests stand on: a world per test, on real servers, and waits that end.
+//!
+//! A [`World`] has a database of its own and a prefix of its own in Redis, so tests run beside one another and
+//! see nothing of each other. Nothing here sleeps and hopes: [`eventually`] looks until a fact is there, and
+//! names it when it never comes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails, and says where; clippy's allowance for tests does not reach here"
+)]
+
+mod database;
+mod world;
+
+use std::time::{Duration, Instant};
+
+pub use world::World;
+
+/// How long a test waits for a fact.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Waits until `holds` does: `eventually("the worker claims it", async || …).await`.
+///
+/// # Panics
+/// It still does not after 20 seconds; the message says what never happened.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "it never happened that {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,6 @@
+//! The integration suite: one binary, a world per test, real servers.
+//!
+//! Run it through `make test`, which starts the servers. A module is a subject, a test's name says what is
+//! true of it.
+
+mod crontab_oracle;

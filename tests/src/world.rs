@@ -1,0 +1,176 @@
+//! Everything that one test needs, and nobody else touches.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use std::{env, fs};
+
+use brasa::servers::Scratch;
+use brasa_shared::clock::{Clock, Manual};
+use brasa_shared::config::Config;
+use brasa_shared::queue::{Enqueued, Envelope, Fleet, Queue};
+use brasa_shared::store::Store;
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::database::Database;
+
+/// Where a clock that a test moves begins: 2026-01-01T00:00:00Z.
+const NEW_YEAR: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// One test's Redis prefix, database, clock and files. All of it is gone when it is dropped.
+pub struct World {
+    /// Begins every key of this test.
+    pub prefix: String,
+    /// The address of Redis.
+    pub redis_url: String,
+    /// A connection to Redis.
+    pub store: Store,
+    /// The address of this test's database.
+    pub database_url: String,
+    /// A pool for this test's database; connects when first used.
+    pub pool: PgPool,
+    /// The time in this world.
+    pub clock: Clock,
+    manual: Option<Manual>,
+    files: OnceLock<Scratch>,
+    files_count: AtomicU32,
+    // Last: dropped when nothing above uses it any more.
+    _database: Database,
+}
+
+impl World {
+    /// A world on the machine's clock.
+    ///
+    /// # Panics
+    /// There are no servers: the tests want to be run through `make test`.
+    pub async fn new() -> Self {
+        Self::on(Clock::System, None).await
+    }
+
+    /// A world whose time stands still until [`Self::advance`] moves it.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub async fn with_manual_clock() -> Self {
+        let manual = Manual::at(NEW_YEAR);
+        Self::on(Clock::Manual(manual.clone()), Some(manual)).await
+    }
+
+    async fn on(clock: Clock, manual: Option<Manual>) -> Self {
+        let redis_url = server("BRASA_TEST_REDIS_URL");
+        let postgres_url = server("BRASA_TEST_DATABASE_URL");
+        let prefix = format!("t-{:016x}", rand::random::<u64>());
+        let database = Database::create(&postgres_url, &prefix).await;
+        Self {
+            store: Store::open(&redis_url).expect("the address of the test's Redis"),
+            pool: database.pool(),
+            database_url: database.url.clone(),
+            files: OnceLock::new(),
+            files_count: AtomicU32::new(0),
+            _database: database,
+            prefix,
+            redis_url,
+            clock,
+            manual,
+        }
+    }
+
+    /// A queue of this world.
+    pub fn queue(&self, name: &str) -> Queue {
+        Queue::new(self.store.clone(), &self.prefix, name, self.clock.clone())
+    }
+
+    /// A queue of this world as it will look to everybody when `later` has passed. Scripts that are called
+    /// through it believe in that time.
+    pub fn queue_seen(&self, name: &str, later: Duration) -> Queue {
+        let then = Manual::at(self.clock.now());
+        then.advance(later);
+        Queue::new(self.store.clone(), &self.prefix, name, Clock::Manual(then))
+    }
+
+    /// What the processes of this world know of one another.
+    pub fn fleet(&self) -> Fleet {
+        Fleet::new(self.store.clone(), &self.prefix, self.clock.clone())
+    }
+
+    /// Moves the time of this world on.
+    ///
+    /// # Panics
+    /// It is the machine's time: make the world [`Self::with_manual_clock`].
+    pub fn advance(&self, by: Duration) {
+        self.manual.as_ref().expect("a world with a manual clock").advance(by);
+    }
+
+    /// A job that is not enqueued yet.
+    ///
+    /// # Panics
+    /// `args` is not an object.
+    pub fn job(&self, kind: &str, args: &Value) -> Envelope {
+        Envelope::new(kind, args, self.clock.now()).expect("an envelope")
+    }
+
+    /// Enqueues a job into the queue `default`; returns its id.
+    ///
+    /// # Panics
+    /// Redis does not take it.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write json!({ … }) in place")]
+    pub async fn enqueue(&self, kind: &str, args: Value) -> String {
+        let job = self.job(kind, &args);
+        let answer = self.queue("default").enqueue(&job).await.expect("a job is enqueued");
+        assert_eq!(answer, Enqueued::New);
+        job.id
+    }
+
+    /// The configuration that `text` makes in this world: its prefix and its addresses are filled in.
+    ///
+    /// # Panics
+    /// The text has problems; the message lists them.
+    pub fn config(&self, text: &str) -> Config {
+        let variable = |name: &str| match name {
+            "REDIS_URL" => Some(self.redis_url.clone()),
+            "DATABASE_URL" => Some(self.database_url.clone()),
+            _ => None,
+        };
+        let parsed = Config::parse(&self.prefixed(text), Path::new("brasa.toml"), &variable);
+        parsed.unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// Writes the same text into a file for a process of this world, with the prefix filled in. The
+    /// addresses belong into the process' environment: `REDIS_URL` and `DATABASE_URL`.
+    ///
+    /// # Panics
+    /// The disk is full, or the like.
+    pub fn write_config(&self, text: &str) -> PathBuf {
+        let name = format!("brasa-{}.toml", self.files_count.fetch_add(1, Ordering::Relaxed));
+        let path = self.folder().join(name);
+        fs::write(&path, self.prefixed(text)).expect("a configuration is written");
+        path
+    }
+
+    /// A folder for the files of this test.
+    ///
+    /// # Panics
+    /// There is no place for one.
+    pub fn folder(&self) -> &Path {
+        self.files.get_or_init(|| Scratch::new().expect("a scratch folder")).path()
+    }
+
+    /// The text with `[redis] prefix`: in the section that it has, or in one behind everything else, where it
+    /// moves no line.
+    fn prefixed(&self, text: &str) -> String {
+        let section = format!("[redis]\nprefix = \"{}\"", self.prefix);
+        match text.split_once("[redis]") {
+            Some((before, after)) => format!("{before}{section}{after}"),
+            None => format!("{text}\n{section}\n"),
+        }
+    }
+}
+
+fn server(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| {
+        panic!("these tests need a Redis and a Postgres of their own: run through `make test` ({variable} is not set)")
+    })
+}
