@@ -1,14 +1,19 @@
 //! What a handler can reach.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::store::Store;
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
 use tokio_util::sync::CancellationToken;
 
 use crate::verdict::{JobError, JobResult, Verdict};
+
+/// How long a job waits for a database that is away, on average.
+const AWAY: Duration = Duration::from_secs(2);
 
 /// What all jobs of a process share.
 #[derive(Debug, Clone)]
@@ -59,6 +64,19 @@ impl JobContext {
         let missing =
             || JobError::new(Verdict::Bury, "no address of Postgres: set DATABASE_URL or [postgres] url");
         self.reach.db.as_ref().ok_or_else(missing)
+    }
+
+    /// A connection to the application's Postgres. Where there is none to be had, the job comes back a
+    /// little later without using an attempt: a full pool or a database that is away is not its fault.
+    ///
+    /// # Errors
+    /// No address was given, or no connection came in time.
+    pub async fn connection(&self) -> JobResult<PoolConnection<Postgres>> {
+        let pause = AWAY.mul_f64(0.5 + rand::random::<f64>());
+        self.db()?.acquire().await.map_err(|error| JobError {
+            verdict: Verdict::Snooze(pause),
+            cause: anyhow::Error::new(error).context("could not get a connection to Postgres"),
+        })
     }
 
     /// Stops here if the job is to stop.

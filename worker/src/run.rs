@@ -157,11 +157,24 @@ async fn work(
         .backend(Feed(jobs))
         .concurrency(concurrency)
         .build(tower::service_fn(handle));
-    let signal = async move {
-        drained.await;
-        Ok::<(), std::io::Error>(())
+    let over = CancellationToken::new();
+    let signal = {
+        let over = over.clone();
+        async move {
+            drained.await;
+            over.cancel();
+            Ok::<(), std::io::Error>(())
+        }
     };
-    worker.run_until(signal).await.map_err(|error| WorkerError::Ended(error.to_string()))
+    let left_behind = async {
+        over.cancelled().await;
+        tokio::time::sleep(HAND_BACK).await;
+    };
+    tokio::select! {
+        ended = worker.run_until(signal) => ended.map_err(|error| WorkerError::Ended(error.to_string())),
+        // apalis waits for every handler, and one that blocks its thread would keep it waiting for ever.
+        () = left_behind => Ok(()),
+    }
 }
 
 /// Waits until the drain is asked for and every slot is free again: by itself within the grace period, else

@@ -36,7 +36,7 @@ impl Job for Warm {
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let warmer = self.warmer(&ctx.reach.config).map_err(JobError::bury)?;
-        let mut connection = ctx.db()?.acquire().await.or_retry("get a connection to Postgres")?;
+        let mut connection = ctx.connection().await?;
         let plan = Plan::prepare(&mut connection, warmer).await.map_err(|problem| self.unfit(problem))?;
         let failed = |error| judge(error, &format!("load warmer `{}`", self.name));
         let batches = plan.batches(&mut connection, warmer.batch).await.map_err(failed)?;

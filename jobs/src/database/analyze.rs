@@ -14,7 +14,7 @@ use sqlx::{PgConnection, Row};
 use crate::context::JobContext;
 use crate::job::{Job, Policy};
 use crate::sql::judge;
-use crate::verdict::{JobError, JobResult, OrElse};
+use crate::verdict::{JobError, JobResult};
 
 /// How long to wait for a table's lock: longer, and the application's own statements would queue behind us.
 const LOCK_TIMEOUT_MS: u32 = 2_000;
@@ -58,7 +58,7 @@ impl Job for Analyze {
         .backoff(Duration::from_mins(1), Duration::from_mins(15));
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
-        let mut connection = ctx.db()?.acquire().await.or_retry("get a connection to Postgres")?;
+        let mut connection = ctx.connection().await?;
         // Its time limits are not those of other jobs, so it does not go back to the pool.
         connection.close_on_drop();
         limit(&mut connection).await.map_err(|error| judge(error, "set time limits"))?;

@@ -10,7 +10,7 @@ use crate::absent;
 use crate::context::{JobContext, ThisJob};
 use crate::job::{Job, Policy};
 use crate::sql::judge;
-use crate::verdict::{JobError, JobResult, OrElse};
+use crate::verdict::{JobError, JobResult};
 
 /// Runs `[sql.NAME]`. Beside `name`, the payload holds the values that the statement calls `args.…`.
 #[derive(Debug, Deserialize)]
@@ -37,7 +37,7 @@ impl Job for Run {
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let statement = self.statement(&ctx.reach.config).map_err(JobError::bury)?;
-        let mut connection = ctx.db()?.acquire().await.or_retry("get a connection to Postgres")?;
+        let mut connection = ctx.connection().await?;
         let doing = format!("run statement `{}`", self.name);
         let params = self.bind(statement, &ctx.job, &mut connection).await?;
         let rows = match statement.timeout {

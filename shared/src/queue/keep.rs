@@ -20,6 +20,8 @@ pub struct Reclaimed {
     pub returned: u64,
     /// Jobs that went into the dead letter, for they have taken too many workers down.
     pub quarantined: u64,
+    /// Jobs that had been asked to stop, and are now recorded as cancelled.
+    pub cancelled: u64,
 }
 
 /// An id, with the envelope that belongs to it or the reason why there is none.
@@ -104,9 +106,15 @@ impl Queue {
             &k.stats,
             &k.jobs,
             &k.unique,
+            &k.cancels,
+            &k.done,
         ];
-        let mut call =
-            Call::on(&keys).arg(self.clock.for_scripts()).arg(crashes_max.saturating_mul(QUARTERS_PER_CRASH));
+        let cancelled = Outcome::new(Ending::Cancelled, self.clock.now().as_millisecond());
+        let mut call = Call::on(&keys)
+            .arg(self.clock.for_scripts())
+            .arg(crashes_max.saturating_mul(QUARTERS_PER_CRASH))
+            .arg(self.keep_done.age_ms)
+            .arg(cancelled.because("cancelled; its worker was lost meanwhile").to_json());
         let outcome = self.dead("quarantined: its worker died while running it, again and again").to_json();
         for (id, envelope) in found {
             call.push(id);
@@ -114,8 +122,8 @@ impl Queue {
             call.push(envelope.ok().and_then(|envelope| envelope.unique).unwrap_or_default());
             call.push(&outcome);
         }
-        let (returned, quarantined) = self.call(&RECLAIM, &call).await?;
-        Ok(Reclaimed { returned, quarantined })
+        let (returned, quarantined, cancelled) = self.call(&RECLAIM, &call).await?;
+        Ok(Reclaimed { returned, quarantined, cancelled })
     }
 
     /// Admits up to [`BATCH_MAX`] entries of the inbox; returns how many left it. What cannot be read goes
