@@ -32,7 +32,7 @@ lint: ## check the format, the lints, the documentation and the dependencies
 	else echo "lint: cargo-deny is not installed, so licences and advisories were not checked"; fi
 
 bench: setup ## measure how fast it is
-	@cargo bench --workspace --locked
+	@cargo bench --locked --package brasa-tests --bench queue
 
 build: setup ## build the program, for debugging
 	@cargo build --locked

@@ -16,27 +16,27 @@ impl Migrate {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let pool = app.pool_needed()?;
         greet_postgres(&pool).await?;
-        refuse_namesake(&pool).await?;
         let ran = db::migrate(&pool).await?;
         out.line(match ran {
             0 => format!("schema brasa in {} is up to date", db::address(&pool)),
             n => format!("ran {n} migration(s); schema brasa in {} is up to date", db::address(&pool)),
         })?;
-        out.value(&json!({ "ran": ran }))
+        let warning = namesake(&pool).await?;
+        if let Some(warning) = warning {
+            out.line(format!("warning: {warning}"))?;
+        }
+        out.value(&json!({ "ran": ran, "warning": warning }))
     }
 }
 
 /// A role called `brasa` has our schema first in its search path: tables that it makes without naming a
 /// schema would land among ours, and be gone with them.
-async fn refuse_namesake(pool: &PgPool) -> Result<(), Failure> {
+async fn namesake(pool: &PgPool) -> Result<Option<&'static str>, Failure> {
     let query = r#"select current_user = 'brasa' and current_setting('search_path') like '%"$user"%'"#;
     let row = sqlx::query(query).fetch_one(pool).await;
-    let namesake: bool = row.map_err(|error| Failure::environment(chain(&error)))?.get(0);
-    if namesake {
-        let help = "use another role, or: alter role brasa set search_path = public";
-        return Err(Failure::environment(format!(
-            "the role `brasa` would create the application's tables in schema `brasa`, which is ours\n  help: {help}"
-        )));
-    }
-    Ok(())
+    let is_namesake: bool = row.map_err(|error| Failure::environment(chain(&error)))?.get(0);
+    Ok(is_namesake.then_some(
+        "tables that the role `brasa` creates without naming a schema land in schema `brasa`, which is ours; \
+         use another role, or: alter role brasa set search_path = public",
+    ))
 }
