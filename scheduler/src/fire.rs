@@ -17,6 +17,7 @@ pub fn job_for(plan: &Plan, id: String, now: Timestamp) -> Result<Envelope, Enve
     let schedule = &plan.schedule;
     let mut job = Envelope::new(&schedule.job, &Value::Object(schedule.args.clone()), now)?;
     job.id = id;
+    job.kv = plan.payload_version;
     job.schedule = Some(plan.name.clone());
     job.attempts = schedule.attempts;
     job.timeout_ms = schedule.timeout.and_then(|limit| u64::try_from(limit.as_millis()).ok());

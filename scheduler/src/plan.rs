@@ -16,6 +16,8 @@ pub struct Plan {
     pub name: String,
     /// When, what, and how.
     pub schedule: Schedule,
+    /// The version of the payload, as the kind counts it in this build.
+    pub payload_version: u32,
     /// Where to.
     pub queue: Queue,
 }
@@ -58,7 +60,8 @@ pub fn plans(
         let queue = queues.get(wanted);
         let queue =
             queue.ok_or_else(|| PlanError::Queue { schedule: name.clone(), queue: wanted.to_owned() })?;
-        Ok(Plan { name: name.clone(), schedule: schedule.clone(), queue: queue.clone() })
+        let schedule = schedule.clone();
+        Ok(Plan { name: name.clone(), schedule, payload_version: kind.version, queue: queue.clone() })
     };
     config.schedules.iter().map(plan).collect()
 }

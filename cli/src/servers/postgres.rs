@@ -114,10 +114,10 @@ impl PostgresServer {
         let owner = format!("--username={OWNER}");
         let locale = format!("--locale={locale}");
         // A cluster that is gone after the next power failure anyway need not reach the disk.
-        let fixed = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"];
+        // One that failed is the warden's to remove: its lock file names the memory that was shared.
+        let fixed = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync", "--no-clean"];
         let args = [pgdata, pwfile, owner.into(), locale.into()].into_iter().chain(fixed.map(Into::into));
-        // Asked to stop it would remove its work, and with it the name of the memory that its child shares: that
-        // child has no manners, and the warden could not clean up after it.
+        // Asking would not help: the child that does the work ends without cleaning up, however it is told.
         Program { path: self.programs.join("initdb"), args: args.collect(), farewell: Signal::Kill }
     }
 

@@ -167,7 +167,8 @@ fn nothing_is_left_after_a_panic() {
     assert!(!victim.wait().unwrap().success());
 
     // The stack was unwound, so everything has been dropped already.
-    assert_eq!(scene.traces(), Vec::<String>::new());
+    assert_eq!(entries(&scene.folder), Vec::<PathBuf>::new());
+    scene.assert_clean_soon();
 }
 
 #[test]

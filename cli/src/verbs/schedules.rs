@@ -1,13 +1,14 @@
 //! `brasa schedules`: list, preview, run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use brasa_jobs::Catalog;
 use brasa_scheduler::{Plan, fire_now, next_after, plans};
-use brasa_shared::config::{Config, When};
+use brasa_shared::config::{Config, Schedule, When};
 use brasa_shared::crontab::Crontab;
-use brasa_shared::jiff::Timestamp;
 use brasa_shared::jiff::tz::TimeZone;
+use brasa_shared::jiff::{SignedDuration, Timestamp};
 use brasa_shared::units::format_duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -141,9 +142,11 @@ fn show(ticks: &[Value], name: &str, out: &mut Output) -> Result<(), Failure> {
 async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
     app.greet_redis().await?;
     let now = app.clock.now();
-    let mut log = Vec::new();
+    // The log is shared by all schedules of a queue, so a rare tick may have left it; its instant is kept.
+    let (mut log, mut judged) = (Vec::new(), BTreeMap::new());
     for queue in app.queues().into_values() {
         log.extend(queue.tick_log(1_000).await?);
+        judged.extend(queue.ticks().await?);
     }
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for (name, schedule) in &app.config.schedules {
@@ -152,10 +155,11 @@ async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
         let next = next_after(&schedule.when, &schedule.zone, now);
         let zone = schedule.zone.iana_name().unwrap_or("UTC");
         let when = spell(&schedule.when);
-        let told = last.map_or_else(
-            || "-".to_owned(),
-            |last| format!("{} {}", last.verdict, distance(last.instant.duration_since(now))),
-        );
+        let told = match (last, judged.get(name).filter(|at| is_tick(schedule, **at))) {
+            (Some(last), _) => format!("{} {}", last.verdict, distance(last.instant.duration_since(now))),
+            (None, Some(at)) => distance(at.duration_since(now)),
+            (None, None) => "-".to_owned(),
+        };
         let next_told = match next {
             _ if schedule.paused => "paused".to_owned(),
             None => "never".to_owned(),
@@ -169,6 +173,12 @@ async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
     }
     out.table(["SCHEDULE", "JOB", "WHEN", "ZONE", "NEXT", "LAST"], rows, "no schedules")?;
     out.value(&all)
+}
+
+/// Whether an instant is one at which the schedule fires; when it was first seen is remembered too, and is none.
+fn is_tick(schedule: &Schedule, at: Timestamp) -> bool {
+    let before = at.checked_sub(SignedDuration::from_millis(1));
+    before.is_ok_and(|before| next_after(&schedule.when, &schedule.zone, before) == Some(at))
 }
 
 fn spell(when: &When) -> String {

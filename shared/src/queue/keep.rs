@@ -153,7 +153,12 @@ impl Queue {
 
     /// The six fields that `intake.lua` takes for one entry.
     fn admit(&self, raw: Vec<u8>, classes: &mut Classes) -> [Vec<u8>; 6] {
-        let read = Envelope::from_wire(&raw).and_then(|envelope| Ok((envelope.to_wire()?, envelope)));
+        let read = Envelope::from_wire(&raw).and_then(|mut envelope| {
+            if envelope.at == 0 {
+                envelope.at = self.clock.now().as_millisecond();
+            }
+            Ok((envelope.to_wire()?, envelope))
+        });
         match read {
             Ok((wire, envelope)) => {
                 let place = classes.place(envelope.class()).to_string().into_bytes();
