@@ -56,13 +56,20 @@ pub fn pool(url: &str, limits: PoolLimits) -> Result<PgPool, DbError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(DbError::Address)?
         .application_name("brasa")
-        .options([("statement_timeout", timeout_ms.as_str())])
         // What is slow is told by our own metrics, without the text of anybody's statements.
         .disable_statement_logging();
-    Ok(PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(limits.connections_max)
         .acquire_timeout(limits.acquire_timeout)
-        .connect_lazy_with(options))
+        // Set after connecting: poolers such as PgBouncer refuse it among the parameters of the start.
+        .after_connect(move |connection, _| {
+            let limit = timeout_ms.clone();
+            Box::pin(async move {
+                let set = sqlx::query("select set_config('statement_timeout', $1, false)").bind(limit);
+                set.execute(connection).await.map(drop)
+            })
+        });
+    Ok(pool.connect_lazy_with(options))
 }
 
 /// Where a pool leads, without the password.
