@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 mod bind;
 mod migrations;
@@ -14,6 +14,9 @@ mod statement;
 
 pub use bind::{BindError, Param};
 pub use statement::{Column, Described, array_of, describe, execute, fetch};
+
+/// How long a database may take to answer when somebody asks whether it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a pool is to behave.
 #[derive(Debug, Clone, Copy)]
@@ -78,13 +81,22 @@ pub fn address(pool: &PgPool) -> String {
     format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default())
 }
 
-/// Makes sure that the database answers.
+/// Makes sure that the database answers. Not through the pool, which tries again for as long as it may and
+/// then only says that the time is over.
 ///
 /// # Errors
-/// It does not.
+/// It does not, with the reason.
 pub async fn ping(pool: &PgPool) -> Result<(), DbError> {
-    let answer = sqlx::query("select 1").execute(pool).await;
-    answer.map(drop).map_err(|source| DbError::Connect { address: address(pool), source })
+    let options = pool.connect_options();
+    let connect = async {
+        let connection = PgConnection::connect_with(&options).await?;
+        connection.close().await
+    };
+    let answer = match tokio::time::timeout(PING_TIMEOUT, connect).await {
+        Ok(answer) => answer,
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    };
+    answer.map_err(|source| DbError::Connect { address: address(pool), source })
 }
 
 /// Brings schema `brasa` up to date; returns how many migrations were run.
