@@ -10,6 +10,8 @@
 )]
 
 mod database;
+pub mod ledger;
+pub mod process;
 mod world;
 
 use std::time::{Duration, Instant};
