@@ -20,8 +20,8 @@
 local now = clock(ARGV[1])
 local room = tonumber(ARGV[2])
 local answers, counted = {}, {}
--- Room first, so that a full Redis gets emptier by finishing.
-trim(KEYS[6], KEYS[1], KEYS[7], KEYS[3], KEYS[5], now, math.max(0, room - 128), 256)
+-- Room for these first, so that a full Redis gets emptier by finishing.
+trim(KEYS[6], KEYS[1], KEYS[7], KEYS[3], KEYS[5], now, math.max(0, room - (#ARGV - 2) / 6), 256)
 for i = 3, #ARGV, 6 do
   local id, keep = ARGV[i], tonumber(ARGV[i + 2])
   local claim = read_claim(redis.call('HGET', KEYS[3], id))
