@@ -64,7 +64,7 @@ impl Queue {
         let k = &self.keys;
         let mut classes = Classes::default();
         let jobs: Vec<_> = jobs.into_iter().map(|(id, class)| (id, classes.place(class))).collect();
-        let call = Call::on(&[&k.delayed, &k.classes]).arg(&k.wake).arg(latest);
+        let call = Call::on(&[&k.delayed, &k.classes, &k.claims]).arg(&k.wake).arg(latest);
         let mut call = classes.into_call(k, call);
         for (id, place) in jobs {
             call.push(id);

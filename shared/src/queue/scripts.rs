@@ -51,7 +51,7 @@ scripts! {
     HAND_BACK = "hand_back", oom_allowed, ["claim", "settle"];
     INTAKE    = "intake",    oom_refused, ["clock", "put"];
     PARK      = "park",      oom_allowed, ["clock"];
-    PROMOTE   = "promote",   oom_allowed, [];
+    PROMOTE   = "promote",   oom_allowed, ["claim"];
     RECLAIM   = "reclaim",   oom_allowed, ["clock", "claim", "settle"];
     RENEW     = "renew",     oom_allowed, ["clock", "claim", "settle"];
     RETRY     = "retry",     oom_allowed, ["clock", "claim", "settle"];
