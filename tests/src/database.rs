@@ -16,24 +16,29 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Makes the database `name` on the server at `url`, and knows how to reach it.
-    pub(crate) async fn create(url: &str, name: &str) -> Self {
-        let server = PgConnectOptions::from_str(url).expect("the address of the test's Postgres");
+    /// Makes the database `name` on the server at `url`.
+    pub(crate) async fn create(server_url: &str, name: &str) -> Self {
+        let server = PgConnectOptions::from_str(server_url).expect("the address of the test's Postgres");
         // From template0, where nobody can be connected, so that many may be made at once.
         run(&server, format!(r#"create database "{name}" template template0"#)).await;
-        let (base, _) = url.rsplit_once('/').expect("the address ends in a database");
-        Self { server, name: name.to_owned(), url: format!("{base}/{name}") }
+        Self { server, name: name.to_owned(), url: url(server_url, name) }
     }
+}
 
-    /// A pool for it, which connects when first used.
-    pub(crate) fn pool(&self) -> PgPool {
-        let limits = PoolLimits {
-            connections_max: 8,
-            acquire_timeout: Duration::from_secs(10),
-            statement_timeout: Duration::from_secs(15),
-        };
-        db::pool(&self.url, limits).expect("a pool for the test's database")
-    }
+/// The address of the database `name` on the server at `server_url`.
+pub(crate) fn url(server_url: &str, name: &str) -> String {
+    let (base, _) = server_url.rsplit_once('/').expect("the address ends in a database");
+    format!("{base}/{name}")
+}
+
+/// A pool that connects when first used.
+pub(crate) fn pool(url: &str) -> PgPool {
+    let limits = PoolLimits {
+        connections_max: 8,
+        acquire_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(15),
+    };
+    db::pool(url, limits).expect("a pool for the test's database")
 }
 
 impl Drop for Database {

@@ -10,12 +10,18 @@
 )]
 
 mod database;
+pub mod hand;
+pub mod kinds;
 pub mod ledger;
 pub mod process;
+mod proxy;
+mod worker;
 mod world;
 
 use std::time::{Duration, Instant};
 
+pub use proxy::Proxy;
+pub use worker::Worker;
 pub use world::World;
 
 /// How long a test waits for a fact.

@@ -9,16 +9,21 @@ use std::{env, fs};
 use brasa::servers::Scratch;
 use brasa_shared::clock::{Clock, Manual};
 use brasa_shared::config::Config;
-use brasa_shared::queue::{Enqueued, Envelope, Fleet, Queue};
+use brasa_shared::queue::{Counts, Enqueued, Envelope, Fleet, JobView, Queue, State};
 use brasa_shared::store::Store;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::database::Database;
+use crate::database::{self, Database};
 
 /// Where a clock that a test moves begins: 2026-01-01T00:00:00Z.
 const NEW_YEAR: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// Where the tests' Redis is said to be.
+const REDIS: &str = "BRASA_TEST_REDIS_URL";
+/// Where the tests' Postgres is said to be.
+const POSTGRES: &str = "BRASA_TEST_DATABASE_URL";
 
 /// One test's Redis prefix, database, clock and files. All of it is gone when it is dropped.
 pub struct World {
@@ -38,42 +43,59 @@ pub struct World {
     files: OnceLock<Scratch>,
     files_count: AtomicU32,
     // Last: dropped when nothing above uses it any more.
-    _database: Database,
+    _database: Option<Database>,
 }
 
 impl World {
-    /// A world on the machine's clock.
+    /// A world on the machine's clock, with a database.
     ///
     /// # Panics
     /// There are no servers: the tests want to be run through `make test`.
     pub async fn new() -> Self {
-        Self::on(Clock::System, None).await
+        let prefix = fresh_prefix();
+        let database = Database::create(&server(POSTGRES), &prefix).await;
+        Self::on(server(REDIS), prefix, Some(database), None)
     }
 
-    /// A world whose time stands still until [`Self::advance`] moves it.
+    /// The same without a database, for what concerns Redis alone: making a database takes its time.
     ///
     /// # Panics
     /// As [`Self::new`].
-    pub async fn with_manual_clock() -> Self {
-        let manual = Manual::at(NEW_YEAR);
-        Self::on(Clock::Manual(manual.clone()), Some(manual)).await
+    pub fn of_queues() -> Self {
+        Self::on(server(REDIS), fresh_prefix(), None, None)
     }
 
-    async fn on(clock: Clock, manual: Option<Manual>) -> Self {
-        let redis_url = server("BRASA_TEST_REDIS_URL");
-        let postgres_url = server("BRASA_TEST_DATABASE_URL");
-        let prefix = format!("t-{:016x}", rand::random::<u64>());
-        let database = Database::create(&postgres_url, &prefix).await;
+    /// The same with a time that stands still until [`Self::advance`] moves it.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_manual_clock() -> Self {
+        Self::on(server(REDIS), fresh_prefix(), None, Some(Manual::at(NEW_YEAR)))
+    }
+
+    /// The same on another Redis, for tests that do to it what no neighbour would bear.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn on_redis(url: &str) -> Self {
+        Self::on(url.to_owned(), fresh_prefix(), None, None)
+    }
+
+    fn on(redis_url: String, prefix: String, database: Option<Database>, manual: Option<Manual>) -> Self {
+        // Whoever asks a world without a database for it is told by Postgres that there is none.
+        let database_url = database
+            .as_ref()
+            .map_or_else(|| database::url(&server(POSTGRES), &prefix), |made| made.url.clone());
         Self {
             store: Store::open(&redis_url).expect("the address of the test's Redis"),
-            pool: database.pool(),
-            database_url: database.url.clone(),
+            pool: database::pool(&database_url),
+            clock: manual.clone().map_or(Clock::System, Clock::Manual),
             files: OnceLock::new(),
             files_count: AtomicU32::new(0),
             _database: database,
+            database_url,
             prefix,
             redis_url,
-            clock,
             manual,
         }
     }
@@ -116,12 +138,44 @@ impl World {
     ///
     /// # Panics
     /// Redis does not take it.
-    #[expect(clippy::needless_pass_by_value, reason = "callers write json!({ … }) in place")]
     pub async fn enqueue(&self, kind: &str, args: Value) -> String {
         let job = self.job(kind, &args);
         let answer = self.queue("default").enqueue(&job).await.expect("a job is enqueued");
         assert_eq!(answer, Enqueued::New);
         job.id
+    }
+
+    /// Where a job of the queue `default` is, and everything else that is known about it.
+    ///
+    /// # Panics
+    /// There is no such job.
+    pub async fn show(&self, id: &str) -> JobView {
+        let found = self.queue("default").show(id).await.expect("a look at a job");
+        found.unwrap_or_else(|| panic!("there is no job `{id}`"))
+    }
+
+    /// In which state a job of the queue `default` is; none if there is no such job.
+    ///
+    /// # Panics
+    /// Redis does not answer.
+    pub async fn state(&self, id: &str) -> Option<State> {
+        self.queue("default").show(id).await.expect("a look at a job").map(|view| view.state)
+    }
+
+    /// How many jobs of the queue `default` are where.
+    ///
+    /// # Panics
+    /// Redis does not answer.
+    pub async fn counts(&self) -> Counts {
+        self.queue("default").counts().await.expect("counts")
+    }
+
+    /// Says something to Redis that the engine has no word for.
+    ///
+    /// # Panics
+    /// Redis does not do it.
+    pub async fn redis<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        self.store.run("do as the test says", command).await.expect("Redis does as the test says")
     }
 
     /// The configuration that `text` makes in this world: its prefix and its addresses are filled in.
@@ -167,6 +221,10 @@ impl World {
             None => format!("{text}\n{section}\n"),
         }
     }
+}
+
+fn fresh_prefix() -> String {
+    format!("t-{:016x}", rand::random::<u64>())
 }
 
 fn server(variable: &str) -> String {

@@ -1,0 +1,88 @@
+//! A worker as the queue sees one: a name, what it can run, and what it says about jobs it holds. It runs
+//! nothing, so a test decides when it dies.
+
+use std::time::Duration;
+
+use brasa_shared::queue::{
+    Burial, Claimant, ClaimedJob, Ending, Finish, HandBack, Held, Outcome, Queue, Retry,
+};
+
+/// How long the leases of a [`Hand`] last.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// A moment after the end of a lease that began now.
+pub const LEASE_OVER: Duration = Duration::from_millis(30_001);
+/// After how many crashes tests quarantine a job, as the default configuration does.
+pub const CRASHES_MAX: u32 = 3;
+
+/// A worker that runs nothing.
+#[derive(Debug, Clone)]
+pub struct Hand(Claimant);
+
+impl Hand {
+    /// The worker `name`, which can run `classes`.
+    pub fn new(name: &str, classes: &[&str]) -> Self {
+        let classes = classes.iter().map(|&class| class.to_owned()).collect();
+        Self(Claimant { worker: name.to_owned(), classes, lease: LEASE })
+    }
+
+    /// Claims up to `most` jobs.
+    ///
+    /// # Panics
+    /// Redis does not answer.
+    pub async fn claim(&self, queue: &Queue, most: usize) -> Vec<ClaimedJob> {
+        queue.claim(&self.0, most).await.expect("a claim").jobs
+    }
+
+    /// Claims the one job that there is for it.
+    ///
+    /// # Panics
+    /// There is none.
+    pub async fn claim_one(&self, queue: &Queue) -> ClaimedJob {
+        self.claim(queue, 1).await.pop().expect("a job to claim")
+    }
+}
+
+/// What proves a claim.
+pub fn held(job: &ClaimedJob) -> Held {
+    Held { id: job.id.clone(), nonce: job.nonce.clone() }
+}
+
+/// "It is done."
+pub fn done(job: &ClaimedJob) -> Finish {
+    Finish { held: held(job), unique: None, keep_ms: None, outcome: Outcome::new(Ending::Done, 0) }
+}
+
+/// "It is done", and frees its unique key.
+pub fn done_freeing(job: &ClaimedJob, unique: &str) -> Finish {
+    Finish { unique: Some(unique.to_owned()), ..done(job) }
+}
+
+/// "It is hopeless."
+pub fn dead(job: &ClaimedJob, reason: &str) -> Burial {
+    Burial { held: held(job), unique: None, outcome: Outcome::new(Ending::Dead, 0).because(reason) }
+}
+
+/// "It failed; again in `delay`."
+pub fn again(job: &ClaimedJob, delay: Duration, note: &str) -> Retry {
+    Retry { held: held(job), delay, snooze: false, note: note.to_owned() }
+}
+
+/// "Not now; again in `delay`, and this does not count."
+pub fn snoozed(job: &ClaimedJob, delay: Duration) -> Retry {
+    Retry { snooze: true, ..again(job, delay, "") }
+}
+
+/// "I did not run it."
+pub fn back(job: &ClaimedJob, class: &str) -> HandBack {
+    HandBack { held: held(job), class: class.to_owned() }
+}
+
+/// The holder dies, and the lease of its job ends: what all workers do about it together. The queue's clock
+/// must stand behind the end of the lease.
+///
+/// # Panics
+/// Redis does not answer.
+pub async fn reclaim(queue: &Queue) {
+    queue.reclaim_lost(CRASHES_MAX).await.expect("a reclaim");
+    queue.promote_due().await.expect("due jobs become ready");
+}

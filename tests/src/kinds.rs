@@ -1,0 +1,136 @@
+//! Kinds of job whose handlers do what a test wants to see handled.
+
+use std::time::Duration;
+
+use brasa_jobs::{Catalog, Job, JobContext, JobError, JobResult, Policy, Verdict};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The kinds of this module.
+pub fn kinds() -> Catalog {
+    Catalog::default().with::<Echo>().with::<Gate>().with::<Fail>().with::<Panic>().with::<Block>()
+}
+
+/// Returns its arguments, with what the handler was told about itself.
+#[derive(Debug, Deserialize)]
+pub struct Echo {
+    #[serde(flatten)]
+    args: serde_json::Map<String, Value>,
+}
+
+impl Job for Echo {
+    const KIND: &'static str = "test.echo";
+    const ABOUT: &'static str = "Returns what it was given";
+    const POLICY: Policy = Policy::new();
+
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        Ok(json!({ "args": self.args, "attempt": ctx.job.attempt, "fence": ctx.job.fence }))
+    }
+}
+
+/// Runs until the Redis key `gate` exists. Counts itself in `gate:inside` while it runs, and remembers the
+/// most that ever ran at once in `gate:most`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    gate: String,
+    /// Whether it stops by itself when it is told to.
+    #[serde(default)]
+    obeys: bool,
+}
+
+impl Job for Gate {
+    const KIND: &'static str = "test.gate";
+    const ABOUT: &'static str = "Waits until it is let through";
+    const POLICY: Policy = Policy::new();
+
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        let cache = &ctx.reach.cache;
+        let (inside, most) = (format!("{}:inside", self.gate), format!("{}:most", self.gate));
+        let count: i64 = cache.run("enter", redis::cmd("INCR").arg(&inside)).await?;
+        cache.run::<()>("remember", redis::cmd("ZADD").arg(&most).arg("GT").arg(count).arg("most")).await?;
+        loop {
+            let open: bool = cache.run("look", redis::cmd("EXISTS").arg(&self.gate)).await?;
+            if open || (self.obeys && ctx.stop.is_cancelled()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cache.run::<()>("leave", redis::cmd("DECR").arg(&inside)).await?;
+        ctx.go_on()?;
+        Ok(json!({ "attempt": ctx.job.attempt }))
+    }
+}
+
+/// Fails its first `times` runs in the way that it is told to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fail {
+    how: String,
+    #[serde(default)]
+    ms: u64,
+    #[serde(default)]
+    times: Option<u64>,
+}
+
+impl Job for Fail {
+    const KIND: &'static str = "test.fail";
+    const ABOUT: &'static str = "Fails";
+    const POLICY: Policy =
+        Policy::new().attempts(3).backoff(Duration::from_millis(20), Duration::from_millis(40));
+
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        let runs = format!("{}:runs", ctx.job.id);
+        let run: u64 = ctx.reach.cache.run("count runs", redis::cmd("INCR").arg(&runs)).await?;
+        if self.times.is_some_and(|times| run > times) {
+            return Ok(json!({ "attempt": ctx.job.attempt, "run": run }));
+        }
+        let pause = Duration::from_millis(self.ms);
+        let verdict = match self.how.as_str() {
+            "retry-in" => Verdict::RetryIn(pause),
+            "snooze" => Verdict::Snooze(pause),
+            "bury" => Verdict::Bury,
+            "discard" => Verdict::Discard,
+            _ => Verdict::Retry,
+        };
+        Err(JobError::new(verdict, format!("it was told to {} in run {run}", self.how)))
+    }
+}
+
+/// Panics in its first `times` attempts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Panic {
+    times: u32,
+}
+
+impl Job for Panic {
+    const KIND: &'static str = "test.panic";
+    const ABOUT: &'static str = "Panics";
+    const POLICY: Policy =
+        Policy::new().attempts(3).backoff(Duration::from_millis(20), Duration::from_millis(40));
+
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        assert!(ctx.job.attempt > self.times, "the roof is on fire");
+        Ok(json!({ "attempt": ctx.job.attempt }))
+    }
+}
+
+/// Blocks the thread that it runs on, as careless code does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    ms: u64,
+}
+
+impl Job for Block {
+    const KIND: &'static str = "test.block";
+    const ABOUT: &'static str = "Blocks its thread";
+    const POLICY: Policy = Policy::new();
+
+    #[expect(clippy::disallowed_methods, reason = "that is what is tested")]
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        std::thread::sleep(Duration::from_millis(self.ms));
+        Ok(json!({ "attempt": ctx.job.attempt }))
+    }
+}

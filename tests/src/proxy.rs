@@ -1,0 +1,126 @@
+//! The network between us and Redis, as bad as a test wants it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// Passes bytes on to Redis and back until told otherwise.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    mood: Arc<Mood>,
+}
+
+#[derive(Debug, Default)]
+struct Mood {
+    /// Answers still to be swallowed.
+    swallow: AtomicU32,
+    swallowed: AtomicU32,
+    frozen: AtomicBool,
+    thawed: Notify,
+}
+
+impl Proxy {
+    /// A proxy to the Redis at `url`.
+    ///
+    /// # Panics
+    /// There is no free port.
+    pub async fn to(url: &str) -> Self {
+        let target = url.trim_start_matches("redis://").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let (address, mood) = (listener.local_addr().expect("an address"), Arc::<Mood>::default());
+        let shared = Arc::clone(&mood);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if let Ok(server) = TcpStream::connect(&target).await {
+                    tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                }
+            }
+        });
+        Self { address, mood }
+    }
+
+    /// Where clients find Redis through it.
+    pub fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+
+    /// The next answer of Redis gets lost, and its connection with it. What was asked has been done by then.
+    pub fn swallow_next_answer(&self) {
+        self.mood.swallow.store(1, Ordering::SeqCst);
+    }
+
+    /// How many answers were lost.
+    pub fn swallowed(&self) -> u32 {
+        self.mood.swallowed.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing passes; connections stay open, and nobody is told.
+    pub fn freeze(&self) {
+        self.mood.frozen.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything passes again, what was held up first.
+    pub fn thaw(&self) {
+        self.mood.frozen.store(false, Ordering::SeqCst);
+        self.mood.thawed.notify_waiters();
+    }
+}
+
+impl Mood {
+    async fn when_thawed(&self) {
+        loop {
+            let thawed = self.thawed.notified();
+            if !self.frozen.load(Ordering::SeqCst) {
+                return;
+            }
+            thawed.await;
+        }
+    }
+
+    /// Whether the answer at hand is to be lost.
+    fn swallows(&self) -> bool {
+        let taken = self.swallow.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if taken.is_ok() {
+            self.swallowed.fetch_add(1, Ordering::SeqCst);
+        }
+        taken.is_ok()
+    }
+}
+
+/// Carries one connection until either end, or the mood, breaks it.
+async fn carry(client: TcpStream, server: TcpStream, mood: Arc<Mood>) -> io::Result<()> {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let asking = async {
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            let count = from_client.read(&mut bytes).await?;
+            if count == 0 {
+                return Ok::<(), io::Error>(());
+            }
+            mood.when_thawed().await;
+            to_server.write_all(&bytes[..count]).await?;
+        }
+    };
+    let answering = async {
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            let count = from_server.read(&mut bytes).await?;
+            if count == 0 || mood.swallows() {
+                return Ok::<(), io::Error>(());
+            }
+            mood.when_thawed().await;
+            to_client.write_all(&bytes[..count]).await?;
+        }
+    };
+    tokio::select! {
+        ended = asking => ended,
+        ended = answering => ended,
+    }
+}

@@ -1,0 +1,84 @@
+//! A worker inside the test's own process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_jobs::{Catalog, Reach};
+use brasa_shared::config::Config;
+use brasa_worker::{Pulses, Settings, Shutdown, Tally, run};
+use tokio::task::JoinHandle;
+
+use crate::World;
+
+/// A worker that runs.
+#[derive(Debug)]
+pub struct Worker {
+    /// How it is told to end.
+    pub shutdown: Shutdown,
+    task: JoinHandle<Tally>,
+}
+
+impl World {
+    /// What a worker of this world needs to know: the queue `default`, four jobs at once, a lease of 30 s.
+    /// Tests change what they are about.
+    ///
+    /// # Panics
+    /// The configuration has problems.
+    pub fn settings(&self, catalog: Catalog, config: &str) -> Settings {
+        let config = self.config(config);
+        Settings {
+            queues: vec![(self.queue("default"), 1)],
+            fleet: self.fleet(),
+            catalog,
+            reach: self.reach(config),
+            concurrency: 4,
+            lease: Duration::from_secs(30),
+            shutdown_grace: Duration::from_secs(5),
+            crashes_max: 3,
+            until_empty: false,
+        }
+    }
+
+    /// What handlers of this world can reach.
+    pub fn reach(&self, config: Config) -> Arc<Reach> {
+        Arc::new(Reach {
+            config: Arc::new(config),
+            db: Some(self.pool.clone()),
+            cache: self.store.apart(),
+            clock: self.clock.clone(),
+        })
+    }
+}
+
+impl Worker {
+    /// Starts it.
+    pub fn start(settings: Settings) -> Self {
+        let shutdown = Shutdown::default();
+        let running = run(settings, Pulses::default(), shutdown.clone());
+        let task = tokio::spawn(async move { running.await.expect("no fault ends a worker") });
+        Self { shutdown, task }
+    }
+
+    /// Waits until it has ended by itself; returns what it has done.
+    ///
+    /// # Panics
+    /// It does not end, or not in good order.
+    pub async fn ended(self) -> Tally {
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.task).await;
+        ended.expect("the worker ends").expect("the worker ends in good order")
+    }
+
+    /// Asks it to drain and waits until it has; returns what it has done.
+    ///
+    /// # Panics
+    /// As [`Self::ended`].
+    pub async fn drain(self) -> Tally {
+        self.shutdown.drain.cancel();
+        self.ended().await
+    }
+
+    /// Whether it is still running.
+    pub fn lives(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
