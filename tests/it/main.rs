@@ -4,3 +4,4 @@
 //! true of it.
 
 mod crontab_oracle;
+mod enqueuing;
