@@ -3,5 +3,6 @@
 //! Run it through `make test`, which starts the servers. A module is a subject, a test's name says what is
 //! true of it.
 
+mod claiming;
 mod crontab_oracle;
 mod enqueuing;
