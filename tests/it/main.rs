@@ -6,3 +6,4 @@
 mod claiming;
 mod crontab_oracle;
 mod enqueuing;
+mod settling;
