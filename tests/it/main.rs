@@ -6,4 +6,5 @@
 mod claiming;
 mod crontab_oracle;
 mod enqueuing;
+mod retries;
 mod settling;
