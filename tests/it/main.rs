@@ -6,5 +6,6 @@
 mod claiming;
 mod crontab_oracle;
 mod enqueuing;
+mod leases;
 mod retries;
 mod settling;
