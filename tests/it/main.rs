@@ -6,6 +6,7 @@
 mod claiming;
 mod crontab_oracle;
 mod enqueuing;
+mod inbox;
 mod leases;
 mod retries;
 mod settling;
