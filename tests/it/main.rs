@@ -8,5 +8,6 @@ mod crontab_oracle;
 mod enqueuing;
 mod inbox;
 mod leases;
+mod pausing;
 mod retries;
 mod settling;
