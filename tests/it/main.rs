@@ -11,3 +11,4 @@ mod leases;
 mod pausing;
 mod retries;
 mod settling;
+mod ticking;
