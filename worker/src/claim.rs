@@ -14,6 +14,8 @@ use crate::leases::Leases;
 
 /// A wake-up that was lost costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long slots are gathered at most while there is a backlog.
+const GATHER: Duration = Duration::from_millis(1);
 /// The longest pause between two tries while Redis is out of reach.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,6 +32,7 @@ pub(crate) struct Claimer {
     pub(crate) queues: Vec<(Queue, u32)>,
     pub(crate) claimant: Claimant,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) concurrency: usize,
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) pulse: Pulse,
@@ -39,19 +42,16 @@ pub(crate) struct Claimer {
 impl Claimer {
     /// Claims until told to stop. Faults of Redis are waited out here and go no further.
     pub(crate) async fn run(self) {
+        let mut backlog = false;
         while !self.stop.is_cancelled() {
             let free = tokio::select! {
-                free = Arc::clone(&self.slots).acquire_owned() => free,
+                free = self.free_slots(backlog) => free,
                 () = self.stop.cancelled() => break,
             };
-            let Ok(mut free) = free else { break };
-            let more = self.slots.available_permits().min(BATCH_MAX - 1);
-            if let Ok(more) = Arc::clone(&self.slots).try_acquire_many_owned(u32::try_from(more).unwrap_or(0))
-            {
-                free.merge(more);
-            }
+            let Some(mut free) = free else { break };
+            backlog = false;
             match self.fill(&mut free).await {
-                Ok(true) => {}
+                Ok(true) => backlog = true,
                 Ok(false) => {
                     drop(free);
                     self.rest(LOOK_AGAIN).await;
@@ -67,6 +67,26 @@ impl Claimer {
                 }
             }
         }
+    }
+
+    /// Waits for a free slot and takes all that are free. While there is a backlog it gathers a quarter of all
+    /// slots first, or what is free after a moment: jobs that end at once would otherwise be fetched one by
+    /// one, at a round trip each, and jobs that take long lose next to nothing.
+    async fn free_slots(&self, backlog: bool) -> Option<OwnedSemaphorePermit> {
+        let mut free = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        let quarter = u32::try_from((self.concurrency / 4).min(BATCH_MAX)).unwrap_or(1);
+        if backlog && quarter > 1 {
+            let gathering = Arc::clone(&self.slots).acquire_many_owned(quarter - 1);
+            if let Ok(gathered) = tokio::time::timeout(GATHER, gathering).await {
+                free.merge(gathered.ok()?);
+            }
+        }
+        let more = self.slots.available_permits().min(BATCH_MAX - free.num_permits());
+        let more = u32::try_from(more).unwrap_or(0);
+        if let Ok(more) = Arc::clone(&self.slots).try_acquire_many_owned(more) {
+            free.merge(more);
+        }
+        Some(free)
     }
 
     /// Fills the free slots, queue after queue; true if all were filled, so that there may be more.

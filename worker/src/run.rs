@@ -106,6 +106,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
         queues: settings.queues.clone(),
         claimant: claimant(&info, settings.lease),
         slots: Arc::clone(&slots),
+        concurrency: settings.concurrency,
         jobs: send,
         wake: Arc::clone(&wake),
         pulse: pulses.claiming,
