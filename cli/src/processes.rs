@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use brasa_shared::config::Problems;
+use brasa_shared::store::Fault;
 use brasa_shared::telemetry::server::{self, Progress};
 use brasa_shared::telemetry::{logs, metrics};
 use brasa_worker::{Shutdown, Tally};
@@ -14,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, greet_postgres};
 use crate::check;
 use crate::failure::{Failure, chain};
+
+/// How long a Redis may take to load its data.
+const LOADING_MAX: Duration = Duration::from_mins(30);
 
 /// Which roles a process plays, and how.
 #[derive(Debug, Clone, Default)]
@@ -101,6 +106,7 @@ pub(crate) async fn start(
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }
+    wait_while_loading(app, shutdown).await?;
     app.greet_redis().await?;
     let pool = app.pool()?;
     if let Some(pool) = &pool {
@@ -118,6 +124,21 @@ pub(crate) async fn start(
         if roles.scheduler { Some(scheduler(app, progress, fired, &scheduler_stop)?) } else { None };
     let worker = if roles.worker { Some(worker(app, roles, pool, progress, shutdown)?) } else { None };
     Ok(Running { worker, scheduler, shutdown: shutdown.clone(), scheduler_stop })
+}
+
+/// A process that starts together with its Redis waits until that has read its data back.
+async fn wait_while_loading(app: &App, shutdown: &Shutdown) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while let Err(error) = app.store.run::<String>("answer", &redis::cmd("PING")).await {
+        if error.fault != Fault::Loading || begun.elapsed() > LOADING_MAX {
+            return Err(error.into());
+        }
+        if shutdown.drain.is_cancelled() {
+            return Err(Failure::silent(0));
+        }
+        tracing::warn!(address = app.store.address(), "Redis is loading its data; waiting for it");
+    }
+    Ok(())
 }
 
 fn scheduler(
