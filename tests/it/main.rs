@@ -4,10 +4,12 @@
 //! true of it.
 
 mod claiming;
+mod crashes;
 mod crontab_oracle;
 mod enqueuing;
 mod inbox;
 mod leases;
+mod outages;
 mod pausing;
 mod retries;
 mod settling;

@@ -272,6 +272,12 @@ impl Signal {
     }
 }
 
+/// Whether tests are to do as much as the project promises (`BRASA_LONG=1`), and not only as much as every
+/// run of the suite can bear.
+pub fn is_long() -> bool {
+    env::var_os("BRASA_LONG").is_some_and(|value| value == "1")
+}
+
 /// Waits until `look` sees something, for a time of the caller's choice; beyond what [`eventually`] gives.
 ///
 /// [`eventually`]: crate::eventually
