@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::queue::envelope::Envelope;
 use crate::queue::outcome::Outcome;
-use crate::queue::{Paused, Queue, QueueError};
+use crate::queue::scripts::COUNT;
+use crate::queue::{Call, Paused, Queue, QueueError};
 
 /// Where a job can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -98,14 +99,10 @@ impl Queue {
         let mut command = redis::cmd("SMEMBERS");
         command.arg(&k.classes);
         let classes: Vec<String> = self.run("list classes", &command).await?;
-        // All sizes in one transaction: a job that moves meanwhile is counted once, and never missed.
-        let mut pipe = redis::pipe();
-        pipe.atomic().cmd("ZCARD").arg(&k.delayed).cmd("ZCARD").arg(&k.leases).cmd("ZCARD").arg(&k.done);
-        pipe.cmd("ZCARD").arg(&k.dead).cmd("LLEN").arg(&k.inbox);
-        for class in &classes {
-            pipe.cmd("ZCARD").arg(k.ready(class));
-        }
-        let sizes: Vec<u64> = self.run_all("count jobs", &pipe).await?;
+        // All sizes at one instant: a job that moves meanwhile is counted once, and never missed.
+        let mut call = Call::on(&[&k.delayed, &k.leases, &k.done, &k.dead, &k.inbox]);
+        call.keys.extend(classes.iter().map(|class| k.ready(class)));
+        let sizes: Vec<u64> = self.call(&COUNT, &call).await?;
         let mut pipe = redis::pipe();
         pipe.cmd("HGETALL").arg(&k.stats);
         for class in &classes {

@@ -44,6 +44,7 @@ scripts! {
     BURY      = "bury",      oom_allowed, ["clock", "claim", "settle", "trim"];
     CANCEL    = "cancel",    oom_allowed, ["clock", "settle"];
     CLAIM     = "claim",     oom_allowed, ["clock", "claim"];
+    COUNT     = "count",     oom_allowed, [];
     DUE       = "due",       oom_allowed, ["clock"];
     ENQUEUE   = "enqueue",   oom_refused, ["clock", "put"];
     FINISH    = "finish",    oom_allowed, ["clock", "claim", "settle", "trim"];
