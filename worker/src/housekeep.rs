@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use brasa_shared::queue::{BATCH_MAX, Fleet, Queue, QueueError, Reclaimed, WorkerInfo};
+use brasa_shared::store::Fault;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ impl Housekeeper {
                 }
             }
             for _ in 0..BATCHES_MAX {
-                if queue.drain_inbox().await? < BATCH_MAX {
+                if drain_inbox(queue).await? < BATCH_MAX {
                     break;
                 }
             }
@@ -135,5 +136,17 @@ impl Housekeeper {
             queue.forget_claimants(&gone).await?;
         }
         Ok(())
+    }
+}
+
+/// A full Redis takes no new work: then the inbox waits, and nothing else has to wait for it.
+async fn drain_inbox(queue: &Queue) -> Result<usize, QueueError> {
+    match queue.drain_inbox().await {
+        Err(error) if error.fault() == Some(Fault::OutOfMemory) => {
+            metrics::redis_faults_total("inbox").increment(1);
+            tracing::debug!(error = &error as &dyn std::error::Error, "the inbox has to wait");
+            Ok(0)
+        }
+        answer => answer,
     }
 }
