@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brasa_shared::queue::{BATCH_MAX, Claimant, ClaimedJob, Queue, Wake, listen};
+use brasa_shared::queue::{BATCH_MAX, Claimant, ClaimedJob, Held, Queue, Wake, listen};
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::leases::Leases;
+use crate::leases::{Leases, StopSign, Watch};
 
 /// A wake-up that was lost costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -19,11 +19,15 @@ const GATHER: Duration = Duration::from_millis(1);
 /// The longest pause between two tries while Redis is out of reach.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// A claimed job on its way to its handler, with the slot that it fills.
+/// A claimed job on its way to its handler, with the slot that it fills. Its lease is kept from here on, and
+/// not from when its handler begins: a runtime that somebody blocks begins nothing for a while.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) claimed: ClaimedJob,
     pub(crate) queue: Queue,
+    pub(crate) held: Held,
+    pub(crate) watch: Watch,
+    pub(crate) sign: StopSign,
     pub(crate) slot: OwnedSemaphorePermit,
 }
 
@@ -34,6 +38,7 @@ pub(crate) struct Claimer {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) concurrency: usize,
     pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) leases: Leases,
     pub(crate) wake: Arc<Notify>,
     pub(crate) pulse: Pulse,
     pub(crate) stop: CancellationToken,
@@ -98,9 +103,9 @@ impl Claimer {
             if count > 0 {
                 metrics::jobs_claimed_total(queue.name()).increment(count);
             }
-            for claimed in claimed.jobs {
-                let Some(slot) = free.split(1) else { break };
-                let job = Job { claimed, queue: queue.clone(), slot };
+            let jobs: Vec<Job> =
+                claimed.jobs.into_iter().filter_map(|claimed| self.take(claimed, queue, free)).collect();
+            for job in jobs {
                 // The channel holds as many as there are slots, so this never waits; it fails only when the
                 // worker is gone, and then the lease brings the job back.
                 if self.jobs.send(job).await.is_err() {
@@ -112,6 +117,13 @@ impl Claimer {
             }
         }
         Ok(false)
+    }
+
+    fn take(&self, claimed: ClaimedJob, queue: &Queue, free: &mut OwnedSemaphorePermit) -> Option<Job> {
+        let slot = free.split(1)?;
+        let held = Held { id: claimed.id.clone(), nonce: claimed.nonce.clone() };
+        let (watch, sign) = self.leases.watch(queue, held.clone(), claimed.asked);
+        Some(Job { claimed, queue: queue.clone(), held, watch, sign, slot })
     }
 
     async fn rest(&self, at_most: Duration) {

@@ -21,7 +21,7 @@ use crate::leases::{Leases, StopReason, StopSign};
 use crate::run::Tally;
 use crate::settle::{Settler, Word};
 
-/// How long a handler that was told to stop may take to do so by itself.
+/// How long a handler that was told to stop may take to do so by itself, where its lease leaves it that long.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// What dispatch works with.
@@ -54,9 +54,7 @@ struct Known<'d> {
 impl Dispatch {
     /// Takes one job through to its verdict. Never fails: whatever happens is a verdict too.
     pub(crate) async fn handle(self: Arc<Self>, job: Job) {
-        let Job { claimed, queue, slot } = job;
-        let held = Held { id: claimed.id.clone(), nonce: claimed.nonce.clone() };
-        let (watch, sign) = self.leases.watch(&queue, held.clone(), claimed.asked);
+        let Job { claimed, queue, held, watch, sign, slot } = job;
         metrics::jobs_running().set(running(&self.leases));
         let begun = Instant::now();
         match self.read(&claimed.envelope, claimed.attempt, claimed.blame) {
@@ -122,7 +120,7 @@ impl Dispatch {
             nonce: held.nonce.clone(),
         };
         let ctx = Arc::new(JobContext { job, reach: Arc::clone(&self.reach), stop: sign.token.clone() });
-        let run = run(known, ctx, &sign).await;
+        let run = run(known, ctx, &sign, self.leases.margin().min(STOP_GRACE)).await;
         metrics::job_duration_seconds(known.kind.name).record(begun.elapsed());
         let (word, verdict) = self.judge(known, held, run, begun, queue).await;
         if let Some(word) = word {
@@ -250,7 +248,7 @@ impl Dispatch {
 }
 
 /// Runs a handler within its time limit. A panic is a failure like any other.
-async fn run(known: &Known<'_>, ctx: Arc<JobContext>, sign: &StopSign) -> Run {
+async fn run(known: &Known<'_>, ctx: Arc<JobContext>, sign: &StopSign, stop_grace: Duration) -> Run {
     let limit = known.envelope.timeout_ms.map_or(known.kind.policy.timeout, Duration::from_millis);
     let payload = known.envelope.args.get().to_owned();
     let handler = AssertUnwindSafe((known.kind.run)(payload, ctx)).catch_unwind();
@@ -265,7 +263,7 @@ async fn run(known: &Known<'_>, ctx: Arc<JobContext>, sign: &StopSign) -> Run {
     };
     let stopped = async {
         sign.token.cancelled().await;
-        tokio::time::sleep(STOP_GRACE).await;
+        tokio::time::sleep(stop_grace).await;
     };
     let ended = tokio::select! {
         result = limited => Some(result),

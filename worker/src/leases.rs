@@ -6,6 +6,7 @@
 //! ends, for after that it may be somebody else's.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,7 @@ impl StopSign {
     }
 }
 
+#[derive(Debug)]
 struct Watched {
     queue: Queue,
     held: Held,
@@ -51,14 +53,16 @@ struct Watched {
     sign: StopSign,
 }
 
-/// The jobs that run in this process, by queue and id.
-#[derive(Clone)]
+/// The jobs that this process holds, by queue and id.
+#[derive(Debug, Clone)]
 pub(crate) struct Leases {
     watched: Arc<Mutex<HashMap<(String, String), Watched>>>,
+    ending: Arc<AtomicBool>,
     lease: Duration,
 }
 
 /// Keeps one lease alive until it is dropped, which happens whichever way the job's task ends.
+#[derive(Debug)]
 pub(crate) struct Watch {
     leases: Leases,
     key: (String, String),
@@ -77,7 +81,7 @@ impl Drop for Watch {
 impl Leases {
     /// Leases that last `lease` from each renewal.
     pub(crate) fn new(lease: Duration) -> Self {
-        Self { watched: Arc::default(), lease }
+        Self { watched: Arc::default(), ending: Arc::default(), lease }
     }
 
     /// Watches over a job claimed at `asked`.
@@ -88,6 +92,10 @@ impl Leases {
         let job =
             Watched { queue: queue.clone(), held, trust_until: asked + self.trusted(), sign: sign.clone() };
         self.lock().insert(key.clone(), job);
+        // A claim that was under way when everything was told to stop.
+        if self.ending.load(Ordering::SeqCst) {
+            sign.raise(StopReason::Shutdown);
+        }
         (Watch { leases: self.clone(), key, nonce }, sign)
     }
 
@@ -98,26 +106,29 @@ impl Leases {
         }
     }
 
-    /// Tells every running job that the worker ends.
+    /// Tells every job, and those that are still to come, that the worker ends.
     pub(crate) fn stop_all(&self) {
+        self.ending.store(true, Ordering::SeqCst);
         for job in self.lock().values() {
             job.sign.raise(StopReason::Shutdown);
         }
     }
 
-    /// How many jobs run.
+    /// How many jobs are held.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Starts the thread that renews until `stop` fires.
+    /// Starts the thread that renews, and stops what was not renewed in time, until `stop` fires.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(crate) fn start(&self, stop: CancellationToken) -> std::io::Result<()> {
         let leases = self.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let keep = move || runtime.block_on(leases.keep(stop));
+        let keep = move || {
+            runtime.block_on(async { tokio::join!(leases.keep(&stop), leases.doubt(&stop)) });
+        };
         std::thread::Builder::new().name("leases".to_owned()).spawn(keep).map(drop)
     }
 
@@ -132,7 +143,22 @@ impl Leases {
         self.lease.saturating_sub(self.lease / 6)
     }
 
-    async fn keep(self, stop: CancellationToken) {
+    /// What is left of a lease for a job to stop in, once it is told to because its lease could not be renewed.
+    pub(crate) fn margin(&self) -> Duration {
+        self.lease / 12
+    }
+
+    /// Beside renewing and not after it, for that may hang as long as the network does.
+    async fn doubt(&self, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.lease / 60) => self.stop_untrusted(),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn keep(&self, stop: &CancellationToken) {
         let mut stores = HashMap::new();
         loop {
             tokio::select! {
@@ -144,16 +170,15 @@ impl Leases {
                 // Over our own connection: renewals do not wait behind payloads.
                 let own = stores.entry(queue.store().address().to_owned());
                 let store = own.or_insert_with(|| queue.store().apart()).clone().with_patience(patience);
-                let asked = Instant::now();
-                match queue.over(store).renew(&held, self.lease).await {
-                    Ok(answers) => self.note(&held, &answers, asked),
+                let (queue, asked) = (queue.over(store), Instant::now());
+                match queue.renew(&held, self.lease).await {
+                    Ok(answers) => self.note(queue.name(), &held, &answers, asked),
                     Err(error) => {
                         metrics::redis_faults_total("renew").increment(1);
                         tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew leases");
                     }
                 }
             }
-            self.stop_untrusted();
         }
     }
 
@@ -166,10 +191,11 @@ impl Leases {
         queues.into_values().collect()
     }
 
-    fn note(&self, held: &[Held], answers: &[Renewal], asked: Instant) {
+    fn note(&self, queue: &str, held: &[Held], answers: &[Renewal], asked: Instant) {
         let mut watched = self.lock();
         for (held, answer) in held.iter().zip(answers) {
-            let job = watched.values_mut().find(|job| job.held.id == held.id && job.held.nonce == held.nonce);
+            let job = watched.get_mut(&(queue.to_owned(), held.id.clone()));
+            let job = job.filter(|job| job.held.nonce == held.nonce);
             // Settled in the meantime: then `Lost` is no news.
             let Some(job) = job else { continue };
             match answer {

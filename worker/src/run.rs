@@ -108,6 +108,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
         slots: Arc::clone(&slots),
         concurrency: settings.concurrency,
         jobs: send,
+        leases: leases.clone(),
         wake: Arc::clone(&wake),
         pulse: pulses.claiming,
         stop: shutdown.drain.clone(),
