@@ -3,6 +3,7 @@
 //! Run it through `make test`, which starts the servers. A module is a subject, a test's name says what is
 //! true of it.
 
+mod cancelling;
 mod claiming;
 mod crashes;
 mod crontab_oracle;

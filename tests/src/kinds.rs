@@ -8,7 +8,13 @@ use serde_json::{Value, json};
 
 /// The kinds of this module.
 pub fn kinds() -> Catalog {
-    Catalog::default().with::<Echo>().with::<Gate>().with::<Fail>().with::<Panic>().with::<Block>()
+    Catalog::default()
+        .with::<Echo>()
+        .with::<Gate>()
+        .with::<Fail>()
+        .with::<Panic>()
+        .with::<Block>()
+        .with::<Sentinel>()
 }
 
 /// Returns its arguments, with what the handler was told about itself.
@@ -22,6 +28,7 @@ impl Job for Echo {
     const KIND: &'static str = "test.echo";
     const ABOUT: &'static str = "Returns what it was given";
     const POLICY: Policy = Policy::new();
+    const ALIASES: &'static [&'static str] = &["test.parrot"];
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         Ok(json!({ "args": self.args, "attempt": ctx.job.attempt, "fence": ctx.job.fence }))
@@ -132,5 +139,25 @@ impl Job for Block {
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         std::thread::sleep(Duration::from_millis(self.ms));
         Ok(json!({ "attempt": ctx.job.attempt }))
+    }
+}
+
+/// Runs until it is told to stop, and then writes the Redis key `tells`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sentinel {
+    tells: String,
+}
+
+impl Job for Sentinel {
+    const KIND: &'static str = "test.sentinel";
+    const ABOUT: &'static str = "Tells when it is told to stop";
+    const POLICY: Policy = Policy::new();
+
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        ctx.stop.cancelled().await;
+        ctx.reach.cache.run::<()>("tell", redis::cmd("SET").arg(&self.tells).arg("told")).await?;
+        ctx.go_on()?;
+        Ok(Value::Null)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brasa_jobs::{Catalog, Reach};
 use brasa_shared::config::Config;
+use brasa_shared::queue::Fleet;
 use brasa_worker::{Pulses, Settings, Shutdown, Tally, run};
 use tokio::task::JoinHandle;
 
@@ -19,16 +20,17 @@ pub struct Worker {
 }
 
 impl World {
-    /// What a worker of this world needs to know: the queue `default`, four jobs at once, a lease of 30 s.
-    /// Tests change what they are about.
+    /// What a worker of this world needs to know: the queue `default`, four jobs at once, a lease of 30 s,
+    /// connections of its own. Tests change what they are about.
     ///
     /// # Panics
     /// The configuration has problems.
     pub fn settings(&self, catalog: Catalog, config: &str) -> Settings {
         let config = self.config(config);
+        let store = self.store.apart();
         Settings {
-            queues: vec![(self.queue("default"), 1)],
-            fleet: self.fleet(),
+            queues: vec![(self.queue("default").over(store.clone()), 1)],
+            fleet: Fleet::new(store, &self.prefix, self.clock.clone()),
             catalog,
             reach: self.reach(config),
             concurrency: 4,
