@@ -13,5 +13,6 @@ mod leases;
 mod outages;
 mod pausing;
 mod retries;
+mod running;
 mod settling;
 mod ticking;
