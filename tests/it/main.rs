@@ -10,6 +10,7 @@ mod crontab_oracle;
 mod enqueuing;
 mod inbox;
 mod leases;
+mod memory;
 mod outages;
 mod pausing;
 mod retries;
