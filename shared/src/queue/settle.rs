@@ -114,7 +114,7 @@ impl Queue {
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn finish(&self, batch: &[Finish]) -> Result<Vec<Settled>, QueueError> {
+    pub async fn finish(&self, jobs: &[Finish]) -> Result<Vec<Settled>, QueueError> {
         let k = &self.keys;
         let keys = [
             &k.jobs,
@@ -128,42 +128,50 @@ impl Queue {
             &k.unique,
             &k.stats,
         ];
-        let mut call = Call::on(&keys).arg(self.clock.for_scripts()).arg(self.keep_done.count);
-        for item in batch {
-            call.push_held(&item.held);
-            call.push(item.keep_ms.unwrap_or(self.keep_done.age_ms));
-            call.push(item.unique.as_deref().unwrap_or_default());
-            call.push(match item.outcome.ending {
-                crate::queue::Ending::Cancelled => "cancelled",
-                _ => "done",
-            });
-            call.push(item.outcome.to_json());
+        let mut answers = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH_MAX) {
+            let mut call = Call::on(&keys).arg(self.clock.for_scripts()).arg(self.keep_done.count);
+            for item in batch {
+                call.push_held(&item.held);
+                call.push(item.keep_ms.unwrap_or(self.keep_done.age_ms));
+                call.push(item.unique.as_deref().unwrap_or_default());
+                call.push(match item.outcome.ending {
+                    crate::queue::Ending::Cancelled => "cancelled",
+                    _ => "done",
+                });
+                call.push(item.outcome.to_json());
+            }
+            answers.extend(read(self.call(&FINISH, &call).await?));
         }
-        Ok(read(self.call(&FINISH, &call).await?))
+        Ok(answers)
     }
 
     /// Puts jobs into the delayed set.
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn retry(&self, batch: &[Retry]) -> Result<Vec<Settled>, QueueError> {
+    pub async fn retry(&self, jobs: &[Retry]) -> Result<Vec<Settled>, QueueError> {
         let k = &self.keys;
         let keys = [&k.leases, &k.claims, &k.held, &k.trail, &k.delayed, &k.cancels, &k.stats];
-        let mut call = Call::on(&keys).arg(self.clock.for_scripts());
-        for item in batch {
-            call.push_held(&item.held);
-            call.push(u64::try_from(item.delay.as_millis()).unwrap_or(u64::MAX));
-            call.push(u8::from(item.snooze));
-            call.push(&item.note);
+        let mut answers = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH_MAX) {
+            let mut call = Call::on(&keys).arg(self.clock.for_scripts());
+            for item in batch {
+                call.push_held(&item.held);
+                call.push(u64::try_from(item.delay.as_millis()).unwrap_or(u64::MAX));
+                call.push(u8::from(item.snooze));
+                call.push(&item.note);
+            }
+            answers.extend(read(self.call(&RETRY, &call).await?));
         }
-        Ok(read(self.call(&RETRY, &call).await?))
+        Ok(answers)
     }
 
     /// Puts jobs into the dead letter.
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn bury(&self, batch: &[Burial]) -> Result<Vec<Settled>, QueueError> {
+    pub async fn bury(&self, jobs: &[Burial]) -> Result<Vec<Settled>, QueueError> {
         let k = &self.keys;
         let keys = [
             &k.jobs,
@@ -177,16 +185,20 @@ impl Queue {
             &k.unique,
             &k.stats,
         ];
-        let mut call = Call::on(&keys)
-            .arg(self.clock.for_scripts())
-            .arg(self.keep_dead.count)
-            .arg(self.keep_dead.age_ms);
-        for item in batch {
-            call.push_held(&item.held);
-            call.push(item.unique.as_deref().unwrap_or_default());
-            call.push(item.outcome.to_json());
+        let mut answers = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH_MAX) {
+            let mut call = Call::on(&keys)
+                .arg(self.clock.for_scripts())
+                .arg(self.keep_dead.count)
+                .arg(self.keep_dead.age_ms);
+            for item in batch {
+                call.push_held(&item.held);
+                call.push(item.unique.as_deref().unwrap_or_default());
+                call.push(item.outcome.to_json());
+            }
+            answers.extend(read(self.call(&BURY, &call).await?));
         }
-        Ok(read(self.call(&BURY, &call).await?))
+        Ok(answers)
     }
 
     /// Returns jobs that did not run, without using an attempt.

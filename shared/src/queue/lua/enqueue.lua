@@ -20,14 +20,16 @@ local now = clock(ARGV[1])
 local classes = tonumber(ARGV[3])
 local k = { jobs = KEYS[1], delayed = KEYS[2], done = KEYS[3], dead = KEYS[4], unique = KEYS[5] }
 local answers, fresh, wake = {}, 0, false
+local was_empty = {}
 redis.call('SADD', KEYS[6], unpack(ARGV, 4, 3 + classes))
 for i = 4 + classes, #ARGV, 5 do
   local ready, due = KEYS[7 + tonumber(ARGV[i + 2])], tonumber(ARGV[i + 1])
+  -- Only the first job of an empty class wakes anybody: whoever sleeps has seen it empty.
+  if was_empty[ready] == nil then was_empty[ready] = redis.call('EXISTS', ready) == 0 end
   local answer = put(k, ready, now, ARGV[i], due, ARGV[i + 3], ARGV[i + 4])
   if answer == 1 then
     fresh = fresh + 1
-    -- Only the first job of an empty class wakes anybody: whoever sleeps has seen it empty.
-    wake = wake or (due <= now and redis.call('ZCARD', ready) == 1)
+    wake = wake or (due <= now and was_empty[ready])
   end
   answers[#answers + 1] = answer
 end

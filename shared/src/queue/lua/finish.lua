@@ -19,30 +19,51 @@
 
 local now = clock(ARGV[1])
 local room = tonumber(ARGV[2])
-local answers, counted = {}, {}
+local count = (#ARGV - 2) / 6
+local answers, counted, let_go = {}, {}, {}
 -- Room for these first, so that a full Redis gets emptier by finishing.
-trim(KEYS[6], KEYS[1], KEYS[7], KEYS[3], KEYS[5], now, math.max(0, room - (#ARGV - 2) / 6), 256)
-for i = 3, #ARGV, 6 do
-  local id, keep = ARGV[i], tonumber(ARGV[i + 2])
-  local claim = read_claim(redis.call('HGET', KEYS[3], id))
-  local answer = standing(claim, ARGV[i + 1])
-  if answer == 1 then
-    release(KEYS[2], KEYS[4], id, claim)
-    redis.call('HDEL', KEYS[8], id)
-    free(KEYS[9], ARGV[i + 3], id)
+trim(KEYS[6], KEYS[1], KEYS[7], KEYS[3], KEYS[5], now, math.max(0, room - count), 256)
+
+local ids = {}
+for i = 1, count do ids[i] = ARGV[6 * i - 3] end
+local claims = redis.call('HMGET', KEYS[3], unpack(ids))
+-- One command for all jobs instead of one per job: a batch costs little more than a job.
+local ended, gone, kept_claims, kept_until, outcomes = {}, {}, {}, {}, {}
+for i, id in ipairs(ids) do
+  local keep, counter = tonumber(ARGV[6 * i - 1]), ARGV[6 * i + 1]
+  local claim = read_claim(claims[i])
+  local answer = standing(claim, ARGV[6 * i - 2])
+  if answer == 1 and not let_go[id] then
+    let_go[id] = claim.worker
+    ended[#ended + 1] = id
+    free(KEYS[9], ARGV[6 * i], id)
     if room > 0 and keep > 0 then
       claim.held = false
-      redis.call('HSET', KEYS[3], id, write_claim(claim))
-      redis.call('ZADD', KEYS[6], now + keep, id)
-      redis.call('HSET', KEYS[7], id, ARGV[i + 5])
+      local n = #outcomes
+      kept_claims[n + 1], kept_claims[n + 2] = id, write_claim(claim)
+      kept_until[n + 1], kept_until[n + 2] = now + keep, id
+      outcomes[n + 1], outcomes[n + 2] = id, ARGV[6 * i + 2]
     else
-      redis.call('HDEL', KEYS[1], id)
-      redis.call('HDEL', KEYS[3], id)
-      redis.call('HDEL', KEYS[5], id)
+      gone[#gone + 1] = id
     end
-    counted[ARGV[i + 4]] = (counted[ARGV[i + 4]] or 0) + 1
+    counted[counter] = (counted[counter] or 0) + 1
   end
-  answers[#answers + 1] = answer
+  answers[i] = answer
+end
+if #ended > 0 then
+  redis.call('ZREM', KEYS[2], unpack(ended))
+  redis.call('HDEL', KEYS[8], unpack(ended))
+  release_all(KEYS[4], let_go)
+end
+if #outcomes > 0 then
+  redis.call('HSET', KEYS[3], unpack(kept_claims))
+  redis.call('ZADD', KEYS[6], unpack(kept_until))
+  redis.call('HSET', KEYS[7], unpack(outcomes))
+end
+if #gone > 0 then
+  redis.call('HDEL', KEYS[1], unpack(gone))
+  redis.call('HDEL', KEYS[3], unpack(gone))
+  redis.call('HDEL', KEYS[5], unpack(gone))
 end
 for counter, n in pairs(counted) do redis.call('HINCRBY', KEYS[10], counter, n) end
 return answers

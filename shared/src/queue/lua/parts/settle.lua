@@ -7,10 +7,19 @@ local function standing(claim, nonce)
   return 2
 end
 
+-- Counts jobs out that their workers no longer hold, given as id -> worker.
+local function release_all(held, jobs)
+  local counts = {}
+  for _, worker in pairs(jobs) do counts[worker] = (counts[worker] or 0) + 1 end
+  for worker, n in pairs(counts) do
+    if redis.call('HINCRBY', held, worker, -n) <= 0 then redis.call('HDEL', held, worker) end
+  end
+end
+
 -- Takes the lease away; what is written instead is the caller's business.
 local function release(leases, held, id, claim)
   redis.call('ZREM', leases, id)
-  if redis.call('HINCRBY', held, claim.worker, -1) <= 0 then redis.call('HDEL', held, claim.worker) end
+  release_all(held, { [id] = claim.worker })
 end
 
 -- Frees a unique key, but only if it is still this job's.
