@@ -15,5 +15,6 @@ mod outages;
 mod pausing;
 mod retries;
 mod running;
+mod scheduling;
 mod settling;
 mod ticking;

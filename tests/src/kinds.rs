@@ -14,6 +14,7 @@ pub fn kinds() -> Catalog {
         .with::<Fail>()
         .with::<Panic>()
         .with::<Block>()
+        .with::<Second>()
         .with::<Sentinel>()
 }
 
@@ -139,6 +140,21 @@ impl Job for Block {
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         std::thread::sleep(Duration::from_millis(self.ms));
         Ok(json!({ "attempt": ctx.job.attempt }))
+    }
+}
+
+/// A kind whose payload is in its second version.
+#[derive(Debug, Deserialize)]
+pub struct Second {}
+
+impl Job for Second {
+    const KIND: &'static str = "test.second";
+    const ABOUT: &'static str = "Has a payload in its second version";
+    const POLICY: Policy = Policy::new();
+    const VERSION: u32 = 2;
+
+    async fn run(&self, _: &JobContext) -> JobResult<Value> {
+        Ok(Value::Null)
     }
 }
 
