@@ -1,7 +1,5 @@
 //! How a verb fails: what is said, and with which exit code.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -9,6 +7,7 @@ use brasa_shared::config::{Problem, Problems};
 use brasa_shared::db::DbError;
 use brasa_shared::queue::QueueError;
 use brasa_shared::store::StoreError;
+pub(crate) use brasa_shared::telemetry::logs::chain;
 
 /// Why a verb did not do what it was asked.
 #[derive(Debug)]
@@ -54,21 +53,6 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
-}
-
-/// An error and its causes in one line, without saying anything twice.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            // Writing to a string does not fail.
-            let _written = write!(text, ": {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl From<Problems> for Failure {

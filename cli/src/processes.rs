@@ -10,6 +10,8 @@ use brasa_shared::store::Fault;
 use brasa_shared::telemetry::server::{self, Progress};
 use brasa_shared::telemetry::{logs, metrics};
 use brasa_worker::{Shutdown, Tally};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +64,9 @@ pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
     obey_signals(&shutdown)?;
     let mut progress = Progress::default();
     let fired = Arc::new(AtomicU64::new(0));
+    let place = listen(&app, &roles).await?;
     let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
-    answer(&app, &roles, progress).await?;
+    place.answer(progress)?;
     running.ended().await
 }
 
@@ -108,17 +111,18 @@ pub(crate) async fn start(
     }
     wait_while_loading(app, shutdown).await?;
     app.greet_redis().await?;
-    let pool = app.pool()?;
-    if let Some(pool) = &pool {
-        greet_postgres(pool).await?;
-    } else {
-        tracing::warn!("no address of Postgres: jobs that need it will fail; set DATABASE_URL");
+    let pool = if roles.worker { app.pool()? } else { None };
+    match &pool {
+        Some(pool) => drop(greet_postgres(pool).await?),
+        None if !roles.worker => {}
+        None => tracing::warn!("no address of Postgres: jobs that need it will fail; set DATABASE_URL"),
     }
-    let queues = app.queues();
-    for name in queues.keys() {
-        app.fleet().add_queue(name).await?;
+    for name in app.queues().keys() {
+        if let Err(error) = app.fleet().add_queue(name).await {
+            // A full Redis takes no new names, and must be drained all the same.
+            tracing::warn!(queue = name, error = %chain(&error), "could not name a queue for others to list");
+        }
     }
-    // A worker outlives every fault of Redis, and waits longer for it than a person would.
     let scheduler_stop = shutdown.drain.child_token();
     let scheduler =
         if roles.scheduler { Some(scheduler(app, progress, fired, &scheduler_stop)?) } else { None };
@@ -190,24 +194,35 @@ fn worker(
     Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))
 }
 
-/// Starts to answer for `/metrics`, `/live` and `/ready`.
-pub(crate) async fn answer(app: &App, roles: &Roles, progress: Progress) -> Result<(), Failure> {
+/// A place where the process answers for `/metrics`, `/live` and `/ready`; none where that is switched off.
+pub(crate) struct Place(Option<(TcpListener, PrometheusHandle)>);
+
+/// Takes the address, before anything is claimed: a process that cannot have it must not have begun.
+pub(crate) async fn listen(app: &App, roles: &Roles) -> Result<Place, Failure> {
     let telemetry = &app.config.telemetry;
-    let Some(address) = roles.listen.or(telemetry.listen) else { return Ok(()) };
+    let Some(address) = roles.listen.or(telemetry.listen) else { return Ok(Place(None)) };
     let named = roles.listen.is_some() || telemetry.listen_explicit;
-    let handle = metrics::install().map_err(|error| Failure::environment(format!("no metrics: {error}")))?;
     // Only an address that nobody asked for gives way to another.
     let listener = server::bind(address, !named).await.map_err(|error| {
         Failure::environment(format!(
             "cannot listen at {address}: {error}\n  help: give another with --listen"
         ))
     })?;
-    tracing::info!(address = %listener.local_addr()?, "answering /metrics, /live and /ready");
-    tokio::spawn(metrics::upkeep(handle.clone()));
-    tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, handle, progress).await {
-            tracing::error!(%error, "metrics and health are no longer answered");
-        }
-    });
-    Ok(())
+    let handle = metrics::install().map_err(|error| Failure::environment(format!("no metrics: {error}")))?;
+    Ok(Place(Some((listener, handle))))
+}
+
+impl Place {
+    /// Starts to answer.
+    pub(crate) fn answer(self, progress: Progress) -> Result<(), Failure> {
+        let Some((listener, handle)) = self.0 else { return Ok(()) };
+        tracing::info!(address = %listener.local_addr()?, "answering /metrics, /live and /ready");
+        tokio::spawn(metrics::upkeep(handle.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = server::serve(listener, handle, progress).await {
+                tracing::error!(%error, "metrics and health are no longer answered");
+            }
+        });
+        Ok(())
+    }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::store::Store;
-use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::connection::Connection;
 use crate::verdict::{JobError, JobResult, Verdict};
 
 /// How long a job waits for a database that is away, on average.
@@ -71,9 +71,9 @@ impl JobContext {
     ///
     /// # Errors
     /// No address was given, or no connection came in time.
-    pub async fn connection(&self) -> JobResult<PoolConnection<Postgres>> {
+    pub async fn connection(&self) -> JobResult<Connection> {
         let pause = AWAY.mul_f64(0.5 + rand::random::<f64>());
-        self.db()?.acquire().await.map_err(|error| JobError {
+        self.db()?.acquire().await.map(Connection::new).map_err(|error| JobError {
             verdict: Verdict::Snooze(pause),
             cause: anyhow::Error::new(error).context("could not get a connection to Postgres"),
         })

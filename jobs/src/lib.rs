@@ -4,6 +4,7 @@
 
 pub mod cache;
 mod catalog;
+mod connection;
 mod context;
 pub mod database;
 mod job;
@@ -13,6 +14,7 @@ mod verdict;
 use brasa_shared::config::did_you_mean;
 
 pub use catalog::{Catalog, Kind};
+pub use connection::Connection;
 pub use context::{JobContext, Reach, ThisJob};
 pub use job::{Job, Policy};
 pub use verdict::{JobError, JobResult, OrElse, Verdict};

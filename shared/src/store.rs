@@ -252,7 +252,12 @@ impl Store {
         let begun = Instant::now();
         let mut pause = BACKOFF.0;
         loop {
-            let outcome = match self.connection().await {
+            // Others may be connecting before us, one after the other; patience covers that too.
+            let connecting = tokio::time::timeout(self.patience.max(CONNECT_TIMEOUT), self.connection());
+            let connected = connecting.await.unwrap_or_else(|_| {
+                Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))
+            });
+            let outcome = match connected {
                 Ok((generation, connection)) => {
                     let answer = ask.of(connection).await;
                     if answer.as_ref().is_err_and(|error| Fault::of(error).passes()) {

@@ -1,10 +1,12 @@
 //! The claiming loop: as many jobs as there are free slots, and not one more, so that no idle peer starves
 //! and no crash takes jobs along that had not begun.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brasa_shared::queue::{BATCH_MAX, Claimant, ClaimedJob, Held, Queue, Wake, listen};
+use brasa_shared::queue::{Asking, BATCH_MAX, Claimant, ClaimedJob, Held, Queue, QueueError, Wake, listen};
+use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -14,6 +16,8 @@ use crate::leases::{Leases, StopSign, Watch};
 
 /// A wake-up that was lost costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a worker that is full says that it is alive.
+const BEAT_EVERY: Duration = Duration::from_secs(3);
 /// How long slots are gathered at most while there is a backlog.
 const GATHER: Duration = Duration::from_millis(1);
 /// The longest pause between two tries while Redis is out of reach.
@@ -48,14 +52,17 @@ impl Claimer {
     /// Claims until told to stop. Faults of Redis are waited out here and go no further.
     pub(crate) async fn run(self) {
         let mut backlog = false;
+        // Askings that were not answered, by queue: the jobs may be ours all the same.
+        let mut unanswered = HashMap::new();
         while !self.stop.is_cancelled() {
             let free = tokio::select! {
                 free = self.free_slots(backlog) => free,
+                () = self.beat_while_busy() => break,
                 () = self.stop.cancelled() => break,
             };
             let Some(mut free) = free else { break };
             backlog = false;
-            match self.fill(&mut free).await {
+            match self.fill(&mut free, &mut unanswered).await {
                 Ok(true) => backlog = true,
                 Ok(false) => {
                     drop(free);
@@ -64,10 +71,7 @@ impl Claimer {
                 Err(error) => {
                     drop(free);
                     metrics::redis_faults_total("claim").increment(1);
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot claim jobs; trying again"
-                    );
+                    tracing::warn!(error = %chain(&error), "cannot claim jobs; trying again");
                     self.rest(FAULT_PAUSE.mul_f64(rand::random::<f64>())).await;
                 }
             }
@@ -94,10 +98,27 @@ impl Claimer {
         Some(free)
     }
 
+    /// A worker whose slots are all taken is at work, and says so.
+    async fn beat_while_busy(&self) {
+        loop {
+            tokio::time::sleep(BEAT_EVERY).await;
+            self.pulse.beat();
+        }
+    }
+
     /// Fills the free slots, queue after queue; true if all were filled, so that there may be more.
-    async fn fill(&self, free: &mut OwnedSemaphorePermit) -> Result<bool, brasa_shared::queue::QueueError> {
-        for queue in in_turn(&self.queues) {
-            let claimed = queue.claim(&self.claimant, free.num_permits()).await?;
+    async fn fill(
+        &self,
+        free: &mut OwnedSemaphorePermit,
+        unanswered: &mut HashMap<String, Asking>,
+    ) -> Result<bool, QueueError> {
+        let mut queues = in_turn(&self.queues);
+        // What is owed comes first, while there are slots for all of it.
+        queues.sort_by_key(|queue| !unanswered.contains_key(queue.name()));
+        for queue in queues {
+            let asking = unanswered.entry(queue.name().to_owned()).or_default().clone();
+            let claimed = queue.claim_with(&self.claimant, free.num_permits(), &asking).await?;
+            unanswered.remove(queue.name());
             self.pulse.beat();
             let count = claimed.jobs.len() as u64;
             if count > 0 {

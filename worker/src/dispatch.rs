@@ -57,6 +57,9 @@ impl Dispatch {
         let Job { claimed, queue, held, watch, sign, slot } = job;
         metrics::jobs_running().set(running(&self.leases));
         let begun = Instant::now();
+        if !watch.is_trusted() {
+            sign.raise(StopReason::LeaseLost);
+        }
         match self.read(&claimed.envelope, claimed.attempt, claimed.blame) {
             Ok(known) => {
                 let span = tracing::info_span!(
@@ -77,7 +80,7 @@ impl Dispatch {
                 );
                 let outcome = self.outcome(Ending::Dead, claimed.attempt, begun).because(reason);
                 let word = Word::Bury(Burial { held, unique: None, outcome });
-                self.say(&queue, "unreadable", "dead", word).await;
+                self.say(&queue, None, "dead", word).await;
             }
         }
         drop(watch);
@@ -123,17 +126,10 @@ impl Dispatch {
         let run = run(known, ctx, &sign, self.leases.margin().min(STOP_GRACE)).await;
         metrics::job_duration_seconds(known.kind.name).record(begun.elapsed());
         let (word, verdict) = self.judge(known, held, run, begun, queue).await;
-        if let Some(word) = word {
-            self.say(queue, known.kind.name, verdict, word).await;
-        } else {
-            metrics::leases_lost_total().increment(1);
-            metrics::jobs_finished_total(known.kind.name, verdict).increment(1);
-            tracing::warn!("the lease was lost; another worker has the job or will have it");
-        }
+        self.say(queue, Some(known), verdict, word).await;
     }
 
-    /// What is to be said about a run, and what it counts as. Nothing where the lease is lost: it would be
-    /// refused.
+    /// What is to be said about a run, and what it counts as.
     async fn judge(
         &self,
         known: &Known<'_>,
@@ -141,12 +137,11 @@ impl Dispatch {
         run: Run,
         begun: Instant,
         queue: &Queue,
-    ) -> (Option<Word>, &'static str) {
+    ) -> (Word, &'static str) {
         let unique = known.envelope.unique.clone();
         let keep_ms = known.envelope.keep_ms;
-        let finish = |outcome| {
-            Some(Word::Finish(Finish { held: held.clone(), unique: unique.clone(), keep_ms, outcome }))
-        };
+        let finish =
+            |outcome| Word::Finish(Finish { held: held.clone(), unique: unique.clone(), keep_ms, outcome });
         match run {
             Run::Returned(Ok(result)) => {
                 let mut outcome = self.outcome(Ending::Done, known.attempt, begun);
@@ -161,9 +156,16 @@ impl Dispatch {
             }
             Run::Stopped(StopReason::Shutdown) => {
                 let class = known.envelope.class();
-                (Some(Word::HandBack(HandBack { held, class })), "returned")
+                (Word::HandBack(HandBack { held, class }), "returned")
             }
-            Run::Stopped(StopReason::LeaseLost) => (None, "lost"),
+            Run::Stopped(StopReason::LeaseLost) => {
+                metrics::leases_lost_total().increment(1);
+                tracing::warn!("the lease could not be kept; the job was stopped and runs again");
+                // An outage is not the job's fault. If nobody has taken it back yet, it goes back without a
+                // stain; if somebody has, this is refused.
+                let class = known.envelope.class();
+                (Word::HandBack(HandBack { held, class }), "lost")
+            }
         }
     }
 
@@ -173,7 +175,7 @@ impl Dispatch {
         held: &Held,
         error: &JobError,
         begun: Instant,
-    ) -> (Option<Word>, &'static str) {
+    ) -> (Word, &'static str) {
         let attempts_max = known.envelope.attempts.unwrap_or(known.kind.policy.attempts_max);
         let spent = known.attempt >= attempts_max;
         let policy = &known.kind.policy;
@@ -183,10 +185,7 @@ impl Dispatch {
                 let outcome = self.outcome(Ending::Cancelled, known.attempt, begun);
                 let outcome = outcome.because(format!("discarded: {error}"));
                 let (unique, keep_ms) = (known.envelope.unique.clone(), known.envelope.keep_ms);
-                return (
-                    Some(Word::Finish(Finish { held: held.clone(), unique, keep_ms, outcome })),
-                    "cancelled",
-                );
+                return (Word::Finish(Finish { held: held.clone(), unique, keep_ms, outcome }), "cancelled");
             }
             Verdict::Retry if !spent => {
                 (policy.pause_max(known.attempt).mul_f64(rand::random::<f64>()), false)
@@ -198,7 +197,7 @@ impl Dispatch {
                 let reason = format!("{error}{spent}");
                 let outcome = self.outcome(Ending::Dead, known.attempt, begun).because(reason);
                 let unique = known.envelope.unique.clone();
-                return (Some(Word::Bury(Burial { held: held.clone(), unique, outcome })), "dead");
+                return (Word::Bury(Burial { held: held.clone(), unique, outcome }), "dead");
             }
         };
         tracing::warn!(reason = %error, delay_ms = delay.as_millis(), "the job did not succeed and will be tried again");
@@ -208,7 +207,7 @@ impl Dispatch {
         let blamed = if crashes > 0 { format!(" [{crashes} crashes]") } else { String::new() };
         let note = format!("{now} {} failed{blamed} {reason}", known.attempt);
         let word = Word::Retry(Retry { held: held.clone(), delay, snooze, note });
-        (Some(word), if snooze { "snoozed" } else { "retried" })
+        (word, if snooze { "snoozed" } else { "retried" })
     }
 
     fn outcome(&self, ending: Ending, attempt: u32, begun: Instant) -> Outcome {
@@ -219,16 +218,20 @@ impl Dispatch {
         outcome
     }
 
-    async fn say(&self, queue: &Queue, kind: &str, verdict: &'static str, word: Word) {
+    async fn say(&self, queue: &Queue, known: Option<&Known<'_>>, verdict: &'static str, word: Word) {
+        let kind = known.map_or("unreadable", |known| known.kind.name);
         let mut verdict = verdict;
         let mut answer = self.settler.say(queue, word.clone()).await;
         if answer == Some(Settled::CancelFirst)
-            && let Word::Retry(retry) = word
+            && let Word::Retry(Retry { held, .. }) | Word::HandBack(HandBack { held, .. }) = word
         {
             verdict = "cancelled";
             let outcome = Outcome::new(Ending::Cancelled, self.reach.clock.now().as_millisecond());
-            let outcome = outcome.because("cancelled instead of being tried again");
-            let finish = Finish { held: retry.held, unique: None, keep_ms: None, outcome };
+            let outcome = outcome.because("cancelled before it could run again");
+            let envelope = known.map(|known| &known.envelope);
+            let unique = envelope.and_then(|envelope| envelope.unique.clone());
+            let keep_ms = envelope.and_then(|envelope| envelope.keep_ms);
+            let finish = Finish { held, unique, keep_ms, outcome };
             answer = self.settler.say(queue, Word::Finish(finish)).await;
         }
         if answer != Some(Settled::Accepted) {
@@ -265,15 +268,17 @@ async fn run(known: &Known<'_>, ctx: Arc<JobContext>, sign: &StopSign, stop_grac
         sign.token.cancelled().await;
         tokio::time::sleep(stop_grace).await;
     };
+    if let Some(reason) = sign.reason() {
+        // Told to stop before it began: then it does not begin.
+        return Run::Stopped(reason);
+    }
     let ended = tokio::select! {
         result = limited => Some(result),
         () = stopped => None,
     };
     match (ended, sign.reason()) {
-        // It came through although it was told to stop: that is its result.
-        (Some(Ok(result)), Some(StopReason::Shutdown | StopReason::Cancelled) | None) => {
-            Run::Returned(Ok(result))
-        }
+        // It came through although it was told to stop: that is its result, if the claim still stands.
+        (Some(Ok(result)), _) => Run::Returned(Ok(result)),
         (Some(Err(error)), None) => Run::Returned(Err(error)),
         (_, reason) => Run::Stopped(reason.unwrap_or(StopReason::Shutdown)),
     }

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use brasa_shared::queue::{Held, Queue, Renewal};
+use brasa_shared::queue::{Held, Queue, QueueError, Renewal};
+use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 /// Why a running job is to stop.
@@ -59,6 +61,7 @@ pub(crate) struct Leases {
     watched: Arc<Mutex<HashMap<(String, String), Watched>>>,
     ending: Arc<AtomicBool>,
     lease: Duration,
+    worker: String,
 }
 
 /// Keeps one lease alive until it is dropped, which happens whichever way the job's task ends.
@@ -67,6 +70,14 @@ pub(crate) struct Watch {
     leases: Leases,
     key: (String, String),
     nonce: String,
+}
+
+impl Watch {
+    /// Whether the lease was renewed lately enough to begin something under it. The process may have been
+    /// stopped between the claim and now.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.leases.lock().get(&self.key).is_some_and(|job| job.trust_until > Instant::now())
+    }
 }
 
 impl Drop for Watch {
@@ -79,9 +90,9 @@ impl Drop for Watch {
 }
 
 impl Leases {
-    /// Leases that last `lease` from each renewal.
-    pub(crate) fn new(lease: Duration) -> Self {
-        Self { watched: Arc::default(), ending: Arc::default(), lease }
+    /// The leases of `worker`, which last `lease` from each renewal.
+    pub(crate) fn new(worker: &str, lease: Duration) -> Self {
+        Self { watched: Arc::default(), ending: Arc::default(), lease, worker: worker.to_owned() }
     }
 
     /// Watches over a job claimed at `asked`.
@@ -165,19 +176,33 @@ impl Leases {
                 () = tokio::time::sleep(self.period()) => {}
                 () = stop.cancelled() => return,
             }
-            for (queue, held) in self.by_queue() {
-                let patience = self.period();
+            let renewing = self.by_queue().into_iter().map(|(queue, held)| {
                 // Over our own connection: renewals do not wait behind payloads.
                 let own = stores.entry(queue.store().address().to_owned());
-                let store = own.or_insert_with(|| queue.store().apart()).clone().with_patience(patience);
-                let (queue, asked) = (queue.over(store), Instant::now());
-                match queue.renew(&held, self.lease).await {
-                    Ok(answers) => self.note(queue.name(), &held, &answers, asked),
-                    Err(error) => {
-                        metrics::redis_faults_total("renew").increment(1);
-                        tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew leases");
-                    }
-                }
+                let store = own.or_insert_with(|| queue.store().apart()).clone().with_patience(self.period());
+                self.renew(queue.over(store), held)
+            });
+            // Side by side: a queue that hangs must not keep the others waiting.
+            join_all(renewing.collect::<Vec<_>>()).await;
+        }
+    }
+
+    async fn renew(&self, queue: Queue, held: Vec<Held>) {
+        let asked = Instant::now();
+        let renewed = async {
+            let answers = queue.renew(&held, self.lease).await?;
+            queue.keep_company(&self.worker, self.len()).await?;
+            Ok::<_, QueueError>(answers)
+        };
+        match tokio::time::timeout(self.period(), renewed).await {
+            Ok(Ok(answers)) => self.note(queue.name(), &held, &answers, asked),
+            Ok(Err(error)) => {
+                metrics::redis_faults_total("renew").increment(1);
+                tracing::warn!(error = %chain(&error), "cannot renew leases");
+            }
+            Err(_) => {
+                metrics::redis_faults_total("renew").increment(1);
+                tracing::warn!(queue = queue.name(), "renewing leases takes too long");
             }
         }
     }

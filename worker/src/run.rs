@@ -87,7 +87,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let info = describe(&settings);
     tracing::info!(worker = info.worker, queues = ?info.queues, concurrency = info.concurrency, "worker starts");
     let queues: Vec<Queue> = settings.queues.iter().map(|(queue, _)| queue.clone()).collect();
-    let leases = Leases::new(settings.lease);
+    let leases = Leases::new(&info.worker, settings.lease);
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
     let dispatch = Arc::new(Dispatch {
@@ -128,8 +128,11 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
         tokio::spawn(end_when_empty(over_own_connection(&queues), shutdown.clone()));
     }
     let claiming = tokio::spawn(claimer.run());
+    let end = shutdown.drain.clone();
     let drained = drain(shutdown, slots, settings.concurrency, leases, settings.shutdown_grace);
     let ended = work(&info.worker, receive, Arc::clone(&dispatch), settings.concurrency, drained).await;
+    // However it ended, nothing more is to be claimed.
+    end.cancel();
     stopped.cancel();
     hearing.abort();
     // Both end by themselves now; a panic in either has been logged by the runtime already.
@@ -206,6 +209,7 @@ async fn drain(
 
 /// Asks for the drain once nothing is waiting, delayed or running in any of the queues.
 async fn end_when_empty(queues: Vec<Queue>, shutdown: Shutdown) {
+    let mut looked_empty = false;
     loop {
         let mut open = 0;
         for queue in &queues {
@@ -217,9 +221,11 @@ async fn end_when_empty(queues: Vec<Queue>, shutdown: Shutdown) {
                 }
             }
         }
-        if open == 0 {
+        // Twice in a row: a kind that nobody knew of may have come in between two questions.
+        if open == 0 && looked_empty {
             return shutdown.drain.cancel();
         }
+        looked_empty = open == 0;
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(100)) => {}
             () = shutdown.drain.cancelled() => return,

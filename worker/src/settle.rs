@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use brasa_shared::queue::{BATCH_MAX, Burial, Finish, HandBack, Queue, QueueError, Retry, Settled};
+use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
@@ -134,7 +135,7 @@ async fn tell(
         Err(error) => {
             metrics::redis_faults_total("settle").increment(1);
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %chain(&error),
                 "outcomes could not be recorded; those jobs will run again"
             );
         }

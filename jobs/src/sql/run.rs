@@ -38,13 +38,9 @@ impl Job for Run {
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let statement = self.statement(&ctx.reach.config).map_err(JobError::bury)?;
         let mut connection = ctx.connection().await?;
-        let doing = format!("run statement `{}`", self.name);
-        let params = self.bind(statement, &ctx.job, &mut connection).await?;
-        let rows = match statement.timeout {
-            None => db::execute(&mut connection, &statement.sql.text, &params).await,
-            Some(timeout) => limited(&mut connection, &statement.sql.text, &params, timeout).await,
-        };
-        Ok(json!({ "rows": rows.map_err(|error| judge(error, &doing))? }))
+        let ended = self.execute(statement, &ctx.job, &mut connection).await;
+        connection.give_back();
+        Ok(json!({ "rows": ended? }))
     }
 }
 
@@ -66,6 +62,20 @@ impl Run {
             value = value.get(step).ok_or_else(missing)?;
         }
         Ok(value.clone())
+    }
+
+    async fn execute(
+        &self,
+        statement: &Statement,
+        job: &ThisJob,
+        connection: &mut PgConnection,
+    ) -> JobResult<u64> {
+        let params = self.bind(statement, job, connection).await?;
+        let rows = match statement.timeout {
+            None => db::execute(connection, &statement.sql.text, &params).await,
+            Some(timeout) => limited(connection, &statement.sql.text, &params, timeout).await,
+        };
+        rows.map_err(|error| judge(error, &format!("run statement `{}`", self.name)))
     }
 
     async fn bind(

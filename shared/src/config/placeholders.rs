@@ -1,4 +1,4 @@
-//! Which of `$1`, `$2`, … a statement uses, without asking a database.
+//! Which of `$1`, `$2`, … a statement uses, and how it begins, without asking a database.
 //!
 //! This follows the lexical rules of Postgres as far as they hide a dollar sign: texts, quoted names,
 //! dollar quotes, comments and names that hold a `$`. It does not know the grammar; whether the
@@ -12,6 +12,23 @@ pub fn highest_placeholder(sql: &str) -> u32 {
         highest = highest.max(scanner.step().unwrap_or(0));
     }
     highest
+}
+
+/// The first word of a statement, behind white space and comments, in lower case; empty if there is none.
+pub(super) fn first_word(sql: &str) -> String {
+    let mut scanner = Scanner { bytes: sql.as_bytes(), at: 0 };
+    loop {
+        match (scanner.peek(0), scanner.peek(1)) {
+            (b'-', b'-') => scanner.skip_line(),
+            (b'/', b'*') => scanner.skip_comment(),
+            (byte, _) if byte.is_ascii_whitespace() || byte == b'(' => scanner.at += 1,
+            _ => break,
+        }
+    }
+    let from = scanner.at;
+    scanner.skip_word();
+    let word = sql.as_bytes().get(from..scanner.at).unwrap_or_default();
+    String::from_utf8_lossy(word).to_ascii_lowercase()
 }
 
 /// Walks bytes: all that matters here is ASCII, and no byte of a longer character is.
@@ -131,6 +148,19 @@ fn continues_word(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_begins_behind_comments_and_brackets() {
+        for (sql, word) in [
+            ("select 1", "select"),
+            ("  -- begin\n /* set /* x */ */ BEGIN; select 1", "begin"),
+            ("(select 1)", "select"),
+            ("", ""),
+            ("'text'", ""),
+        ] {
+            assert_eq!(first_word(sql), word, "{sql}");
+        }
+    }
 
     #[test]
     fn the_highest_placeholder_outside_of_texts_and_comments_counts() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::complaint::{Complaint, clip};
-use super::placeholders::highest_placeholder;
+use super::placeholders::{first_word, highest_placeholder};
 use super::problem::Origin;
 use super::reader::read_text;
 use super::section::Section;
@@ -66,6 +66,9 @@ impl Statement {
             let key = if params.is_some() { "params" } else { sql.key() };
             check_placeholders(section, key, sql, count, &format!("params names {count}"));
         }
+        if let Some(sql) = &sql {
+            refuse_session(section, sql);
+        }
         let timeout = section.duration("timeout", TIMEOUT_MIN);
         Some(Self { origin: section.origin(), sql: sql?, params: params.unwrap_or_default(), timeout })
     }
@@ -103,6 +106,39 @@ impl Sql {
             section.report("sql_file", format!("cannot read `{}`: {why}", path.display()), help);
         });
         Some(Self { text: text.ok()?, file: Some(path) })
+    }
+}
+
+/// Statements that would leave something behind on the connection, which the next job gets: a transaction
+/// that nobody commits, a setting, a subscription.
+const SESSION: &[&str] = &[
+    "abort",
+    "begin",
+    "commit",
+    "deallocate",
+    "discard",
+    "end",
+    "listen",
+    "load",
+    "lock",
+    "prepare",
+    "release",
+    "reset",
+    "rollback",
+    "savepoint",
+    "set",
+    "start",
+    "unlisten",
+];
+
+/// Records a problem if the statement is about its session instead of about data.
+fn refuse_session(section: &Section<'_>, sql: &Sql) {
+    let word = first_word(&sql.text);
+    if SESSION.contains(&word.as_str()) {
+        let message = format!("`{word}` changes the connection, which other jobs use after this one");
+        let help =
+            "a statement runs in a transaction of its own; put several steps into one `with` or a function";
+        section.report(sql.key(), message, help);
     }
 }
 

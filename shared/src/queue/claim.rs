@@ -6,6 +6,7 @@ use redis::{FromRedisValue, Value};
 
 use crate::queue::scripts::CLAIM;
 use crate::queue::{BATCH_MAX, Call, Queue, QueueError};
+use crate::store::Fault;
 
 /// Who claims, and what it can run.
 #[derive(Debug, Clone)]
@@ -45,26 +46,52 @@ pub struct ClaimedJob {
     pub asked: Instant,
 }
 
+/// One asking for jobs: the nonce under which they are handed out, and when it was first asked.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    nonce: String,
+    asked: Instant,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self { nonce: fresh_nonce(), asked: Instant::now() }
+    }
+}
+
 impl Queue {
     /// Claims up to `most` jobs (at most [`BATCH_MAX`]). Nothing is claimed that the claimant cannot run.
     ///
     /// # Errors
-    /// Redis is out of reach for longer than the store has patience. The nonce is chosen here and kept over
-    /// every try, so an answer that was lost on the way is given again.
+    /// Redis is out of reach for longer than the store has patience. The claim may have happened all the
+    /// same: see [`Self::claim_with`].
     pub async fn claim(&self, claimant: &Claimant, most: usize) -> Result<Claimed, QueueError> {
-        let nonce = fresh_nonce();
+        self.claim_with(claimant, most, &Asking::default()).await
+    }
+
+    /// The same with an asking of the caller's. One that failed is asked again until it is answered: where
+    /// the jobs were handed out and only the answer was lost, the same jobs are given again.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub async fn claim_with(
+        &self,
+        claimant: &Claimant,
+        most: usize,
+        asking: &Asking,
+    ) -> Result<Claimed, QueueError> {
+        let Asking { nonce, asked } = asking;
         let k = &self.keys;
         let mut call = Call::on(&[&k.jobs, &k.leases, &k.claims, &k.held, &k.calls, &k.fence, &k.paused])
             .arg(self.clock.for_scripts())
             .arg(i64::try_from(claimant.lease.as_millis()).unwrap_or(i64::MAX))
             .arg(most.min(BATCH_MAX))
             .arg(&claimant.worker)
-            .arg(&nonce);
+            .arg(nonce);
         call.keys.extend(claimant.classes.iter().map(|class| k.ready(class)));
-        let asked = Instant::now();
         let answer: Vec<Value> = self.call(&CLAIM, &call).await?;
         let jobs = answer.get(1..).unwrap_or_default().chunks_exact(5);
-        let jobs = jobs.filter_map(|fields| read_job(fields, &nonce, asked)).collect();
+        let jobs = jobs.filter_map(|fields| read_job(fields, nonce, *asked)).collect();
         Ok(Claimed { jobs })
     }
 }
@@ -114,5 +141,20 @@ impl Queue {
         pipe.cmd("HDEL").arg(&self.keys.held).arg(workers).ignore();
         pipe.cmd("HDEL").arg(&self.keys.calls).arg(workers).ignore();
         self.run_all("forget claimants", &pipe).await
+    }
+
+    /// Says how many jobs a worker holds in all its queues. Within one queue scripts count for themselves;
+    /// whether a job is lost in company depends on the others too.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn keep_company(&self, worker: &str, jobs: usize) -> Result<(), QueueError> {
+        let mut command = redis::cmd("HSET");
+        command.arg(&self.keys.held).arg(worker).arg(jobs);
+        match self.run("say how many jobs are held", &command).await {
+            // A full Redis keeps the older number, which will do.
+            Err(error) if error.fault() == Some(Fault::OutOfMemory) => Ok(()),
+            answer => answer,
+        }
     }
 }

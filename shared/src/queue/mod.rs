@@ -29,7 +29,7 @@ mod tick;
 mod wake;
 
 pub use admin::{Cancelled, Paused};
-pub use claim::{Claimant, Claimed, ClaimedJob};
+pub use claim::{Asking, Claimant, Claimed, ClaimedJob};
 pub use enqueue::Enqueued;
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::QueueError;

@@ -1,5 +1,6 @@
 //! Logs: one line an event, JSON for machines or text for people, always on standard error.
 
+use std::error::Error;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -33,4 +34,19 @@ pub fn install(form: LogForm, level: &str) {
     } else {
         base.with_ansi(terminal).with_target(false).try_init()
     };
+}
+
+/// An error and its causes in one line, without saying anything twice.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -15,7 +15,7 @@ use clap::Args;
 use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::Output;
-use crate::processes::{Roles, answer, obey_signals, start};
+use crate::processes::{Roles, listen, obey_signals, start};
 use crate::servers::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 
 mod application;
@@ -58,8 +58,9 @@ impl Demo {
         let mut progress = Progress::default();
         let fired = Arc::new(AtomicU64::new(0));
         let roles = Roles { worker: true, scheduler: true, ..Roles::default() };
+        let place = listen(&app, &roles).await?;
         let running = start(&app, &roles, &mut progress, &shutdown, Arc::clone(&fired)).await?;
-        answer(&app, &roles, progress).await?;
+        place.answer(progress)?;
         out.line("Warming the caches for the first time …")?;
         application::warm_all(&app, &shutdown).await?;
         out.line(format!("  every key is there, {:.1?}", begun.elapsed()))?;
