@@ -84,7 +84,7 @@ const EXPECTED: &[(&[&str], &str)] = &[
     (&["int2", "int4", "int8", "oid"], "a whole number"),
     (&["float4", "float8"], "a number"),
     (&["numeric"], "a number, or a text with one"),
-    (&["text", "varchar", "bpchar", "char", "name", "unknown", "citext"], "a text"),
+    (&["text", "varchar", "bpchar", "char", "\"char\"", "name", "unknown", "citext"], "a text"),
     (&["json", "jsonb"], "any JSON"),
     (&["uuid"], "a text with a UUID"),
     (&["timestamptz"], "a text with an instant such as 2026-01-31T08:00:00Z"),
@@ -119,7 +119,7 @@ fn encode(value: &Value, kind: &PgTypeInfo) -> Result<Vec<u8>, BindError> {
         "float4" => value.as_f64().map(|n| (n as f32).to_be_bytes().to_vec()),
         "float8" => value.as_f64().map(|n| n.to_be_bytes().to_vec()),
         "numeric" => decimal(value).and_then(|text| numeric::encode(&text)),
-        "text" | "varchar" | "bpchar" | "char" | "name" | "unknown" | "citext" | "bytea" => {
+        "text" | "varchar" | "bpchar" | "char" | "\"char\"" | "name" | "unknown" | "citext" | "bytea" => {
             value.as_str().map(|text| text.as_bytes().to_vec())
         }
         "json" => Some(value.to_string().into_bytes()),
