@@ -32,12 +32,8 @@ pub(crate) fn url(server_url: &str, name: &str) -> String {
 }
 
 /// A pool that connects when first used.
-pub(crate) fn pool(url: &str) -> PgPool {
-    let limits = PoolLimits {
-        connections_max: 8,
-        acquire_timeout: Duration::from_secs(10),
-        statement_timeout: Duration::from_secs(15),
-    };
+pub(crate) fn pool(url: &str, connections_max: u32, acquire_timeout: Duration) -> PgPool {
+    let limits = PoolLimits { connections_max, acquire_timeout, statement_timeout: Duration::from_secs(15) };
     db::pool(url, limits).expect("a pool for the test's database")
 }
 

@@ -21,7 +21,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 pub use proxy::Proxy;
-pub use worker::Worker;
+pub use worker::{Worker, over_pool};
 pub use world::World;
 
 /// How long a test waits for a fact.

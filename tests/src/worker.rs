@@ -7,9 +7,10 @@ use brasa_jobs::{Catalog, Reach};
 use brasa_shared::config::Config;
 use brasa_shared::queue::Fleet;
 use brasa_worker::{Pulses, Settings, Shutdown, Tally, run};
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
-use crate::World;
+use crate::{World, eventually};
 
 /// A worker that runs.
 #[derive(Debug)]
@@ -52,6 +53,14 @@ impl World {
     }
 }
 
+/// The same for handlers that reach Postgres through this pool, or not at all.
+pub fn over_pool(mut settings: Settings, pool: Option<PgPool>) -> Settings {
+    let mut reach = Reach::clone(&settings.reach);
+    reach.db = pool;
+    settings.reach = Arc::new(reach);
+    settings
+}
+
 impl Worker {
     /// Starts it.
     pub fn start(settings: Settings) -> Self {
@@ -77,6 +86,15 @@ impl Worker {
     pub async fn drain(self) -> Tally {
         self.shutdown.drain.cancel();
         self.ended().await
+    }
+
+    /// Asks it to drain once nothing is waiting, delayed or running in the queue `default`.
+    ///
+    /// # Panics
+    /// As [`Self::ended`].
+    pub async fn drain_when_idle(self, world: &World) -> Tally {
+        eventually("everything has ended", async || world.counts().await.open() == 0).await;
+        self.drain().await
     }
 
     /// Whether it is still running.

@@ -88,7 +88,7 @@ impl World {
             .map_or_else(|| database::url(&server(POSTGRES), &prefix), |made| made.url.clone());
         Self {
             store: Store::open(&redis_url).expect("the address of the test's Redis"),
-            pool: database::pool(&database_url),
+            pool: database::pool(&database_url, 8, Duration::from_secs(10)),
             clock: manual.clone().map_or(Clock::System, Clock::Manual),
             files: OnceLock::new(),
             files_count: AtomicU32::new(0),
@@ -98,6 +98,15 @@ impl World {
             redis_url,
             manual,
         }
+    }
+
+    /// Another pool for this test's database, with this many connections and this much patience. What was
+    /// set for the database since the first one connected holds for this one.
+    ///
+    /// # Panics
+    /// The address is none.
+    pub fn another_pool(&self, connections_max: u32, acquire_timeout: Duration) -> PgPool {
+        database::pool(&self.database_url, connections_max, acquire_timeout)
     }
 
     /// A queue of this world.
