@@ -12,6 +12,7 @@ mod inbox;
 mod kinds;
 mod leases;
 mod memory;
+mod migrations;
 mod outages;
 mod pausing;
 mod retention;
