@@ -72,14 +72,20 @@ impl Plan {
         next_after(&self.schedule.when, &self.schedule.zone, after)
     }
 
+    /// Says when it fires, and nothing else: the same for as long as its times are the same.
+    pub(crate) fn identity(&self) -> String {
+        let when = match &self.schedule.when {
+            When::Cron(crontab) => crontab.text().to_owned(),
+            When::Every(period) => format!("every {}", period.as_millis()),
+        };
+        let zone = self.schedule.zone.iana_name().unwrap_or("UTC");
+        format!("{:016x}", fnv(&format!("{when} {zone}")))
+    }
+
     /// How much later than its instant a tick starts: drawn from the schedule and the instant alone, so
     /// that every scheduler draws the same.
     pub fn jitter_at(&self, instant: Timestamp) -> Duration {
-        // FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo, 1991): stable over builds, which the standard hasher is not.
-        let seed = format!("{}@{}", self.name, instant.as_millisecond());
-        let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = fnv(&format!("{}@{}", self.name, instant.as_millisecond()));
         #[expect(clippy::cast_precision_loss, reason = "53 bits are plenty for a draw")]
         let share = (hash >> 11) as f64 / (1_u64 << 53) as f64;
         self.schedule.jitter.mul_f64(share)
@@ -110,4 +116,11 @@ pub fn next_after(when: &When, zone: &TimeZone, after: Timestamp) -> Option<Time
             Timestamp::from_millisecond(next).ok()
         }
     }
+}
+
+/// FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo, 1991): stable over builds, which the standard hasher is not.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use brasa_shared::clock::Clock;
 use brasa_shared::jiff::Timestamp;
 use brasa_shared::queue::{Fleet, Leadership, QueueError, Verdict};
+use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::fire::fire;
 use crate::plan::Plan;
 
 /// How long a leader leads without renewing. Ticks that fall into a change of leader fire this much late at
-/// most, which is far less than `late_after`.
+/// most, which is less than `late_after` can be.
 const TERM: Duration = Duration::from_secs(4);
 /// How often leadership is renewed or bid for.
 const BID_EVERY: Duration = Duration::from_secs(1);
@@ -47,19 +48,18 @@ struct Followed {
 pub async fn run(settings: Settings, stop: CancellationToken) {
     let me = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
     tracing::info!(schedules = settings.plans.len(), "scheduler starts");
-    let mut leading = false;
+    let (mut leading, mut heard) = (false, false);
     let mut bid = None::<Instant>;
     let mut followed: Vec<Followed> = Vec::new();
     while !stop.is_cancelled() {
         if bid.is_none_or(|bid| bid.elapsed() >= BID_EVERY) {
             let was = leading;
-            leading = match settings.fleet.lead(&me, TERM).await {
-                Ok(leadership) => leadership == Leadership::Leading,
-                Err(error) => {
-                    fault(&error, "cannot bid to lead");
-                    false
-                }
-            };
+            let answer = settings.fleet.lead(&me, TERM).await;
+            leading = matches!(answer, Ok(Leadership::Leading));
+            heard = answer.is_ok();
+            if let Err(error) = answer {
+                fault(&error, "cannot bid to lead");
+            }
             bid = Some(Instant::now());
             metrics::scheduler_leading().set(f64::from(u8::from(leading)));
             if leading && !was {
@@ -67,21 +67,23 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
                 followed.clear();
             }
         }
-        let sleep = if leading { round(&settings, &mut followed).await } else { rested(&settings) };
+        let sleep = if leading { round(&settings, &mut followed).await } else { rested(&settings, heard) };
         tokio::select! {
             () = tokio::time::sleep(sleep) => {}
             () = stop.cancelled() => {}
         }
     }
     if let Err(error) = settings.fleet.resign(&me).await {
-        tracing::debug!(%error, "could not resign");
+        tracing::debug!(error = %chain(&error), "could not resign");
     }
     tracing::info!("scheduler ended");
 }
 
-/// One who follows makes progress by being there.
-fn rested(settings: &Settings) -> Duration {
-    settings.pulse.beat();
+/// One who follows makes progress by being there and hearing that another leads.
+fn rested(settings: &Settings, heard: bool) -> Duration {
+    if heard {
+        settings.pulse.beat();
+    }
     BID_EVERY
 }
 
@@ -117,7 +119,7 @@ async fn follow(settings: &Settings) -> Result<Vec<Followed>, QueueError> {
     let now = settings.clock.now();
     let mut all = Vec::with_capacity(settings.plans.len());
     for plan in &settings.plans {
-        let last = plan.queue.last_tick(&plan.name, now).await?;
+        let last = plan.queue.follow(&plan.name, &plan.identity(), now).await?;
         all.push(Followed { plan: plan.clone(), last });
     }
     Ok(all)
@@ -138,5 +140,5 @@ async fn catch_up(settings: &Settings, item: &mut Followed) -> Result<(), QueueE
 
 fn fault(error: &(dyn std::error::Error + 'static), what: &'static str) {
     metrics::redis_faults_total("schedule").increment(1);
-    tracing::warn!(error, "{what}");
+    tracing::warn!(error = %chain(error), "{what}");
 }

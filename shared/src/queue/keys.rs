@@ -41,7 +41,7 @@ pub struct QueueKeys {
     pub paused: String,
     /// list: envelopes pushed by hand or by another language, not yet admitted.
     pub inbox: String,
-    /// hash: schedule -> the last instant with a verdict, ms.
+    /// hash: schedule -> the last instant with a verdict, ms, and behind a blank when it fires, as a hash.
     pub ticks: String,
     /// hash: schedule -> the last job that it enqueued.
     pub tick_jobs: String,

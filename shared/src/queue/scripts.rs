@@ -48,6 +48,7 @@ scripts! {
     DUE       = "due",       oom_allowed, ["clock"];
     ENQUEUE   = "enqueue",   oom_refused, ["clock", "put"];
     FINISH    = "finish",    oom_allowed, ["clock", "claim", "settle", "trim"];
+    FOLLOW    = "follow",    oom_allowed, [];
     FORGET    = "forget",    oom_allowed, [];
     HAND_BACK = "hand_back", oom_allowed, ["claim", "settle"];
     INTAKE    = "intake",    oom_refused, ["clock", "put"];

@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use crate::queue::envelope::Envelope;
 use crate::queue::outcome::{Ending, Outcome};
-use crate::queue::scripts::TICK;
+use crate::queue::scripts::{FOLLOW, TICK};
 use crate::queue::{Call, Queue, QueueError};
+
+/// Why a job ends that a later tick replaces.
+const REPLACED: &str = "replaced by the next tick of its schedule";
 
 /// One instant of one schedule.
 #[derive(Debug, Clone)]
@@ -81,6 +84,7 @@ impl Queue {
             &k.tick_log,
             &k.leases,
             &k.outcomes,
+            &k.cancels,
         ];
         let call = Call::on(&keys)
             .arg(self.clock.for_scripts())
@@ -93,7 +97,10 @@ impl Queue {
             .arg(tick.job.due.unwrap_or(0))
             .arg(&class)
             .arg(wire)
-            .arg(replaced);
+            .arg(replaced)
+            .arg(self.keep_done.age_ms)
+            .arg(REPLACED)
+            .arg(&k.control);
         let answer: String = self.call(&TICK, &call).await?;
         Ok(match answer.as_str() {
             "fired" => Verdict::Fired,
@@ -105,7 +112,7 @@ impl Queue {
 
     fn replaced(&self) -> String {
         let now = self.clock.now().as_millisecond();
-        Outcome::new(Ending::Cancelled, now).because("replaced by the next tick of its schedule").to_json()
+        Outcome::new(Ending::Cancelled, now).because(REPLACED).to_json()
     }
 
     /// The last instant of a schedule that has a verdict; `first` is recorded and returned where there is
@@ -114,10 +121,25 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn last_tick(&self, schedule: &str, first: Timestamp) -> Result<Timestamp, QueueError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("HSETNX").arg(&self.keys.ticks).arg(schedule).arg(first.as_millisecond()).ignore();
-        pipe.cmd("HGET").arg(&self.keys.ticks).arg(schedule);
-        let (last,): (i64,) = self.run_all("read the last tick", &pipe).await?;
+        self.follow(schedule, "", first).await
+    }
+
+    /// The same for a schedule whose times are told by `identity`: where they were others before, its life
+    /// begins at `first` again, for it has missed nothing.
+    ///
+    /// The memory is the queue's, so a schedule that moves to another queue begins afresh there. A schedule
+    /// that was taken away and comes back with the same times is taken for one that was not fired meanwhile.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn follow(
+        &self,
+        schedule: &str,
+        identity: &str,
+        first: Timestamp,
+    ) -> Result<Timestamp, QueueError> {
+        let call = Call::on(&[&self.keys.ticks]).arg(schedule).arg(identity).arg(first.as_millisecond());
+        let last: i64 = self.call(&FOLLOW, &call).await?;
         Ok(Timestamp::from_millisecond(last).unwrap_or(first))
     }
 
@@ -140,11 +162,9 @@ impl Queue {
         let mut command = redis::cmd("HGETALL");
         command.arg(&self.keys.ticks);
         let pairs: Value = self.run("read the last ticks", &command).await?;
-        let pairs: Vec<(String, i64)> = redis::from_redis_value(pairs).unwrap_or_default();
-        Ok(pairs
-            .into_iter()
-            .filter_map(|(name, ms)| Some((name, Timestamp::from_millisecond(ms).ok()?)))
-            .collect())
+        let pairs: Vec<(String, String)> = redis::from_redis_value(pairs).unwrap_or_default();
+        let read = |text: &str| Timestamp::from_millisecond(text.split(' ').next()?.parse().ok()?).ok();
+        Ok(pairs.into_iter().filter_map(|(name, text)| Some((name, read(&text)?))).collect())
     }
 }
 
