@@ -143,7 +143,9 @@ impl Chosen {
             format!("{} job(s) {past}", changed.len())
         })?;
         for id in &refused {
-            out.line(format!("{id} was left as it is: it is not dead, or cannot be read"))?;
+            out.line(format!(
+                "{id} was left as it is: it is not dead, cannot be read, or another has its unique key"
+            ))?;
         }
         out.value(&json!({ verb: changed, "refused": refused, "dry_run": self.dry_run }))?;
         if refused.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::envelope::Envelope;
 use crate::queue::outcome::{Ending, Outcome};
-use crate::queue::scripts::{CANCEL, FORGET, REVIVE};
+use crate::queue::scripts::{CANCEL, FORGET, PAUSE, REVIVE};
 use crate::queue::{BATCH_MAX, Call, Classes, Queue, QueueError};
 
 /// Who paused a queue, and why.
@@ -44,9 +44,7 @@ impl Queue {
         let at = self.clock.now().as_millisecond();
         let paused = Paused { by: by.to_owned(), reason: reason.to_owned(), at };
         let text = serde_json::to_string(&paused).unwrap_or_default();
-        let mut command = redis::cmd("SET");
-        command.arg(&self.keys.paused).arg(text);
-        self.run::<()>("pause the queue", &command).await?;
+        self.call::<()>(&PAUSE, &Call::on(&[&self.keys.paused]).arg(text)).await?;
         Ok(paused)
     }
 
@@ -84,7 +82,7 @@ impl Queue {
         let envelope = self.envelope(id).await?;
         let (class, unique) = match &envelope {
             Some(Ok(envelope)) => (envelope.class(), envelope.unique.clone().unwrap_or_default()),
-            _ => ("unreadable".to_owned(), String::new()),
+            _ => (self.class_that_has(id).await?, String::new()),
         };
         let said = if reason.is_empty() { format!("by {by}") } else { format!("by {by}: {reason}") };
         let outcome =
@@ -121,6 +119,21 @@ impl Queue {
         })
     }
 
+    /// The class whose ready set has a job that cannot be asked for it; empty where none has.
+    async fn class_that_has(&self, id: &str) -> Result<String, QueueError> {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(&self.keys.classes);
+        let classes: Vec<String> = self.run("list classes", &command).await?;
+        for class in classes {
+            let mut look = redis::cmd("ZSCORE");
+            look.arg(self.keys.ready(&class)).arg(id);
+            if self.run::<Option<f64>>("look for a job", &look).await?.is_some() {
+                return Ok(class);
+            }
+        }
+        Ok(String::new())
+    }
+
     /// Who asked a running job to stop, in words.
     ///
     /// # Errors
@@ -131,7 +144,8 @@ impl Queue {
         self.run("read who cancelled a job", &command).await
     }
 
-    /// Makes dead jobs ready again with a clean count; per job, whether it was dead and can be read.
+    /// Makes dead jobs ready again with a clean count; per job, whether it was dead, can be read, and
+    /// no other job has taken its unique key since.
     ///
     /// # Errors
     /// Redis is out of reach.
@@ -142,22 +156,24 @@ impl Queue {
             let mut classes = Classes::default();
             let envelopes = self.envelopes(ids).await?;
             let places: Vec<_> = envelopes
-                .iter()
-                .map(|found| Some(classes.place(found.as_ref()?.as_ref().ok()?.class())))
+                .into_iter()
+                .map(|found| {
+                    let envelope = found?.ok()?;
+                    Some((classes.place(envelope.class()), envelope.unique.unwrap_or_default()))
+                })
                 .collect();
             if classes.0.is_empty() {
                 answers.extend(ids.iter().map(|_| false));
                 continue;
             }
-            let call = Call::on(&[&k.dead, &k.outcomes, &k.claims, &k.classes, &k.stats])
-                .arg(self.clock.for_scripts())
-                .arg(&k.wake);
+            let keys = [&k.dead, &k.outcomes, &k.claims, &k.classes, &k.stats, &k.jobs, &k.done, &k.unique];
+            let call = Call::on(&keys).arg(self.clock.for_scripts()).arg(&k.wake);
             let mut call = classes.into_call(k, call);
-            let readable: Vec<_> =
-                ids.iter().zip(&places).filter_map(|(id, place)| Some((id, (*place)?))).collect();
-            for (id, place) in readable {
+            for (id, place) in ids.iter().zip(&places) {
+                let Some((place, unique)) = place else { continue };
                 call.push(id);
                 call.push(place);
+                call.push(unique);
             }
             let mut said = self.call::<Vec<bool>>(&REVIVE, &call).await?.into_iter();
             answers.extend(places.iter().map(|place| place.is_some() && said.next().unwrap_or(false)));

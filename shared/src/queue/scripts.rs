@@ -53,6 +53,7 @@ scripts! {
     HAND_BACK = "hand_back", oom_allowed, ["claim", "settle"];
     INTAKE    = "intake",    oom_refused, ["clock", "put"];
     PARK      = "park",      oom_allowed, ["clock"];
+    PAUSE     = "pause",     oom_allowed, [];
     PROMOTE   = "promote",   oom_allowed, ["claim"];
     RECLAIM   = "reclaim",   oom_allowed, ["clock", "claim", "settle"];
     RENEW     = "renew",     oom_allowed, ["clock", "claim", "settle"];

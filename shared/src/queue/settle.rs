@@ -210,7 +210,7 @@ impl Queue {
         let mut answers = Vec::with_capacity(batch.len());
         for batch in batch.chunks(BATCH_MAX) {
             let mut classes = Classes::default();
-            let mut call = Call::on(&[&k.leases, &k.claims, &k.held]).arg(&k.wake);
+            let mut call = Call::on(&[&k.leases, &k.claims, &k.held, &k.cancels]).arg(&k.wake);
             for item in batch {
                 call.push_held(&item.held);
                 call.push(classes.place(item.class.clone()));

@@ -17,7 +17,7 @@
 -- ARGV[5] how long to keep it, ms
 -- ARGV[6] unique key or empty
 -- ARGV[7] control channel
--- RETURN  cancelled (it had not started) | asked (it runs) | done | dead | unknown
+-- RETURN  cancelled (it had not started) | asked (it runs) | done | dead | unknown (or of another class)
 -- LIMIT   O(log N)
 -- OOM     allowed: it frees more than it takes
 
@@ -30,8 +30,8 @@ if redis.call('ZSCORE', KEYS[3], id) then
   redis.call('PUBLISH', ARGV[7], id)
   return 'asked'
 end
-redis.call('ZREM', KEYS[2], id)
-redis.call('ZREM', KEYS[10], id)
+if redis.call('ZREM', KEYS[2], id) + redis.call('ZREM', KEYS[10], id) == 0 then return 'unknown' end
+redis.call('HDEL', KEYS[4], id)
 free(KEYS[8], ARGV[6], id)
 redis.call('ZADD', KEYS[5], clock(ARGV[1]) + tonumber(ARGV[5]), id)
 redis.call('HSET', KEYS[7], id, ARGV[4])
