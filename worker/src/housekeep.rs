@@ -1,5 +1,5 @@
 //! Keeping the queues in order, beside the claiming loop and on a connection of its own: due jobs become
-//! ready, lost ones come back, the inbox is admitted, numbers are published. Every worker does it; the
+//! ready, lost ones come back, the inbox is admitted, old outcomes go, numbers are published. Every worker does it; the
 //! scripts see to it that doing it twice changes nothing.
 
 use std::collections::HashMap;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use brasa_shared::queue::{BATCH_MAX, Fleet, Queue, QueueError, Reclaimed, WorkerInfo};
 use brasa_shared::store::Fault;
+use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,7 @@ impl Housekeeper {
             let report = due(reported, REPORT_EVERY);
             if let Err(error) = self.round(reclaim, report).await {
                 metrics::redis_faults_total("housekeep").increment(1);
-                tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed; trying again");
+                tracing::warn!(error = %chain(&error), "housekeeping failed; trying again");
             } else {
                 self.pulse.beat();
                 reclaimed = if reclaim { Some(Instant::now()) } else { reclaimed };
@@ -75,11 +76,16 @@ impl Housekeeper {
                 self.reclaim(queue).await?;
             }
             if report {
+                for _ in 0..BATCHES_MAX {
+                    if queue.sweep().await? < BATCH_MAX {
+                        break;
+                    }
+                }
                 self.publish(queue).await?;
             }
         }
         if report && let Err(error) = self.report().await {
-            tracing::debug!(error = &*error as &dyn std::error::Error, "could not report the worker");
+            tracing::debug!(error = %chain(&*error), "could not report the worker");
         }
         Ok(())
     }
@@ -144,7 +150,7 @@ async fn drain_inbox(queue: &Queue) -> Result<usize, QueueError> {
     match queue.drain_inbox().await {
         Err(error) if error.fault() == Some(Fault::OutOfMemory) => {
             metrics::redis_faults_total("inbox").increment(1);
-            tracing::debug!(error = &error as &dyn std::error::Error, "the inbox has to wait");
+            tracing::debug!(error = %chain(&error), "the inbox has to wait");
             Ok(0)
         }
         answer => answer,

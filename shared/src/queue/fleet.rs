@@ -8,10 +8,11 @@ use redis::Cmd;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::queue::FleetKeys;
+use crate::queue::scripts::REPORT;
+use crate::queue::{Call, FleetKeys};
 use crate::store::{Store, StoreError};
 
-/// A worker that has not been seen for this long is gone, in ms.
+/// A worker that has not been seen for this long is gone, in ms of the server's clock.
 const GONE_AFTER_MS: i64 = 60_000;
 
 /// What a worker says about itself.
@@ -82,19 +83,12 @@ impl Fleet {
     /// # Errors
     /// Redis is out of reach.
     pub async fn report(&self, info: &WorkerInfo) -> Result<(), StoreError> {
-        let now = self.clock.now().as_millisecond();
-        let mut find = cmd("ZRANGEBYSCORE", &self.keys.workers);
-        find.arg("-inf").arg(now - GONE_AFTER_MS).arg("LIMIT").arg(0).arg(100);
-        let gone: Vec<String> = self.store.run("list lost workers", &find).await?;
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZADD").arg(&self.keys.workers).arg(now).arg(&info.worker).ignore();
-        let text = serde_json::to_string(info).unwrap_or_default();
-        pipe.cmd("HSET").arg(&self.keys.worker_info).arg(&info.worker).arg(text).ignore();
-        if !gone.is_empty() {
-            pipe.cmd("ZREM").arg(&self.keys.workers).arg(&gone).ignore();
-            pipe.cmd("HDEL").arg(&self.keys.worker_info).arg(&gone).ignore();
-        }
-        self.store.run_all("report a worker", &pipe).await
+        let call = Call::on(&[&self.keys.workers, &self.keys.worker_info])
+            .arg(self.clock.for_scripts())
+            .arg(GONE_AFTER_MS)
+            .arg(&info.worker)
+            .arg(serde_json::to_string(info).unwrap_or_default());
+        self.store.run_script("report a worker", &call.command(&REPORT), REPORT.code).await
     }
 
     /// Says that a worker has ended in good order.

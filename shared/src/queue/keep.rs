@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Value};
 
 use crate::queue::envelope::Envelope;
 use crate::queue::outcome::{Ending, Outcome};
-use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, RECLAIM};
+use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, RECLAIM, SWEEP};
 use crate::queue::{BATCH_MAX, Call, Classes, QUARTERS_PER_CRASH, Queue, QueueError};
 
 /// Jobs lost in company come back within this many ms of one another; see `lua/reclaim.lua`.
@@ -64,7 +64,10 @@ impl Queue {
         let k = &self.keys;
         let mut classes = Classes::default();
         let jobs: Vec<_> = jobs.into_iter().map(|(id, class)| (id, classes.place(class))).collect();
-        let call = Call::on(&[&k.delayed, &k.classes, &k.claims]).arg(&k.wake).arg(latest);
+        let call = Call::on(&[&k.delayed, &k.classes, &k.claims])
+            .arg(&k.wake)
+            .arg(latest)
+            .arg(self.clock.for_scripts());
         let mut call = classes.into_call(k, call);
         for (id, place) in jobs {
             call.push(id);
@@ -172,6 +175,23 @@ impl Queue {
                 [raw, id.into_bytes(), b"0".to_vec(), b"0".to_vec(), Vec::new(), outcome.into_bytes()]
             }
         }
+    }
+
+    /// Forgets ended jobs that the queue has no longer room or time for, [`BATCH_MAX`] for each reason;
+    /// returns how many. Where jobs end this happens by itself; where none do any more, it takes this.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn sweep(&self) -> Result<usize, QueueError> {
+        let k = &self.keys;
+        let keys = [&k.jobs, &k.outcomes, &k.claims, &k.trail, &k.done, &k.dead, &k.stats];
+        let call = Call::on(&keys)
+            .arg(self.clock.for_scripts())
+            .arg(self.keep_done.count)
+            .arg(self.keep_dead.count)
+            .arg(self.keep_dead.age_ms)
+            .arg(BATCH_MAX);
+        self.call(&SWEEP, &call).await
     }
 
     fn dead(&self, reason: &str) -> Outcome {

@@ -54,11 +54,13 @@ scripts! {
     INTAKE    = "intake",    oom_refused, ["clock", "put"];
     PARK      = "park",      oom_allowed, ["clock"];
     PAUSE     = "pause",     oom_allowed, [];
-    PROMOTE   = "promote",   oom_allowed, ["claim"];
+    PROMOTE   = "promote",   oom_allowed, ["clock", "claim"];
     RECLAIM   = "reclaim",   oom_allowed, ["clock", "claim", "settle"];
     RENEW     = "renew",     oom_allowed, ["clock", "claim", "settle"];
+    REPORT    = "report",    oom_allowed, ["clock"];
     RETRY     = "retry",     oom_allowed, ["clock", "claim", "settle"];
     REVIVE    = "revive",    oom_allowed, ["clock"];
+    SWEEP     = "sweep",     oom_allowed, ["clock", "trim"];
     TICK      = "tick",      oom_refused, ["clock", "put"];
 }
 
