@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::app::{App, unknown};
 use crate::failure::Failure;
 use crate::output::{Output, plain};
+use crate::verbs::name_queue;
 
 /// How long the outcome of a job is kept for somebody who waits for it.
 const KEEP_FOR_WAITER: Duration = Duration::from_hours(24);
@@ -87,8 +88,8 @@ impl Enqueue {
             return out.value(&json!({ "kind": job.kind, "queue": queue.name(), "dry_run": true }));
         }
         app.greet_redis().await?;
+        name_queue(app, queue.name()).await?;
         let answer = queue.enqueue(&job).await?;
-        app.fleet().add_queue(queue.name()).await?;
         let (state, id) = match &answer {
             Enqueued::New => ("new", job.id.clone()),
             Enqueued::Known => ("known", job.id.clone()),
@@ -140,8 +141,8 @@ impl Enqueue {
             );
         }
         app.greet_redis().await?;
+        name_queue(app, queue.name()).await?;
         let answers = queue.enqueue_all(&jobs).await?;
-        app.fleet().add_queue(queue.name()).await?;
         let new = answers.iter().filter(|answer| **answer == Enqueued::New).count();
         out.line(format!("enqueued {new} jobs into {}", queue.name()))?;
         out.value(&json!({ "enqueued": new, "queue": queue.name(), "kind": kind.name }))

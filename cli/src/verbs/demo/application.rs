@@ -115,7 +115,7 @@ async fn search(queue: Queue) {
             Envelope::new("sql.run", &args, queue.clock().now()).ok()
         });
         if let Err(error) = queue.enqueue_all(&jobs.collect::<Vec<_>>()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not enqueue");
+            tracing::warn!(error = %crate::failure::chain(&error), "could not enqueue");
         }
         tokio::time::sleep(SEARCH_EVERY).await;
     }
