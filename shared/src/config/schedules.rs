@@ -26,6 +26,9 @@ const ATTEMPTS_MAX: u32 = 100;
 const RUN_ALL: u32 = 100;
 const RUN_ALL_MAX: u32 = 10_000;
 
+/// A change of leader takes a few seconds, and firings that fall into it are not missed.
+const LATE_AFTER_MIN: Duration = Duration::from_secs(10);
+
 /// How late a firing is before `late` decides about it.
 const LATE_AFTER: Duration = Duration::from_secs(30);
 
@@ -52,7 +55,7 @@ pub struct Schedule {
     pub jitter: Duration,
     /// What becomes of firings that were missed; `run-once` by default.
     pub late: Late,
-    /// How late a firing is missed; after 30 s by default.
+    /// How late a firing is missed; after 30 s by default, and 10 s at least.
     pub late_after: Duration,
     /// What becomes of a firing while the job of the last one is unfinished; `queue` by default.
     pub overlap: Overlap,
@@ -115,7 +118,7 @@ impl Schedule {
         let queue = section.parsed("queue", |name| known_queue(name, queues, is_whole));
         let zone = section.parsed("zone", zone).unwrap_or(TimeZone::UTC);
         let late = Late::read(section);
-        let late_after = section.duration("late_after", Duration::ZERO).unwrap_or(LATE_AFTER);
+        let late_after = section.duration("late_after", LATE_AFTER_MIN).unwrap_or(LATE_AFTER);
         let overlap = section.choice("overlap", OVERLAP).unwrap_or(Overlap::Queue);
         let paused = section.flag("paused").unwrap_or(false);
         let timeout = section.duration("timeout", TIMEOUT_MIN);

@@ -136,6 +136,13 @@ fn schedules_that_cannot_fire() {
         ("job = \"a\"\nevery = \"1s\"\nzone = \"tokyo\"", 4, "zone", "no time zone", "Asia/Tokyo"),
         ("job = \"a\"\nevery = \"1s\"\nzone = \"Middle-earth\"", 4, "zone", "no time zone", "IANA"),
         ("job = \"a\"\nevery = \"1s\"\nlate = \"runonce\"", 4, "late", "not a choice", "`run-once`?"),
+        (
+            "job = \"a\"\nevery = \"1s\"\nlate_after = \"9s\"",
+            4,
+            "late_after",
+            "too short",
+            "at least \"10s\"",
+        ),
         ("job = \"a\"\nevery = \"1s\"\nlate = 5", 4, "late", "expected a text", "double quotes"),
         ("job = \"a\"\nevery = \"1s\"\nlate = { max = 5 }", 4, "late", "needs `policy`", "run-all"),
         (
