@@ -6,6 +6,8 @@ use brasa_jobs::{Catalog, Job, JobContext, JobError, JobResult, Policy, Verdict}
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::World;
+
 /// The kinds of this module.
 pub fn kinds() -> Catalog {
     Catalog::default()
@@ -34,6 +36,53 @@ impl Job for Echo {
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         Ok(json!({ "args": self.args, "attempt": ctx.job.attempt, "fence": ctx.job.fence }))
     }
+}
+
+/// The arguments of a [`Gate`] of this world.
+pub fn at_the_gate(world: &World) -> Value {
+    json!({ "gate": gate(world) })
+}
+
+/// The same for a job that stops by itself when it is told to.
+pub fn obedient_at_the_gate(world: &World) -> Value {
+    json!({ "gate": gate(world), "obeys": true })
+}
+
+/// Lets all jobs through that are, or will be, at the gate of this world.
+///
+/// # Panics
+/// Redis does not answer.
+pub async fn open_the_gate(world: &World) {
+    world.redis::<()>(redis::cmd("SET").arg(gate(world)).arg("open")).await;
+}
+
+/// Closes it again.
+///
+/// # Panics
+/// Redis does not answer.
+pub async fn close_the_gate(world: &World) {
+    world.redis::<()>(redis::cmd("DEL").arg(gate(world))).await;
+}
+
+/// How many jobs are at the gate of this world.
+///
+/// # Panics
+/// Redis does not answer.
+pub async fn at_the_gate_now(world: &World) -> i64 {
+    let inside: Option<i64> = world.redis(redis::cmd("GET").arg(format!("{}:inside", gate(world)))).await;
+    inside.unwrap_or(0)
+}
+
+/// The most jobs that ever were at the gate of this world at once.
+///
+/// # Panics
+/// There were none.
+pub async fn most_at_the_gate(world: &World) -> i64 {
+    world.redis(redis::cmd("ZSCORE").arg(format!("{}:most", gate(world))).arg("most")).await
+}
+
+fn gate(world: &World) -> String {
+    format!("{}:gate", world.prefix)
 }
 
 /// Runs until the Redis key `gate` exists. Counts itself in `gate:inside` while it runs, and remembers the

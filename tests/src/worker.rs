@@ -10,6 +10,7 @@ use brasa_worker::{Pulses, Settings, Shutdown, Tally, run};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
+use crate::kinds::kinds;
 use crate::{World, eventually};
 
 /// A worker that runs.
@@ -62,6 +63,13 @@ pub fn over_pool(mut settings: Settings, pool: Option<PgPool>) -> Settings {
 }
 
 impl Worker {
+    /// A world of queues, and a worker in it with the kinds for tests.
+    pub fn in_a_world() -> (World, Self) {
+        let world = World::of_queues();
+        let worker = Self::start(world.settings(kinds(), ""));
+        (world, worker)
+    }
+
     /// Starts it.
     pub fn start(settings: Settings) -> Self {
         let shutdown = Shutdown::default();

@@ -16,6 +16,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::database::{self, Database};
+use crate::eventually;
 
 /// Where a clock that a test moves begins: 2026-01-01T00:00:00Z.
 const NEW_YEAR: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -169,6 +170,33 @@ impl World {
     /// Redis does not answer.
     pub async fn state(&self, id: &str) -> Option<State> {
         self.queue("default").show(id).await.expect("a look at a job").map(|view| view.state)
+    }
+
+    /// Waits until a job of the queue `default` is in this state.
+    ///
+    /// # Panics
+    /// It never is.
+    pub async fn is(&self, id: &str, state: State) {
+        let what = format!("the job is {state:?}");
+        eventually(&what, async || self.state(id).await == Some(state)).await;
+    }
+
+    /// What a job's handler returned, once it is done.
+    ///
+    /// # Panics
+    /// It never is.
+    pub async fn result(&self, id: &str) -> Value {
+        self.is(id, State::Done).await;
+        self.show(id).await.outcome.and_then(|outcome| outcome.result).unwrap_or_default()
+    }
+
+    /// Why a job is in the dead letter, once it is.
+    ///
+    /// # Panics
+    /// It never is.
+    pub async fn buried(&self, id: &str) -> String {
+        self.is(id, State::Dead).await;
+        self.show(id).await.outcome.and_then(|outcome| outcome.reason).unwrap_or_default()
     }
 
     /// How many jobs of the queue `default` are where.
