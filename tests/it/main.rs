@@ -24,3 +24,4 @@ mod schedule_changes;
 mod scheduling;
 mod settling;
 mod ticking;
+mod tidy;
