@@ -61,6 +61,21 @@ async fn a_claim_of_nothing_takes_nothing() {
 }
 
 #[tokio::test]
+async fn hundreds_of_kinds_are_enqueued_and_claimed_like_one() {
+    let world = World::of_queues();
+    let queue = world.queue("default");
+    let kinds: Vec<_> = (0..300).map(|n| format!("kind-{n}")).collect();
+    let jobs: Vec<_> = kinds.iter().map(|kind| world.job(kind, &json!({}))).collect();
+    queue.enqueue_all(&jobs).await.unwrap();
+
+    let hand = Hand::new("w", &kinds.iter().map(String::as_str).collect::<Vec<_>>());
+    let claimed =
+        [hand.claim(&queue, 128).await, hand.claim(&queue, 128).await, hand.claim(&queue, 128).await];
+
+    assert_eq!(claimed.map(|jobs| jobs.len()), [128, 128, 44]);
+}
+
+#[tokio::test]
 async fn a_kind_that_nobody_knows_waits_and_can_be_seen_waiting() {
     let world = World::of_queues();
     let stranger = world.enqueue("team.invent", json!({})).await;

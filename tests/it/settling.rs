@@ -199,6 +199,69 @@ async fn a_finish_whose_answer_was_lost_is_accepted_all_the_same() {
     assert_eq!(world.counts().await.totals["done"], 1);
 }
 
+/// Says something about three hundred jobs at once, which is more than one call of a script takes.
+async fn said_of_many(verb: impl AsyncFn(&Queue, &[ClaimedJob]) -> usize) {
+    let world = World::of_queues();
+    let queue = world.queue("default");
+    let jobs: Vec<_> = (0..300).map(|_| world.job("sql.run", &json!({}))).collect();
+    queue.enqueue_all(&jobs).await.unwrap();
+    let mut claimed = Vec::new();
+    while claimed.len() < 300 {
+        claimed.extend(hand("w").claim(&queue, 128).await);
+    }
+
+    assert_eq!(verb(&queue, &claimed).await, 300);
+}
+
+fn accepted(answers: &[Settled]) -> usize {
+    answers.iter().filter(|answer| **answer == Settled::Accepted).count()
+}
+
+#[tokio::test]
+async fn any_number_of_leases_is_renewed_at_once() {
+    said_of_many(async |queue, jobs| {
+        let all: Vec<_> = jobs.iter().map(held).collect();
+        let answers = queue.renew(&all, LEASE).await.unwrap();
+        answers.iter().filter(|answer| **answer == Renewal::Renewed).count()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_number_of_jobs_is_finished_at_once() {
+    said_of_many(async |queue, jobs| {
+        accepted(&queue.finish(&jobs.iter().map(done).collect::<Vec<_>>()).await.unwrap())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_number_of_jobs_is_retried_at_once() {
+    said_of_many(async |queue, jobs| {
+        let all: Vec<_> = jobs.iter().map(|job| again(job, MINUTE, "failed")).collect();
+        accepted(&queue.retry(&all).await.unwrap())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_number_of_jobs_is_buried_at_once() {
+    said_of_many(async |queue, jobs| {
+        let all: Vec<_> = jobs.iter().map(|job| dead(job, "why")).collect();
+        accepted(&queue.bury(&all).await.unwrap())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_number_of_jobs_is_handed_back_at_once() {
+    said_of_many(async |queue, jobs| {
+        let all: Vec<_> = jobs.iter().map(|job| back(job, "sql.run")).collect();
+        accepted(&queue.hand_back(&all).await.unwrap())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_the_handler_returned_is_kept_with_the_job() {
     let world = World::of_queues();
