@@ -1,6 +1,6 @@
 //! `sql.run`: named statements with bound values, and what an error of Postgres means for the job.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brasa_jobs::catalog;
 use brasa_shared::queue::State;
@@ -209,6 +209,29 @@ async fn a_statement_has_a_time_limit_of_its_own() {
     let reason = reason(&view);
     assert!(reason.contains("canceling statement due to statement timeout"), "{reason}");
     assert!(reason.contains(MIGHT_HAVE_PASSED));
+}
+
+/// How many statements of this world's jobs run in Postgres.
+async fn under_way(world: &World) -> Option<String> {
+    let sql = "select count(*)::text from pg_stat_activity where datname = current_database()
+               and state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()";
+    text(&world.pool, sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_cancelled_stops_its_statement_on_the_server() {
+    let world = World::new().await;
+    let worker = start(&world, "[sql.slow]\nsql = \"select pg_sleep(12)\"");
+    let id = world.enqueue("sql.run", json!({ "name": "slow" })).await;
+    eventually("the statement runs", async || under_way(&world).await.as_deref() == Some("1")).await;
+
+    let asked = Instant::now();
+    world.queue("default").cancel(&id, "ana", "").await.unwrap();
+
+    eventually("it does not run any more", async || under_way(&world).await.as_deref() == Some("0")).await;
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    assert_eq!(ended(&world, &id).await.state, State::Done);
+    worker.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
