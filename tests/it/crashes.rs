@@ -243,7 +243,14 @@ async fn a_worker_that_stood_still_for_too_long_has_no_say_in_what_became_of_its
     let queue = world.queue("default");
     let late = brasa.start(["worker"]);
     let id = world.enqueue("sql.run", json!({ "name": "ledger", "n": 0, "seconds": 0.5 })).await;
-    running(&queue, 1).await;
+    // Not only the job but its statement is under way, and will come to its end without its worker.
+    let under_way = "select count(*) from pg_stat_activity
+                     where datname = current_database() and state = 'active' and query like '%insert into ledger%'
+                       and pid <> pg_backend_pid()";
+    eventually("the statement is under way", async || {
+        sqlx::query_scalar::<_, i64>(under_way).fetch_one(&world.pool).await.unwrap() == 1
+    })
+    .await;
 
     late.signal(Signal::Stop);
     let other = brasa.start(["worker"]);
