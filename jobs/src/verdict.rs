@@ -6,6 +6,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use brasa_shared::telemetry::logs::chain;
+
 /// What a handler returns.
 pub type JobResult<T = ()> = Result<T, JobError>;
 
@@ -55,7 +57,7 @@ impl JobError {
 impl fmt::Display for JobError {
     /// The failure and its causes in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.cause)
+        f.write_str(&chain(self.cause.as_ref()))
     }
 }
 

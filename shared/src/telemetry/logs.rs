@@ -37,16 +37,25 @@ pub fn install(form: LogForm, level: &str) {
 }
 
 /// An error and its causes in one line, without saying anything twice.
+///
+/// Of what Postgres says, the message and the code are told. The driver's own words would add the line of
+/// Postgres' source code, which reads as if it were one of the statement.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let said = match database {
+            None => error.to_string(),
+            Some(database) => match database.code() {
+                None => database.message().to_owned(),
+                Some(code) => format!("{} (SQLSTATE {code})", database.message()),
+            },
+        };
         if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
         }
-        cause = error.source();
+        next = if database.is_some() { None } else { error.source() };
     }
     text
 }
