@@ -13,7 +13,7 @@ use brasa_shared::queue::{Fleet, Keep, Queue};
 use brasa_shared::store::Store;
 use sqlx::{PgPool, Row};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// The oldest Redis that has everything the scripts use.
 const REDIS_MIN: (u32, u32) = (7, 0);
@@ -70,10 +70,8 @@ impl App {
         })?;
         let store = Store::open(url.expose())
             .map_err(|error| {
-                Failure::usage(format!(
-                    "the address of Redis cannot be understood: {}",
-                    crate::failure::chain(&error)
-                ))
+                let (source, cause) = (url.source(), chain(&error));
+                Failure::usage(format!("{source}: the address of Redis cannot be understood: {cause}"))
             })?
             .with_patience(PATIENCE);
         Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store })
@@ -81,7 +79,7 @@ impl App {
 
     /// Makes sure that Redis answers and is new enough; returns what it is.
     pub(crate) async fn greet_redis(&self) -> Result<String, Failure> {
-        let info: String = self.store.run("say what it is", redis::cmd("INFO").arg("server")).await?;
+        let info: String = self.store.run("be asked what it is", redis::cmd("INFO").arg("server")).await?;
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let (called, version, least) = match field("valkey_version") {
             Some(version) => ("Valkey", version, VALKEY_MIN),
@@ -107,7 +105,8 @@ impl App {
             acquire_timeout: postgres.pool.acquire_timeout,
             statement_timeout: postgres.statement_timeout,
         };
-        Ok(Some(db::pool(url.expose(), limits)?))
+        let misread = |error| Failure::usage(format!("{}: {}", url.source(), chain(&error)));
+        Ok(Some(db::pool(url.expose(), limits).map_err(misread)?))
     }
 
     /// The same, where the verb cannot do without.

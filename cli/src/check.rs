@@ -5,11 +5,14 @@ use std::error::Error;
 
 use brasa_jobs::Catalog;
 use brasa_jobs::cache::{LoaderProblem, Plan};
-use brasa_shared::config::{Config, Param as Source, Problem, Schedule, Statement, Warmer, did_you_mean};
+use brasa_shared::config::{
+    Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, did_you_mean,
+};
 use brasa_shared::db::{self, Described, Param};
 use brasa_shared::queue::Envelope;
 use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::failure::chain;
 
@@ -52,7 +55,9 @@ pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Ve
     let mut problems = Vec::new();
     for (name, statement) in &config.sql {
         match db::describe(connection, &statement.sql.text).await {
-            Err(error) => problems.push(refused(&statement.origin, statement.sql.key(), &error)),
+            Err(error) => {
+                problems.push(refused(&statement.origin, statement.sql.key(), &statement.sql.text, &error));
+            }
             Ok(described) => {
                 unbindable(statement, &described, &mut problems);
                 scheduled_values(config, name, statement, &described, &mut problems);
@@ -73,21 +78,33 @@ fn args_problem(schedule: &Schedule, message: String, help: String) -> Problem {
     schedule.origin.problem(key, message, help)
 }
 
-fn refused(origin: &brasa_shared::config::Origin, key: &str, error: &sqlx::Error) -> Problem {
-    let (message, hint) = match error.as_database_error() {
-        None => (chain(error), String::new()),
-        Some(database) => {
-            let postgres = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
-            let hint = postgres.and_then(sqlx::postgres::PgDatabaseError::hint).unwrap_or_default();
-            (database.message().to_owned(), hint.to_owned())
+fn refused(origin: &Origin, key: &str, sql: &str, error: &sqlx::Error) -> Problem {
+    let postgres = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    let (message, hint) = match postgres {
+        None => (chain(error), ""),
+        Some(postgres) => {
+            let place = match postgres.position() {
+                Some(PgErrorPosition::Original(place)) => line_of(sql, place),
+                _ => String::new(),
+            };
+            (format!("{}{place}", postgres.message()), postgres.hint().unwrap_or_default())
         }
     };
     let help = if hint.is_empty() {
         "correct the statement, or migrate the database first".to_owned()
     } else {
-        hint
+        hint.to_owned()
     };
     origin.problem(key, format!("Postgres refuses the statement: {message}"), help)
+}
+
+/// On which line of a statement of several a place is, given as Postgres does: in characters, from 1.
+fn line_of(sql: &str, place: usize) -> String {
+    let before = sql.chars().take(place.saturating_sub(1));
+    match before.filter(|c| *c == '\n').count() {
+        _ if !sql.trim_end().contains('\n') => String::new(),
+        newlines => format!(" (line {} of the statement)", newlines + 1),
+    }
 }
 
 fn unbindable(statement: &Statement, described: &Described, problems: &mut Vec<Problem>) {
@@ -142,8 +159,11 @@ fn scheduled_values(
 fn unfit(warmer: &Warmer, problem: LoaderProblem) -> Problem {
     match problem {
         LoaderProblem::Refused { what, source } => {
-            let key = if what == "the loader" { warmer.sql.key() } else { "for_each" };
-            refused(&warmer.origin, key, &source)
+            let (key, sql) = match &warmer.for_each {
+                Some(for_each) if what != "the loader" => ("for_each", &for_each.sql),
+                _ => (warmer.sql.key(), &warmer.sql),
+            };
+            refused(&warmer.origin, key, &sql.text, &source)
         }
         LoaderProblem::Unfit { at, message, help } => {
             let key = if at == "sql" { warmer.sql.key() } else { at };

@@ -33,6 +33,13 @@ impl Failure {
         Self { code, text: String::new(), said: true }
     }
 
+    /// Redis did not do what was asked of it.
+    fn redis(place: &str, error: &StoreError) -> Self {
+        let StoreError { address, action, fault, source } = error;
+        let (cause, help) = (chain(source), fault.help());
+        Self::environment(format!("{place}redis at {address} could not {action}: {cause}\n  help: {help}"))
+    }
+
     /// The same as a problem of the configuration at `path`.
     pub(crate) fn into_problem(self, path: &str) -> Problem {
         let (message, help) = self.text.split_once("\n  help: ").unwrap_or((&self.text, ""));
@@ -65,14 +72,14 @@ impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Envelope { .. } => Self::usage(chain(&error)),
-            QueueError::Store { .. } => Self::environment(chain(&error)),
+            QueueError::Store { queue, source } => Self::redis(&format!("queue `{queue}`: "), &source),
         }
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::environment(chain(&error))
+        Self::redis("", &error)
     }
 }
 

@@ -41,6 +41,7 @@ impl Check {
             Err(problems) => findings.configuration = problems.0,
             Ok(config) => findings.look_at(config, catalog, self.offline).await,
         }
+        findings.configuration.sort_by_key(|problem| problem.line);
         for problem in findings.configuration.iter().chain(&findings.environment) {
             out.line(problem.to_string())?;
         }
