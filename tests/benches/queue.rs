@@ -6,7 +6,10 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench reports to a terminal and stops at the first fault"
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bench reports rounded figures to a terminal and stops at the first fault"
 )]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +68,7 @@ async fn main() {
     println!("{:<34} {:>10} {:>9} {:>16} {:>17}", "", "jobs/s", "of limit", "redis µs/job", "worker µs/job");
     for kept in [0, 1_000] {
         let queue = queue(&store, &format!("keep{kept}"), kept);
-        let jobs: Vec<_> = (0..JOBS).map(|_| job(json!({ "pad": "x".repeat(80) }))).collect();
+        let jobs: Vec<_> = (0..JOBS).map(|_| job(&json!({ "pad": "x".repeat(80) }))).collect();
         measure(&format!("enqueue in bulk (keep {kept})"), limit, redis.pid(), queue.enqueue_all(&jobs))
             .await
             .unwrap();
@@ -82,8 +85,8 @@ fn queue(store: &Store, name: &str, kept: u64) -> Queue {
     Queue::new(store.clone(), "bench", name, Clock::System).keeping(keep, keep)
 }
 
-fn job(args: Value) -> Envelope {
-    Envelope::new(Noop::KIND, &args, Clock::System.now()).unwrap()
+fn job(args: &Value) -> Envelope {
+    Envelope::new(Noop::KIND, args, Clock::System.now()).unwrap()
 }
 
 fn settings(store: &Store, queue: &Queue, until_empty: bool) -> Settings {
@@ -149,7 +152,7 @@ async fn latency(store: &Store) {
     let mut waits = Vec::with_capacity(PUSHES);
     for _ in 0..PUSHES {
         let pushed = Instant::now();
-        queue.enqueue(&job(json!({ "timed": true }))).await.unwrap();
+        queue.enqueue(&job(&json!({ "timed": true }))).await.unwrap();
         let begun = loop {
             if let Some(begun) = BEGUN.lock().unwrap().pop() {
                 break begun;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use brasa_jobs::Kind;
 use brasa_shared::jiff::Timestamp;
-use brasa_shared::queue::{Ending, Enqueued, Envelope, JobView, Queue, State};
+use brasa_shared::queue::{Ending, Enqueued, Envelope, EnvelopeError, JobView, Queue, State};
 use brasa_shared::units::parse_duration;
 use clap::Args;
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ pub(crate) struct Enqueue {
     #[arg(long)]
     queue: Option<String>,
     /// Start it this much later, such as 90s or 2h
-    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at")]
-    after: Option<String>,
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at", value_parser = duration)]
+    after: Option<Duration>,
     /// Start it at this instant, such as 2026-12-01T08:00:00Z
     #[arg(long, value_name = "INSTANT")]
     at: Option<Timestamp>,
@@ -51,8 +51,8 @@ pub(crate) struct Enqueue {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: Option<u32>,
     /// How long one attempt may run, instead of the kind's own limit
-    #[arg(long, value_name = "DURATION")]
-    timeout: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
     /// Wait until it has ended and print the outcome; exit code 0 if it is done, 1 if not
     #[arg(long, conflicts_with = "bulk")]
     wait: bool,
@@ -82,7 +82,7 @@ impl Enqueue {
             None if self.args == "-" => read("-")?,
             None => self.args.clone(),
         };
-        let job = self.job(app, kind, &text).map_err(|error| Failure::usage(format!("--args: {error}")))?;
+        let job = self.job(app, kind, "--args", &text).map_err(Failure::usage)?;
         if self.dry_run {
             out.line(format!("would enqueue {} into {}", job.kind, queue.name()))?;
             return out.value(&json!({ "kind": job.kind, "queue": queue.name(), "dry_run": true }));
@@ -117,9 +117,9 @@ impl Enqueue {
         let text = read(file)?;
         let (mut jobs, mut broken) = (Vec::new(), Vec::new());
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            match self.job(app, kind, line) {
+            match self.job(app, kind, &format!("{file}:{}", number + 1), line) {
                 Ok(job) => jobs.push(job),
-                Err(error) => broken.push(format!("{file}:{}: {error}", number + 1)),
+                Err(error) => broken.push(error),
             }
         }
         if !broken.is_empty() {
@@ -148,30 +148,37 @@ impl Enqueue {
         out.value(&json!({ "enqueued": new, "queue": queue.name(), "kind": kind.name }))
     }
 
-    fn job(&self, app: &App, kind: &Kind, text: &str) -> Result<Envelope, String> {
-        let args: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    /// The job that arguments make; `place` says where they were written.
+    fn job(&self, app: &App, kind: &Kind, place: &str, text: &str) -> Result<Envelope, String> {
+        let args: Value =
+            serde_json::from_str(text).map_err(|error| format!("{place}: not JSON: {error}"))?;
         let now = app.clock.now();
-        let mut job = Envelope::new(kind.name, &args, now).map_err(|error| error.to_string())?;
-        (kind.check)(job.args.get(), &app.config)?;
+        let mut job = Envelope::new(kind.name, &args, now).map_err(|error| format!("{place}: {error}"))?;
+        (kind.check)(job.args.get(), &app.config).map_err(|error| format!("{place}: {error}"))?;
         job.kv = kind.version;
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let duration =
-            |text: &String| parse_duration(text).map_err(|error| format!("{error}; {}", error.help()));
-        if let Some(after) = &self.after {
-            let due = now.saturating_add(duration(after)?).map_err(|error| error.to_string())?;
+        if let Some(after) = self.after {
+            let due = now.saturating_add(after).map_err(|error| format!("--in: {error}"))?;
             job.due = Some(due.as_millisecond());
         }
         job.due = self.at.map(Timestamp::as_millisecond).or(job.due);
-        job.timeout_ms = self.timeout.as_ref().map(duration).transpose()?.map(ms);
+        job.timeout_ms = self.timeout.map(ms);
         job.attempts = self.attempts;
         job.unique.clone_from(&self.unique);
         job.keep_ms = self.wait.then(|| ms(KEEP_FOR_WAITER));
         if let Some(id) = &self.id {
             job.id.clone_from(id);
         }
-        job.to_wire().map_err(|error| error.to_string())?;
+        job.to_wire().map_err(|error| match error {
+            EnvelopeError::Name(_) => format!("--id: {error}"),
+            _ => format!("{place}: {error}"),
+        })?;
         Ok(job)
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
 }
 
 fn read(file: &str) -> Result<String, Failure> {
