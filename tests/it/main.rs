@@ -3,8 +3,10 @@
 //! Run it through `make test`, which starts the servers. A module is a subject, a test's name says what is
 //! true of it.
 
+mod bad_input;
 mod cancelling;
 mod claiming;
+mod cli;
 mod crashes;
 mod crontab_oracle;
 mod draining;
@@ -22,6 +24,7 @@ mod retries;
 mod running;
 mod schedule_changes;
 mod scheduling;
+mod serving;
 mod settling;
 mod ticking;
 mod tidy;

@@ -9,7 +9,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, process};
@@ -33,6 +33,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub struct Brasa {
     program: PathBuf,
     env: Vec<(String, OsString)>,
+    folder: PathBuf,
 }
 
 impl Default for Brasa {
@@ -56,7 +57,8 @@ impl Brasa {
         );
         let mut env = vec![("RUST_BACKTRACE".to_owned(), "1".into())];
         env.extend(env::var_os("PATH").map(|path| ("PATH".to_owned(), path)));
-        Self { program, env }
+        // Nobody keeps a brasa.toml there.
+        Self { program, env, folder: PathBuf::from("/") }
     }
 
     /// The same with the servers of a world.
@@ -82,6 +84,13 @@ impl Brasa {
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// The same in another folder.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.folder);
         self
     }
 
@@ -117,8 +126,7 @@ impl Brasa {
         let share = |file: &File| file.try_clone().expect("a file can be shared");
         let mut command = Command::new(&self.program);
         command.args(args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        // Nobody keeps a brasa.toml there.
-        command.current_dir("/").kill_on_drop(true);
+        command.current_dir(&self.folder).kill_on_drop(true);
         command.stdin(input).stdout(share(&out)).stderr(share(&err));
         let child = command.spawn().expect("brasa starts");
         let pid = child.id().expect("a process that has just been started has a number");
