@@ -30,7 +30,7 @@ async fn a_job_is_lost_when_its_lease_ends_and_not_before() {
     world.enqueue(KIND, json!({})).await;
     claim_as("w", &queue, 1).await;
 
-    world.advance(LEASE - Duration::from_millis(1));
+    world.advance(LEASE.saturating_sub(Duration::from_millis(1)));
     assert_eq!(queue.reclaim_lost(CRASHES_MAX).await.unwrap(), Reclaimed::default());
 
     world.advance(Duration::from_millis(1));

@@ -2,6 +2,11 @@
 //!
 //! Run it through `make test`, which starts the servers. A module is a subject, a test's name says what is
 //! true of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails, and says where; clippy's allowance for tests does not reach their helpers"
+)]
 
 mod bad_input;
 mod cancelling;

@@ -45,7 +45,8 @@ async fn two_who_migrate_at_once_do_it_once() {
 
     let (one, two) = tokio::join!(migrate(&world.pool), migrate(&world.pool));
 
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     let twice = "select count(*) - count(distinct version) from brasa._sqlx_migrations";
     assert_eq!(count(&world.pool, twice).await, 0);
 }

@@ -37,7 +37,7 @@ async fn a_retry_is_not_handed_out_before_its_time_and_then_as_the_next_attempt(
     let job = hand().claim_one(&queue).await;
     queue.retry(&[again(&job, MINUTE, "")]).await.unwrap();
 
-    world.advance(MINUTE - Duration::from_millis(1));
+    world.advance(MINUTE.saturating_sub(Duration::from_millis(1)));
     queue.promote_due().await.unwrap();
     assert!(hand().claim(&queue, 1).await.is_empty());
 

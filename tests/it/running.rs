@@ -200,7 +200,8 @@ async fn unreadable_and_missing_envelopes_are_parked_alone() {
     let dead = queue.list(State::Dead, 10).await.unwrap();
     let mut ids: Vec<_> = dead.iter().map(|view| &view.id).collect();
     let mut expected = [garbled, gone];
-    (ids.sort(), expected.sort());
+    ids.sort();
+    expected.sort();
     assert_eq!(ids, expected);
     assert!(world.buried(garbled).await.contains("the envelope is not one of ours"));
     assert!(world.buried(gone).await.contains("no envelope"));

@@ -1,5 +1,7 @@
 //! `sql.run` binds JSON as the types that Postgres says its parameters have: strictly, and beside the statement.
 
+use std::fmt::Write as _;
+
 use brasa_shared::queue::State;
 use brasa_tests::World;
 use serde_json::{Value, json};
@@ -120,10 +122,9 @@ async fn with_statements<'k>(kinds: impl IntoIterator<Item = &'k str>) -> (World
     .await;
     let (mut tables, mut config) = (String::new(), String::new());
     for (n, kind) in kinds.into_iter().enumerate() {
-        tables.push_str(&format!("create table c{n} (v {kind});"));
-        config.push_str(&format!(
-            "[sql.c{n}]\nsql = \"insert into c{n} (v) values ($1)\"\nparams = [\"args.v\"]\n"
-        ));
+        writeln!(tables, "create table c{n} (v {kind});").unwrap();
+        writeln!(config, "[sql.c{n}]\nsql = \"insert into c{n} (v) values ($1)\"\nparams = [\"args.v\"]")
+            .unwrap();
     }
     execute(&world.pool, &tables).await;
     (world, config)
