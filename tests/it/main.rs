@@ -16,6 +16,7 @@ mod crashes;
 mod crontab_oracle;
 mod draining;
 mod enqueuing;
+mod faults;
 mod holding;
 mod inbox;
 mod kinds;

@@ -283,7 +283,7 @@ async fn without_an_address_of_postgres_the_job_says_what_to_set() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_that_is_in_use_costs_a_job_no_attempt() {
     let world = World::new().await;
-    let pool = world.another_pool(1, Duration::from_millis(100));
+    let pool = world.another_pool(1, Duration::from_secs(1));
     let taken = pool.acquire().await.unwrap();
     let settings = world.settings(catalog(), "[sql.one]\nsql = \"select 1\"");
     let worker = Worker::start(over_pool(settings, Some(pool)));
