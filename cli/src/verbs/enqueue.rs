@@ -170,6 +170,7 @@ impl Enqueue {
             job.id.clone_from(id);
         }
         job.to_wire().map_err(|error| match error {
+            EnvelopeError::Name(said) if said.starts_with("unique: ") => format!("--{said}"),
             EnvelopeError::Name(_) => format!("--id: {error}"),
             _ => format!("{place}: {error}"),
         })?;

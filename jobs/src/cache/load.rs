@@ -80,11 +80,15 @@ impl Plan {
                 let asked = text(&each.sql);
                 let found = db::describe(connection, asked).await.map_err(refused("`for_each`"))?;
                 check_arrays(&found.columns, &each.params, &described.params)?;
-                Some(wrap(asked, each.params.iter().map(|name| quoted("k", name)), "k"))
+                let keys = wrap(asked, each.params.iter().map(|name| quoted("k", name)), "k");
+                db::describe(connection, &keys).await.map_err(refused("`for_each`"))?;
+                Some(keys)
             }
         };
         let shown = columns.iter().map(|name| format!("{}::text", quoted("t", name)));
         let loader = wrap(loader, shown.chain([r#"to_json(t."value")::text"#.to_owned()]), "t");
+        // As it will be asked: what can be prepared alone (an `insert … returning`) need not fit into this.
+        db::describe(connection, &loader).await.map_err(refused("the loader"))?;
         let (template, timeout) = (warmer.key.clone(), warmer.timeout);
         Ok(Self { loader, keys, arrays: described.params, columns, template, timeout })
     }

@@ -179,7 +179,10 @@ impl Envelope {
         check_name(&self.kind).map_err(|error| EnvelopeError::Name(format!("kind: {error}")))?;
         check_id(&self.id)?;
         if let Some(key) = &self.unique {
-            check_id(key)?;
+            check_id(key).map_err(|error| EnvelopeError::Name(format!("unique: {error}")))?;
+        }
+        if self.kv == 0 || self.attempts == Some(0) {
+            return Err(EnvelopeError::Name("`kv` and `attempts` count from 1".to_owned()));
         }
         if self.args.get().starts_with('{') { Ok(()) } else { Err(EnvelopeError::Args("something else")) }
     }
@@ -254,6 +257,9 @@ mod tests {
             (r#"{"id":"a b","kind":"x"}"#, "cannot be an id"),
             (r#"{"id":"a","kind":"Upper"}"#, "kind"),
             (r#"{"v":9,"id":"a","kind":"x"}"#, "version 9"),
+            (r#"{"id":"a","kind":"x","kv":0}"#, "count from 1"),
+            (r#"{"id":"a","kind":"x","attempts":0}"#, "count from 1"),
+            (r#"{"id":"a","kind":"x","unique":"a b"}"#, "unique: "),
             (r#"{"id":"a","kind":"x","args":[1]}"#, "must be a JSON object"),
         ] {
             let error = Envelope::from_wire(wire.as_bytes()).unwrap_err().to_string();

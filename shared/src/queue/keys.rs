@@ -27,7 +27,7 @@ pub struct QueueKeys {
     pub dead: String,
     /// hash: id -> outcome of a done or dead job, JSON.
     pub outcomes: String,
-    /// hash: id -> who asked a running job to stop, and why, JSON.
+    /// hash: id -> who asked a running job to stop, and why, in words.
     pub cancels: String,
     /// hash: unique key -> id.
     pub unique: String,
