@@ -130,8 +130,8 @@ async fn jobs_are_tried_again_when_postgres_is_killed_and_restarted_under_load()
 #[tokio::test]
 async fn a_redis_that_loads_its_data_is_waited_for() {
     // A millisecond for each command that it reads back makes longer than a person would wait.
-    let extra = vec![("key-load-delay".to_owned(), "1000".to_owned())];
-    let mut scene = Scene::new(2_000, RedisOptions { extra, ..RedisOptions::default() }).await;
+    let extra = vec![("key-load-delay".to_owned(), "1200".to_owned())];
+    let mut scene = Scene::new(1_600, RedisOptions { extra, ..RedisOptions::default() }).await;
     let mut early = scene.brasa.start(["worker"]);
     scene.done(100).await;
 
@@ -143,7 +143,7 @@ async fn a_redis_that_loads_its_data_is_waited_for() {
     let mut late = scene.brasa.start(["worker"]);
     scene.redis = restarting.await.unwrap().unwrap();
 
-    scene.nothing_is_lost(2_000).await;
+    scene.nothing_is_lost(1_600).await;
     assert!(early.is_running(), "{}", early.log());
     assert!(late.is_running(), "{}", late.log());
 }

@@ -89,7 +89,7 @@ impl Massacre {
         }
         let limit_ms = i64::try_from((self.lease + RERUN_SLACK).as_millis()).unwrap();
         for view in views {
-            let losses: Vec<Loss> = view.trail.iter().map(|line| Loss::read(line)).collect();
+            let losses: Vec<Loss> = view.trail.iter().filter_map(|line| Loss::read(line)).collect();
             // Every attempt but the last was lost, and lost because its worker was killed.
             assert_eq!(view.attempt as usize, losses.len() + 1, "{view:?}");
             let attempts: BTreeSet<u32> = runs[&view.id].iter().map(|run| run.attempt).collect();
@@ -135,11 +135,16 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
-    pub(crate) fn read(line: &str) -> Self {
+    /// Reads a line; none if it tells of something else, such as a wait for a connection to Postgres.
+    pub(crate) fn read(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split(' ').collect();
-        let [at_ms, attempt, "lost", worker] = fields[..] else { panic!("not a loss: {line}") };
+        let [at_ms, attempt, "lost", worker] = fields[..] else { return None };
         // HOST-PID-RANDOM
         let pid = worker.rsplit('-').nth(1).unwrap();
-        Self { at_ms: at_ms.parse().unwrap(), attempt: attempt.parse().unwrap(), pid: pid.parse().unwrap() }
+        Some(Self {
+            at_ms: at_ms.parse().unwrap(),
+            attempt: attempt.parse().unwrap(),
+            pid: pid.parse().unwrap(),
+        })
     }
 }
