@@ -72,10 +72,14 @@ impl JobContext {
     /// # Errors
     /// No address was given, or no connection came in time.
     pub async fn connection(&self) -> JobResult<Connection> {
-        let pause = AWAY.mul_f64(0.5 + rand::random::<f64>());
-        self.db()?.acquire().await.map(Connection::new).map_err(|error| JobError {
-            verdict: Verdict::Snooze(pause),
-            cause: anyhow::Error::new(error).context("could not get a connection to Postgres"),
+        self.db()?.acquire().await.map(Connection::new).map_err(|error| {
+            let pause = AWAY.mul_f64(0.5 + rand::random::<f64>());
+            // A wrong password or a missing database does not mend itself by waiting.
+            let verdict = if is_refusal(&error) { Verdict::Retry } else { Verdict::Snooze(pause) };
+            JobError {
+                verdict,
+                cause: anyhow::Error::new(error).context("could not get a connection to Postgres"),
+            }
         })
     }
 
@@ -86,4 +90,11 @@ impl JobContext {
     pub fn go_on(&self) -> JobResult {
         if self.stop.is_cancelled() { Err(JobError::retry("stopped before it was through")) } else { Ok(()) }
     }
+}
+
+/// Whether Postgres answered and refused us, for another reason than being full (class 53) or on its way up
+/// or down (class 57).
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| !code.starts_with("53") && !code.starts_with("57"))
 }
