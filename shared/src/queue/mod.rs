@@ -118,7 +118,7 @@ impl Queue {
 
     async fn call<T: FromRedisValue>(&self, lua: &'static Lua, call: &Call) -> Result<T, QueueError> {
         self.store
-            .run_script(lua.name, &call.command(lua), lua.code)
+            .run_script(lua.action, &call.command(lua), lua.code)
             .await
             .map_err(|source| self.failed(source))
     }

@@ -7,7 +7,10 @@ use redis::Script;
 
 /// A script, put together from its parts.
 pub(crate) struct Lua {
+    #[cfg(test)]
     pub(crate) name: &'static str,
+    /// What is being done, where it fails.
+    pub(crate) action: &'static str,
     pub(crate) code: &'static str,
     hash: LazyLock<String>,
 }
@@ -25,7 +28,9 @@ macro_rules! scripts {
     (@flag oom_refused) => { "#!lua\n" };
     ($($name:ident = $file:literal, $oom:ident, [$($part:literal),*];)*) => {
         $(pub(crate) static $name: Lua = Lua {
+            #[cfg(test)]
             name: $file,
+            action: concat!("run the script `", $file, "`"),
             code: concat!(
                 scripts!(@flag $oom),
                 $(include_str!(concat!("lua/parts/", $part, ".lua")),)*
