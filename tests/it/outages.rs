@@ -33,7 +33,7 @@ impl Scene {
         let redis = RedisServer::start(options).unwrap();
         let ledger = Ledger::create(&world.pool).await;
         let config = format!(
-            "[worker]\nconcurrency = 10\n[queues.default]\nkeep_done = {{ count = {jobs}, age = \"1h\" }}\n{}",
+            "[worker]\nconcurrency = 10\nshutdown_grace = \"1s\"\n[queues.default]\nkeep_done = {{ count = {jobs}, age = \"1h\" }}\n{}",
             ledger::STATEMENT
         );
         let brasa = Brasa::configured(&world, &config).env("REDIS_URL", redis.url());
@@ -187,4 +187,32 @@ async fn a_worker_is_ready_while_it_can_claim_and_not_ready_while_redis_is_away(
 
     scene.redis.restart().unwrap();
     assert_eq!(ready(200).await, "ready\n");
+}
+
+#[tokio::test]
+async fn a_worker_can_be_ended_while_redis_is_away() {
+    let mut scene = Scene::new(10, RedisOptions::default()).await;
+    let worker = scene.brasa.start(["worker"]);
+    scene.done(10).await;
+    scene.redis.kill().unwrap();
+
+    worker.signal(Signal::Terminate);
+    let _ended = worker.ended(Duration::from_secs(15)).await.with_code(0);
+}
+
+#[tokio::test]
+async fn jobs_whose_outcome_could_not_be_told_keep_a_worker_from_ending_for_a_moment_only() {
+    let mut scene = Scene::new(1, RedisOptions::default()).await;
+    scene.queue.enqueue_all(&Ledger::jobs(&scene.queue, 5, 1.0)).await.unwrap();
+    let worker = scene.brasa.start(["worker"]);
+    within(LIMIT, "the jobs run", async || (scene.queue.counts().await.unwrap().running == 5).then_some(()))
+        .await;
+    scene.redis.kill().unwrap();
+
+    worker.signal(Signal::Terminate);
+    let ended = worker.ended(Duration::from_secs(20)).await.with_code(0);
+
+    assert!(ended.stderr.contains("are left to their leases"), "{ended:?}");
+    scene.redis.restart().unwrap();
+    assert_eq!(scene.queue.counts().await.unwrap().running, 5);
 }
