@@ -120,6 +120,22 @@ async fn every_problem_is_reported_in_one_run_and_in_the_order_of_the_file() {
     }
 }
 
+#[tokio::test]
+async fn what_is_wrong_with_the_file_hides_nothing_that_the_database_has_to_say() {
+    let world = World::new().await;
+    let text = "[sql.typo]\nsql = \"select 1\"\ntiemout = \"1s\"\n\
+                [sql.broken]\nsql = \"select 1 form nowhere\"\n\
+                [sql.lost]\nsql = \"select 1\"\nparams = 5\n\
+                [schedules.a]\njob = \"sql.run\"\nargs = { name = \"lost\" }\nevery = \"1s\"\n";
+    let brasa = Brasa::configured(&world, text);
+
+    let said = refused(&brasa, &["check", "--json"], 2, &[]).await.json_anyway();
+
+    let paths: Vec<_> = said.as_array().unwrap().iter().map(|one| problem(one).2).collect();
+    assert!(paths.contains(&"sql.typo.tiemout") && paths.contains(&"sql.broken.sql"), "{said:#}");
+    assert!(paths.contains(&"sql.lost.params") && !paths.contains(&"schedules.a.args"), "{said:#}");
+}
+
 /// File, line, path and message of a problem, which has these fields, a help, and no others.
 fn problem(problem: &Value) -> (&str, u64, &str, &str) {
     let fields: Vec<&String> = problem.as_object().unwrap().keys().collect();

@@ -37,9 +37,13 @@ impl Check {
     ) -> Result<(), Failure> {
         let path = config_path(told);
         let mut findings = Findings::default();
-        match Config::read(&path, &env) {
-            Err(problems) => findings.configuration = problems.0,
-            Ok(config) => findings.look_at(config, catalog, self.offline).await,
+        let (config, broken) = Config::read_what_can_be(&path, &env);
+        // A file that is no TOML, or not there, says nothing that would be worth a question.
+        if broken.iter().any(|problem| problem.path.is_empty()) {
+            findings.configuration = broken;
+        } else {
+            findings.look_at(config, catalog, self.offline).await;
+            findings.follow(broken);
         }
         findings.configuration.sort_by_key(|problem| problem.line);
         for problem in findings.configuration.iter().chain(&findings.environment) {
@@ -57,6 +61,25 @@ impl Check {
 }
 
 impl Findings {
+    /// Adds what is wrong with the file itself, and takes back what only follows from it: a statement that
+    /// could not be read is not missing, and an address that could not is not forgotten.
+    fn follow(&mut self, broken: Vec<Problem>) {
+        if broken.is_empty() {
+            return;
+        }
+        self.configuration.retain(|found| {
+            let follows = |broken: &Problem| {
+                let name = broken.path.split('.').nth(1).unwrap_or_default();
+                found.file == "environment"
+                    || found.path == broken.path
+                    || found.message.starts_with("there is no")
+                        && found.message.contains(&format!("`{name}`"))
+            };
+            !broken.iter().any(follows)
+        });
+        self.configuration.extend(broken);
+    }
+
     async fn look_at(&mut self, config: Config, catalog: Catalog, only_file: bool) {
         self.configuration = offline(&config, &catalog);
         for (count, what) in [

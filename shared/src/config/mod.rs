@@ -117,6 +117,24 @@ impl Config {
         reader.finish(config)
     }
 
+    /// The same for somebody who wants to go on looking: what could be read, without the entries that could
+    /// not, beside everything that is wrong with the file.
+    pub fn read_what_can_be(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
+        let text = match Self::read(path, env) {
+            Ok(config) => return (config, Vec::new()),
+            Err(problems) => match read_text(path) {
+                Ok(text) => text,
+                Err(_) => return (Self::default(), problems.0),
+            },
+        };
+        let (document, errors) = DeTable::parse_recoverable(&text);
+        let mut reader = Reader::new(&text, path, env);
+        reader.syntax(&text, &errors);
+        let config = Section::root(&reader, document.get_ref(), Self::read_sections);
+        let problems = reader.finish(()).err().map(|problems| problems.0).unwrap_or_default();
+        (config, problems)
+    }
+
     /// What an empty file says in this environment, for a process that is given everything by variables.
     pub fn without_file(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
         Self::parse("", Path::new(ENVIRONMENT), env)
