@@ -148,7 +148,8 @@ fn problem(problem: &Value) -> (&str, u64, &str, &str) {
 #[tokio::test]
 async fn mistakes_on_the_command_line_name_the_argument_and_enqueue_nothing() {
     let world = World::of_queues();
-    let text = "[sql.double]\nsql = \"select $1::int * 2\"\nparams = [\"args.n\"]\n[queues.high]";
+    let text = "[sql.double]\nsql = \"select $1::int * 2\"\nparams = [\"args.n\"]\n\
+                [queues.high]\nkeep_done.count = 0";
     let brasa = Brasa::configured(&world, text);
     let job = |more: &[&'static str]| [&["enqueue", "sql.run"], more].concat();
     for (args, expected) in [
@@ -162,6 +163,7 @@ async fn mistakes_on_the_command_line_name_the_argument_and_enqueue_nothing() {
         (job(&["--args", "{\"name\": \"double\"}"]), &["--args: args.n is missing", "statement `double`"]),
         (job(&["--args", "@/nowhere/args.json"]), &["cannot read /nowhere/args.json: No such file"]),
         (job(&["--queue", "hihg"]), &["there is no queue `hihg`", "did you mean `high`?"]),
+        (job(&["--queue", "high", "--wait"]), &["--wait: queue `high` keeps no outcomes", "keep_done"]),
         (job(&["--in", "soon"]), &["'soon' for '--in <DURATION>'", "is not a duration", "\"30s\""]),
         (job(&["--timeout", "5"]), &["'5' for '--timeout <DURATION>'", "is not a duration"]),
         (job(&["--at", "tomorrow"]), &["'tomorrow' for '--at <INSTANT>'"]),

@@ -69,6 +69,11 @@ impl Enqueue {
         if self.queue.is_some() && !app.config.queues.contains_key(&queue) {
             return Err(unknown("queue", &queue, app.config.queues.keys()));
         }
+        let kept = app.config.queues.get(&queue).is_none_or(|section| section.keep_done.count > 0);
+        if self.wait && !kept {
+            let help = format!("keep some: [queues.{queue}] keep_done = {{ count = 100 }}");
+            return Err(Failure::usage(format!("--wait: queue `{queue}` keeps no outcomes\n  help: {help}")));
+        }
         let queue = app.queue(&queue);
         match &self.bulk {
             None => self.one(app, kind, &queue, out).await,
