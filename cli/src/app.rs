@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use brasa_jobs::{Catalog, Reach};
 use brasa_shared::clock::Clock;
-use brasa_shared::config::{Config, did_you_mean};
+use brasa_shared::config::{self, Config, did_you_mean};
 use brasa_shared::db::{self, PoolLimits};
-use brasa_shared::queue::{Fleet, Keep, Queue};
+use brasa_shared::queue::{Budget, Fleet, Keep, Limit, LimitScope, Queue};
 use brasa_shared::store::Store;
 use sqlx::{PgPool, Row};
 
@@ -31,6 +31,8 @@ pub(crate) struct App {
     pub(crate) catalog: Catalog,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
+    /// Where the configuration was read, if it was named.
+    pub(crate) config_path: Option<PathBuf>,
 }
 
 /// Where the configuration is: as told, as the environment says, or here.
@@ -58,7 +60,8 @@ pub(crate) fn read_config(told: Option<&Path>) -> Result<Config, Failure> {
 impl App {
     /// Reads the configuration; connects to nothing yet.
     pub(crate) fn open(told: Option<&Path>, catalog: Catalog) -> Result<Self, Failure> {
-        Self::with(read_config(told)?, catalog)
+        let app = Self::with(read_config(told)?, catalog)?;
+        Ok(Self { config_path: told.map(Path::to_path_buf), ..app })
     }
 
     /// The same with a configuration that has been read.
@@ -74,7 +77,7 @@ impl App {
                 Failure::usage(format!("{source}: the address of Redis cannot be understood: {cause}"))
             })?
             .with_patience(PATIENCE);
-        Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store })
+        Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store, config_path: None })
     }
 
     /// Makes sure that Redis answers and is new enough; returns what it is.
@@ -132,7 +135,11 @@ impl App {
         let queue = Queue::new(self.store.clone(), &self.config.redis.prefix, name, self.clock.clone());
         match self.config.queues.get(name) {
             None => queue,
-            Some(section) => queue.keeping(keep(section.keep_done), keep(section.keep_dead)),
+            Some(section) => queue
+                .keeping(keep(section.keep_done), keep(section.keep_dead))
+                .within(Budget { jobs: section.max_length, bytes: section.max_bytes })
+                .ageing(u64::try_from(section.ageing.as_millis()).unwrap_or(u64::MAX))
+                .limited(limits(&section.limits)),
         }
     }
 
@@ -201,7 +208,18 @@ pub(crate) fn unknown<'n>(what: &str, name: &str, known: impl IntoIterator<Item 
 }
 
 fn keep(section: brasa_shared::config::Keep) -> Keep {
-    Keep { count: section.count, age_ms: u64::try_from(section.age.as_millis()).unwrap_or(u64::MAX) }
+    Keep {
+        count: section.count,
+        age_ms: u64::try_from(section.age.as_millis()).unwrap_or(u64::MAX),
+        bytes: section.bytes,
+    }
+}
+
+fn limits(section: &config::Limits) -> Vec<Limit> {
+    let kinds = section.kinds.iter().map(|(kind, limit)| (LimitScope::Kind(kind.clone()), *limit));
+    let all = [(LimitScope::Queue, section.queue), (LimitScope::Share, section.per_share)];
+    let set = all.into_iter().chain(kinds).filter(|(_, limit)| *limit != config::Limit::default());
+    set.map(|(scope, limit)| Limit { scope, at_once: limit.concurrency, rate: limit.rate }).collect()
 }
 
 fn parse_version(text: &str) -> (u32, u32) {

@@ -72,6 +72,15 @@ impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Envelope { .. } => Self::usage(chain(&error)),
+            QueueError::Shared(ref shared) => Self::environment(chain(shared.as_ref())),
+            QueueError::Full { .. } => {
+                let help = "let workers drain it, or raise max_length and max_bytes of [queues.NAME]";
+                Self::environment(format!("{error}\n  help: {help}"))
+            }
+            QueueError::Closed { ref queue, .. } => {
+                let help = format!("`brasa queues open {queue}` opens it again");
+                Self::environment(format!("{error}\n  help: {help}"))
+            }
             QueueError::Store { queue, source } => Self::redis(&format!("queue `{queue}`: "), &source),
         }
     }

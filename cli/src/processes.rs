@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use brasa_shared::config::Problems;
+use brasa_shared::config::{self, Problems};
 use brasa_shared::store::Fault;
 use brasa_shared::telemetry::server::{self, Progress};
 use brasa_shared::telemetry::{logs, metrics};
@@ -37,6 +37,8 @@ pub(crate) struct Roles {
     pub(crate) queues: Option<Vec<String>>,
     /// Where to answer for metrics and health, instead of the configuration's address.
     pub(crate) listen: Option<SocketAddr>,
+    /// Run suspects and nothing else, for a parent that wants to know.
+    pub(crate) is_isolated: bool,
 }
 
 /// Asks for shutdown when the process is told to end; a second time means at once.
@@ -189,9 +191,26 @@ fn worker(
         shutdown_grace: section.shutdown_grace,
         crashes_max: section.crashes_max,
         until_empty: roles.until_empty,
+        order: match section.order {
+            config::Order::Weighted => brasa_worker::Order::Weighted,
+            config::Order::Strict => brasa_worker::Order::Strict,
+        },
+        isolation: if section.isolate && !roles.is_isolated { isolation(app, &names) } else { None },
+        is_isolated: roles.is_isolated,
     };
     let pulses = brasa_worker::Pulses::of(progress);
     Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))
+}
+
+/// How this program runs suspects: as another process of itself.
+fn isolation(app: &App, queues: &[String]) -> Option<brasa_worker::Isolation> {
+    let program = std::env::current_exe().ok()?;
+    let mut args: Vec<std::ffi::OsString> =
+        vec!["worker".into(), "--suspects".into(), "--queues".into(), queues.join(",").into()];
+    if let Some(path) = &app.config_path {
+        args.extend(["--config".into(), path.into()]);
+    }
+    Some(brasa_worker::Isolation { program, args })
 }
 
 /// A place where the process answers for `/metrics`, `/live` and `/ready`; none where that is switched off.
@@ -199,6 +218,9 @@ pub(crate) struct Place(Option<(TcpListener, PrometheusHandle)>);
 
 /// Takes the address, before anything is claimed: a process that cannot have it must not have begun.
 pub(crate) async fn listen(app: &App, roles: &Roles) -> Result<Place, Failure> {
+    if roles.is_isolated {
+        return Ok(Place(None));
+    }
     let telemetry = &app.config.telemetry;
     let Some(address) = roles.listen.or(telemetry.listen) else { return Ok(Place(None)) };
     let named = roles.listen.is_some() || telemetry.listen_explicit;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use brasa_shared::config::Config;
 use brasa_shared::queue::envelope::class;
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::batch::{BatchJob, Batching, run_all};
 use crate::context::JobContext;
 use crate::job::{Job, Policy};
+use crate::middleware::{Middleware, Next};
 use crate::verdict::{JobError, JobResult};
 
 /// A kind as plain values.
@@ -29,6 +32,8 @@ pub struct Kind {
     pub check: fn(&str, &Config) -> Result<(), String>,
     /// Reads a payload and runs it.
     pub run: fn(String, Arc<JobContext>) -> BoxFuture<'static, JobResult<Value>>,
+    /// How it takes many jobs in one call, where it does.
+    pub batching: Option<Batching>,
 }
 
 /// The kinds that a build knows, by name.
@@ -36,6 +41,7 @@ pub struct Kind {
 pub struct Catalog {
     kinds: BTreeMap<&'static str, Kind>,
     aliases: BTreeMap<&'static str, &'static str>,
+    middleware: Vec<Arc<dyn Middleware>>,
 }
 
 impl Catalog {
@@ -44,7 +50,7 @@ impl Catalog {
     /// # Panics
     /// The kind's name or a former name of it is taken: a mistake in the program, found when it starts.
     #[must_use]
-    pub fn with<J: Job>(mut self) -> Self {
+    pub fn with<J: Job>(self) -> Self {
         let kind = Kind {
             name: J::KIND,
             about: J::ABOUT,
@@ -53,12 +59,54 @@ impl Catalog {
             policy: J::POLICY,
             check: check::<J>,
             run: |payload, ctx| Box::pin(run::<J>(payload, ctx)),
+            batching: None,
         };
-        for name in [J::KIND].iter().chain(J::ALIASES) {
+        self.add(kind)
+    }
+
+    /// The same with one more kind, whose handler takes many jobs in one call.
+    ///
+    /// # Panics
+    /// As [`Self::with`].
+    #[must_use]
+    pub fn with_batch<B: BatchJob>(self) -> Self {
+        let run_all = |items| -> BoxFuture<'static, _> { Box::pin(run_all::<B>(items)) };
+        self.add(Kind {
+            name: B::KIND,
+            about: B::ABOUT,
+            version: B::VERSION,
+            aliases: &[],
+            policy: B::POLICY,
+            check: |payload, config| read::<B>(payload)?.check(config),
+            // Where nobody gathers jobs each is a batch of its own.
+            run: |payload, ctx| Box::pin(alone::<B>(payload, ctx)),
+            batching: Some(Batching { size_max: B::SIZE_MAX.max(1), wait_max: B::WAIT_MAX, run: run_all }),
+        })
+    }
+
+    /// The same with something around every handler. The first that is added is the outermost.
+    #[must_use]
+    pub fn around(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    /// Runs a job of a kind with everything that is around it.
+    pub fn run<'k>(
+        &'k self,
+        kind: &'k Kind,
+        payload: String,
+        ctx: Arc<JobContext>,
+    ) -> BoxFuture<'k, JobResult<Value>> {
+        Next { rest: &self.middleware, kind, payload }.run(ctx)
+    }
+
+    fn add(mut self, kind: Kind) -> Self {
+        for name in [kind.name].iter().chain(kind.aliases) {
             assert!(self.get(name).is_none(), "two kinds are called `{name}`");
         }
-        self.aliases.extend(J::ALIASES.iter().map(|alias| (*alias, J::KIND)));
-        self.kinds.insert(J::KIND, kind);
+        self.aliases.extend(kind.aliases.iter().map(|alias| (*alias, kind.name)));
+        self.kinds.insert(kind.name, kind);
         self
     }
 
@@ -82,7 +130,7 @@ impl Catalog {
     }
 }
 
-fn parse<J: Job>(payload: &str) -> Result<J, String> {
+fn read<P: DeserializeOwned>(payload: &str) -> Result<P, String> {
     serde_json::from_str(payload).map_err(|error| {
         // Line and column of a payload that a person wrote in one line say nothing.
         let text = error.to_string();
@@ -91,11 +139,15 @@ fn parse<J: Job>(payload: &str) -> Result<J, String> {
 }
 
 fn check<J: Job>(payload: &str, config: &Config) -> Result<(), String> {
-    parse::<J>(payload)?.check(config)
+    read::<J>(payload)?.check(config)
+}
+
+async fn alone<B: BatchJob>(payload: String, ctx: Arc<JobContext>) -> JobResult<Value> {
+    run_all::<B>(vec![(payload, ctx)]).await.pop().unwrap_or(Ok(Value::Null))
 }
 
 async fn run<J: Job>(payload: String, ctx: Arc<JobContext>) -> JobResult<Value> {
     let job =
-        parse::<J>(&payload).map_err(|error| JobError::bury(format!("the arguments do not fit: {error}")))?;
+        read::<J>(&payload).map_err(|error| JobError::bury(format!("the arguments do not fit: {error}")))?;
     job.run(&ctx).await
 }

@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::Connection;
+use crate::reporter::Reporter;
 use crate::verdict::{JobError, JobResult, Verdict};
 
 /// How long a job waits for a database that is away, on average.
@@ -45,7 +46,7 @@ pub struct ThisJob {
 }
 
 /// What a handler can reach.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct JobContext {
     /// The job itself.
     pub job: ThisJob,
@@ -53,6 +54,8 @@ pub struct JobContext {
     pub reach: Arc<Reach>,
     /// Fires when the job is to stop: it was cancelled, its lease was lost, or the worker's grace ends.
     pub stop: CancellationToken,
+    /// Where it says how far it is.
+    pub reporter: Reporter,
 }
 
 impl JobContext {
@@ -81,6 +84,16 @@ impl JobContext {
                 cause: anyhow::Error::new(error).context("could not get a connection to Postgres"),
             }
         })
+    }
+
+    /// Says that this share of the work is done, between 0 and 1, and what it is at. It is shown with the job.
+    pub async fn progress(&self, share: f64, text: &str) {
+        self.reporter.progress(share, text).await;
+    }
+
+    /// Adds a line to the log that is kept with the job. Use `tracing` for what belongs into the worker's own.
+    pub async fn log(&self, line: &str) {
+        self.reporter.log(line).await;
     }
 
     /// Stops here if the job is to stop.

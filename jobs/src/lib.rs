@@ -2,21 +2,27 @@
 //!
 //! A kind is a payload, a policy and a handler in one file; [`catalog`] lists them all, in order.
 
+mod batch;
 pub mod cache;
 mod catalog;
 mod connection;
 mod context;
 pub mod database;
 mod job;
+mod middleware;
+mod reporter;
 pub mod sql;
 mod verdict;
 
 use brasa_shared::config::did_you_mean;
 
+pub use batch::{BatchJob, Batching, Item, RawItem};
 pub use catalog::{Catalog, Kind};
 pub use connection::Connection;
 pub use context::{JobContext, Reach, ThisJob};
 pub use job::{Job, Policy};
+pub use middleware::{Middleware, Next};
+pub use reporter::Reporter;
 pub use verdict::{JobError, JobResult, OrElse, Verdict};
 
 /// The kinds that every build of Brasa knows. A team's own binary adds its own with [`Catalog::with`].

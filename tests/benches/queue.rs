@@ -22,7 +22,7 @@ use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::queue::{Envelope, Fleet, Keep, Queue};
 use brasa_shared::store::Store;
-use brasa_worker::{Pulses, Settings, Shutdown, run};
+use brasa_worker::{Order, Pulses, Settings, Shutdown, run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -74,6 +74,7 @@ async fn main() {
             .unwrap();
         let shutdown = Shutdown::default();
         let drained = run(settings(&store, &queue, true), Pulses::default(), shutdown);
+
         measure(&format!("drain a backlog (keep {kept})"), limit, redis.pid(), drained).await.unwrap();
     }
     assert_eq!(RAN.load(Ordering::Relaxed), 2 * JOBS as u64);
@@ -81,7 +82,7 @@ async fn main() {
 }
 
 fn queue(store: &Store, name: &str, kept: u64) -> Queue {
-    let keep = Keep { count: kept, age_ms: 3_600_000 };
+    let keep = Keep { count: kept, age_ms: 3_600_000, bytes: 0 };
     Queue::new(store.clone(), "bench", name, Clock::System).keeping(keep, keep)
 }
 
@@ -102,6 +103,9 @@ fn settings(store: &Store, queue: &Queue, until_empty: bool) -> Settings {
         shutdown_grace: Duration::from_secs(5),
         crashes_max: 3,
         until_empty,
+        order: Order::Weighted,
+        isolation: None,
+        is_isolated: false,
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_job_that_was_lost_runs_again_before_what_came_after_it() {
 #[tokio::test]
 async fn a_job_that_takes_its_worker_down_three_times_is_quarantined_with_its_history() {
     let world = World::new().await;
-    let brasa = Brasa::configured(&world, &format!("[worker]\nlease = \"1s\"\n{NAP}"));
+    let brasa = Brasa::configured(&world, &format!("[worker]\nlease = \"1s\"\nisolate = false\n{NAP}"));
     let queue = world.queue("default");
     let id = world.enqueue("sql.run", json!({ "name": "nap", "seconds": 25 })).await;
     let mut victims = Vec::new();

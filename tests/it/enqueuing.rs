@@ -196,7 +196,7 @@ async fn a_delayed_job_can_be_made_ready_at_once() {
     job.due = Some((world.clock.now() + MINUTE).as_millisecond());
     queue.enqueue(&job).await.unwrap();
 
-    assert_eq!(queue.promote_now(vec![(job.id.clone(), job.class())]).await.unwrap(), 1);
+    assert_eq!(queue.promote_now(std::slice::from_ref(&job)).await.unwrap(), 1);
 
     assert_eq!(hand().claim_one(&queue).await.id, job.id);
 }

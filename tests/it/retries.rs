@@ -139,7 +139,7 @@ async fn a_batch_of_retries_is_answered_job_by_job() {
     let jobs = hand().claim(&queue, 2).await;
     queue.finish(&[done(&jobs[0])]).await.unwrap();
     let mut stranger = again(&jobs[1], MINUTE, "");
-    stranger.held.nonce = "somebody-elses".to_owned();
+    stranger.held.nonce = "somebody-elses".into();
 
     let answers = queue.retry(&[stranger, again(&jobs[1], MINUTE, "")]).await.unwrap();
 

@@ -132,20 +132,21 @@ async fn a_running_job_that_is_replaced_is_asked_to_stop() {
 }
 
 #[tokio::test]
-async fn a_waiting_job_of_another_kind_is_not_replaced_and_stays_in_one_place() {
+async fn a_waiting_job_of_another_kind_is_replaced_too_and_never_handed_out() {
     let world = World::of_queues();
     let old = replace(&world, minute(1), "sql.run").await;
 
-    replace(&world, minute(2), "cache.warm").await;
+    let new = replace(&world, minute(2), "cache.warm").await;
 
-    assert_eq!(world.state(&old).await, Some(State::Waiting));
-    assert_eq!(Hand::new("w", &["sql.run"]).claim_one(&world.queue("default")).await.id, old);
+    assert_eq!(world.state(&old).await, Some(State::Done));
+    let claimed = Hand::new("w", &["sql.run", "cache.warm"]).claim(&world.queue("default"), 9).await;
+    assert_eq!(claimed.into_iter().map(|job| job.id).collect::<Vec<_>>(), [new]);
 }
 
 #[tokio::test]
 async fn a_replaced_job_is_kept_as_long_as_the_queue_keeps_what_is_done() {
     let world = World::with_manual_clock();
-    let keep = brasa_shared::queue::Keep { count: 10, age_ms: 60_000 };
+    let keep = brasa_shared::queue::Keep { count: 10, age_ms: 60_000, bytes: 0 };
     let queue = world.queue("default").keeping(keep, keep);
     let mut ids = Vec::new();
     for n in 1..=2 {
@@ -159,5 +160,10 @@ async fn a_replaced_job_is_kept_as_long_as_the_queue_keeps_what_is_done() {
     let view = world.show(&ids[0]).await;
     assert_eq!(view.outcome.unwrap().ending, Ending::Cancelled);
 
-    assert_eq!(view.state_ms, world.clock.now().as_millisecond() + 60_000);
+    world.advance(Duration::from_millis(59_999));
+    queue.sweep().await.unwrap();
+    assert!(queue.show(&ids[0]).await.unwrap().is_some());
+    world.advance(Duration::from_millis(1));
+    queue.sweep().await.unwrap();
+    assert!(queue.show(&ids[0]).await.unwrap().is_none());
 }

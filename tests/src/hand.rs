@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use brasa_shared::queue::{
-    Burial, Claimant, ClaimedJob, Ending, Finish, HandBack, Held, Outcome, Queue, Retry,
+    Burial, Claimant, ClaimedJob, Company, Ending, Finish, HandBack, Held, Outcome, Queue, Retry,
 };
 
 /// How long the leases of a [`Hand`] last.
@@ -22,7 +22,7 @@ impl Hand {
     /// The worker `name`, which can run `classes`.
     pub fn new(name: &str, classes: &[&str]) -> Self {
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        Self(Claimant { worker: name.to_owned(), classes, lease: LEASE })
+        Self(Claimant { worker: name.to_owned(), classes, lease: LEASE, company: Company::Mixed })
     }
 
     /// Claims up to `most` jobs.
@@ -49,7 +49,14 @@ pub fn held(job: &ClaimedJob) -> Held {
 
 /// "It is done."
 pub fn done(job: &ClaimedJob) -> Finish {
-    Finish { held: held(job), unique: None, keep_ms: None, outcome: Outcome::new(Ending::Done, 0) }
+    Finish {
+        held: held(job),
+        unique: None,
+        keep_ms: None,
+        envelope_bytes: job.envelope.len(),
+        next: Vec::new(),
+        outcome: Outcome::new(Ending::Done, 0),
+    }
 }
 
 /// "It is done", and frees its unique key.
@@ -59,7 +66,12 @@ pub fn done_freeing(job: &ClaimedJob, unique: &str) -> Finish {
 
 /// "It is hopeless."
 pub fn dead(job: &ClaimedJob, reason: &str) -> Burial {
-    Burial { held: held(job), unique: None, outcome: Outcome::new(Ending::Dead, 0).because(reason) }
+    Burial {
+        held: held(job),
+        unique: None,
+        outcome: Outcome::new(Ending::Dead, 0).because(reason),
+        next: Vec::new(),
+    }
 }
 
 /// "It failed; again in `delay`."
@@ -73,8 +85,8 @@ pub fn snoozed(job: &ClaimedJob, delay: Duration) -> Retry {
 }
 
 /// "I did not run it."
-pub fn back(job: &ClaimedJob, class: &str) -> HandBack {
-    HandBack { held: held(job), class: class.to_owned() }
+pub fn back(job: &ClaimedJob, lane: &str) -> HandBack {
+    HandBack { held: held(job), lane: lane.to_owned(), share: None }
 }
 
 /// The holder dies, and the lease of its job ends: what all workers do about it together. The queue's clock

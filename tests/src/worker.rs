@@ -6,7 +6,7 @@ use std::time::Duration;
 use brasa_jobs::{Catalog, Reach};
 use brasa_shared::config::Config;
 use brasa_shared::queue::Fleet;
-use brasa_worker::{Pulses, Settings, Shutdown, Tally, run};
+use brasa_worker::{Order, Pulses, Settings, Shutdown, Tally, run};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
@@ -40,6 +40,9 @@ impl World {
             shutdown_grace: Duration::from_secs(5),
             crashes_max: 3,
             until_empty: false,
+            order: Order::Weighted,
+            isolation: None,
+            is_isolated: false,
         }
     }
 

@@ -1,59 +1,98 @@
 //! The claiming loop: as many jobs as there are free slots, and not one more, so that no idle peer starves
 //! and no crash takes jobs along that had not begun.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use brasa_shared::queue::{Asking, BATCH_MAX, Claimant, ClaimedJob, Held, Queue, QueueError, Wake, listen};
+use brasa_shared::queue::{Asking, BATCH_MAX, Claimant, Claimed, Queue, QueueError};
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::leases::{Leases, StopSign, Watch};
+use crate::job::Job;
+use crate::leases::Leases;
+use crate::order::{Order, Share};
 
 /// A wake-up that was lost costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a worker that is full says that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(3);
 /// How long slots are gathered at most while there is a backlog.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_micros(300);
 /// The longest pause between two tries while Redis is out of reach.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// A claimed job on its way to its handler, with the slot that it fills. Its lease is kept from here on, and
-/// not from when its handler begins: a runtime that somebody blocks begins nothing for a while.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) claimed: ClaimedJob,
+/// What wakes the claiming loop: jobs became ready, and where.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Alarm {
+    ring: Arc<Notify>,
+    /// Lanes that were not known yet, by the place of their queue.
+    lanes: Arc<Mutex<Vec<(usize, String)>>>,
+}
+
+impl Alarm {
+    /// Says that jobs became ready in a lane of a queue; in any, where it is not named.
+    pub(crate) fn ready(&self, queue: usize, lane: String) {
+        if !lane.is_empty() {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            // Bounded: a loop that is busy learns of the rest by looking.
+            if lanes.len() < BATCH_MAX && !lanes.contains(&(queue, lane.clone())) {
+                lanes.push((queue, lane));
+            }
+        }
+        self.ring.notify_one();
+    }
+
+    fn told(&self) -> Vec<(usize, String)> {
+        std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A queue that is served, and what is known of it.
+pub(crate) struct Served {
     pub(crate) queue: Queue,
-    pub(crate) held: Held,
-    pub(crate) watch: Watch,
-    pub(crate) sign: StopSign,
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) share: Share,
+    /// The lanes that have been used and that this worker can run.
+    lanes: Vec<String>,
+    /// An asking that was not answered: its jobs may be ours all the same.
+    unanswered: Option<Asking>,
+}
+
+impl Served {
+    pub(crate) fn new(queue: Queue, share: Share) -> Self {
+        Self { queue, share, lanes: Vec::new(), unanswered: None }
+    }
 }
 
 /// What the claiming loop works with.
 pub(crate) struct Claimer {
-    pub(crate) queues: Vec<(Queue, u32)>,
+    pub(crate) queues: Vec<Served>,
+    pub(crate) order: Order,
     pub(crate) claimant: Claimant,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) concurrency: usize,
-    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) jobs: mpsc::Sender<Vec<Job>>,
     pub(crate) leases: Leases,
-    pub(crate) wake: Arc<Notify>,
+    pub(crate) alarm: Alarm,
     pub(crate) pulse: Pulse,
     pub(crate) stop: CancellationToken,
 }
 
+/// What came of one round over all queues.
+enum Round {
+    /// All slots were filled: there may be more.
+    Full,
+    /// There was less than there are slots; something that is limited may go on after this long.
+    Idle(Duration),
+}
+
 impl Claimer {
     /// Claims until told to stop. Faults of Redis are waited out here and go no further.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut backlog = false;
-        // Askings that were not answered, by queue: the jobs may be ours all the same.
-        let mut unanswered = HashMap::new();
+        let mut look = true;
         while !self.stop.is_cancelled() {
             let free = tokio::select! {
                 free = self.free_slots(backlog) => free,
@@ -61,15 +100,18 @@ impl Claimer {
                 () = self.stop.cancelled() => break,
             };
             let Some(mut free) = free else { break };
-            backlog = false;
-            match self.fill(&mut free, &mut unanswered).await {
-                Ok(true) => backlog = true,
-                Ok(false) => {
+            let round = self.round(&mut free, look).await;
+            backlog = matches!(round, Ok(Round::Full));
+            look = false;
+            match round {
+                Ok(Round::Full) => {}
+                Ok(Round::Idle(pause)) => {
                     drop(free);
-                    self.rest(LOOK_AGAIN).await;
+                    look = !self.rest(pause).await;
                 }
                 Err(error) => {
                     drop(free);
+                    look = true;
                     metrics::redis_faults_total("claim").increment(1);
                     tracing::warn!(error = %chain(&error), "cannot claim jobs; trying again");
                     self.rest(FAULT_PAUSE.mul_f64(rand::random::<f64>())).await;
@@ -78,14 +120,14 @@ impl Claimer {
         }
     }
 
-    /// Waits for a free slot and takes all that are free. While there is a backlog it gathers a quarter of all
-    /// slots first, or what is free after a moment: jobs that end at once would otherwise be fetched one by
-    /// one, at a round trip each, and jobs that take long lose next to nothing.
+    /// Waits for a free slot and takes all that are free. While there is a backlog it gathers half of all slots
+    /// first, or what is free after a moment: jobs that end at once would otherwise be fetched one by one, at
+    /// a round trip each, and jobs that take long lose next to nothing.
     async fn free_slots(&self, backlog: bool) -> Option<OwnedSemaphorePermit> {
         let mut free = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        let quarter = u32::try_from((self.concurrency / 4).min(BATCH_MAX)).unwrap_or(1);
-        if backlog && quarter > 1 {
-            let gathering = Arc::clone(&self.slots).acquire_many_owned(quarter - 1);
+        let half = u32::try_from((self.concurrency / 2).min(BATCH_MAX)).unwrap_or(1);
+        if backlog && half > 1 {
+            let gathering = Arc::clone(&self.slots).acquire_many_owned(half - 1);
             if let Ok(gathered) = tokio::time::timeout(GATHER, gathering).await {
                 free.merge(gathered.ok()?);
             }
@@ -106,106 +148,61 @@ impl Claimer {
         }
     }
 
-    /// Fills the free slots, queue after queue; true if all were filled, so that there may be more.
-    async fn fill(
-        &self,
-        free: &mut OwnedSemaphorePermit,
-        unanswered: &mut HashMap<String, Asking>,
-    ) -> Result<bool, QueueError> {
-        let mut queues = in_turn(&self.queues);
-        // What is owed comes first, while there are slots for all of it.
-        queues.sort_by_key(|queue| !unanswered.contains_key(queue.name()));
-        for queue in queues {
-            let asking = unanswered.entry(queue.name().to_owned()).or_default().clone();
-            let claimed = queue.claim_with(&self.claimant, free.num_permits(), &asking).await?;
-            unanswered.remove(queue.name());
-            self.pulse.beat();
-            let count = claimed.jobs.len() as u64;
-            if count > 0 {
-                metrics::jobs_claimed_total(queue.name()).increment(count);
+    /// Fills the free slots, queue after queue. With `look` it also looks for lanes that it was not told of.
+    async fn round(&mut self, free: &mut OwnedSemaphorePermit, look: bool) -> Result<Round, QueueError> {
+        for (place, lane) in self.alarm.told() {
+            let served = self.queues.get_mut(place).filter(|served| !served.lanes.contains(&lane));
+            if let Some(served) = served.filter(|_| self.claimant.knows(&lane)) {
+                served.lanes.push(lane);
             }
-            let jobs: Vec<Job> =
-                claimed.jobs.into_iter().filter_map(|claimed| self.take(claimed, queue, free)).collect();
-            for job in jobs {
-                // The channel holds as many as there are slots, so this never waits; it fails only when the
-                // worker is gone, and then the lease brings the job back.
-                if self.jobs.send(job).await.is_err() {
-                    return Ok(false);
-                }
+        }
+        let mut pause = LOOK_AGAIN;
+        let mut turns = self.order.of(&self.queues);
+        // What is owed comes first, while there are slots for all of it.
+        turns.sort_by_key(|place| self.queues[*place].unanswered.is_none());
+        for place in turns {
+            let claimed = self.claim(place, free.num_permits(), look).await?;
+            pause = pause.min(claimed.look_again.unwrap_or(LOOK_AGAIN));
+            if !self.hand_on(place, claimed, free).await {
+                return Ok(Round::Idle(pause));
             }
             if free.num_permits() == 0 {
-                return Ok(true);
+                return Ok(Round::Full);
             }
         }
-        Ok(false)
+        Ok(Round::Idle(pause))
     }
 
-    fn take(&self, claimed: ClaimedJob, queue: &Queue, free: &mut OwnedSemaphorePermit) -> Option<Job> {
-        let slot = free.split(1)?;
-        let held = Held { id: claimed.id.clone(), nonce: claimed.nonce.clone() };
-        let (watch, sign) = self.leases.watch(queue, held.clone(), claimed.asked);
-        Some(Job { claimed, queue: queue.clone(), held, watch, sign, slot })
+    async fn claim(&mut self, place: usize, most: usize, look: bool) -> Result<Claimed, QueueError> {
+        let served = &mut self.queues[place];
+        if look {
+            served.lanes = served.queue.lanes_for(&self.claimant).await?;
+        }
+        let asking = served.unanswered.get_or_insert_default().clone();
+        let claimed = served.queue.claim_with(&self.claimant, &served.lanes, most, &asking).await?;
+        served.unanswered = None;
+        self.pulse.beat();
+        Ok(claimed)
     }
 
-    async fn rest(&self, at_most: Duration) {
+    /// Hands jobs on with their slots; false if nobody takes them any more. The channel holds as many as there
+    /// are slots, so this never waits.
+    async fn hand_on(&self, place: usize, claimed: Claimed, free: &mut OwnedSemaphorePermit) -> bool {
+        if claimed.jobs.is_empty() {
+            return true;
+        }
+        let queue = &self.queues[place].queue;
+        metrics::jobs_claimed_total(queue.name()).increment(claimed.jobs.len() as u64);
+        let slots = claimed.jobs.into_iter().map_while(|job| Some((job, free.split(1)?))).collect();
+        self.jobs.send(self.leases.watch_all(queue, slots)).await.is_ok()
+    }
+
+    /// Rests until something is ready or the time is over; true if it was woken.
+    async fn rest(&self, at_most: Duration) -> bool {
         tokio::select! {
-            () = self.wake.notified() => {}
-            () = tokio::time::sleep(at_most) => {}
-            () = self.stop.cancelled() => {}
+            () = self.alarm.ring.notified() => true,
+            () = tokio::time::sleep(at_most) => false,
+            () = self.stop.cancelled() => false,
         }
-    }
-}
-
-/// The queues in an order drawn by their weights: a queue of weight 6 comes first six times as often as one
-/// of weight 1, and none is ever left out.
-fn in_turn(queues: &[(Queue, u32)]) -> Vec<&Queue> {
-    if let [(queue, _)] = queues {
-        return vec![queue];
-    }
-    // A. Efraimidis, P. Spirakis, "Weighted random sampling with a reservoir", 2006: order by u^(1/w).
-    let mut drawn: Vec<_> = queues
-        .iter()
-        .map(|(queue, weight)| (rand::random::<f64>().powf(1.0 / f64::from((*weight).max(1))), queue))
-        .collect();
-    drawn.sort_by(|(left, _), (right, _)| right.total_cmp(left));
-    drawn.into_iter().map(|(_, queue)| queue).collect()
-}
-
-/// Turns what Redis publishes into wake-ups of the claiming loop and stops of running jobs.
-pub(crate) async fn hear(queues: Vec<Queue>, wake: Arc<Notify>, leases: Leases) {
-    let Some(first) = queues.first() else { return };
-    let (heard, mut told) = mpsc::channel(64);
-    let keys = queues.iter().map(|queue| queue.keys().clone()).collect();
-    let store = first.store().apart();
-    let listening = tokio::spawn(listen(store, keys, heard));
-    while let Some(message) = told.recv().await {
-        match message {
-            Wake::Ready(_) => wake.notify_one(),
-            Wake::Stop(place, id) => {
-                if let Some(queue) = queues.get(place) {
-                    leases.stop_asked(queue.name(), &id);
-                }
-            }
-        }
-    }
-    listening.abort();
-}
-
-#[cfg(test)]
-mod tests {
-    use brasa_shared::clock::Clock;
-    use brasa_shared::store::Store;
-
-    use super::*;
-
-    #[test]
-    fn a_heavier_queue_comes_first_more_often_and_no_queue_is_left_out() {
-        let store = Store::open("redis://127.0.0.1:1/").unwrap();
-        let queue = |name: &str| Queue::new(store.clone(), "t", name, Clock::System);
-        let queues = [(queue("heavy"), 9), (queue("light"), 1)];
-        let orders: Vec<_> = (0..1_000).map(|_| in_turn(&queues)).collect();
-        let heavy_first = orders.iter().filter(|order| order[0].name() == "heavy").count();
-        assert!((800..980).contains(&heavy_first), "{heavy_first}");
-        assert!(orders.iter().all(|order| order.len() == 2));
     }
 }

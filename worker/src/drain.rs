@@ -1,6 +1,14 @@
 //! How a worker is told to end.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_shared::queue::{Queue, QueueError, is_suspect};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use crate::leases::Leases;
+use crate::run::HAND_BACK;
 
 /// Two tokens: the first asks for a drain, the second for an end at once.
 #[derive(Debug, Clone, Default)]
@@ -19,4 +27,71 @@ impl Shutdown {
         }
         self.drain.cancel();
     }
+}
+
+/// Waits until the drain is asked for and every slot is free again: by itself within the grace period, else
+/// by telling running jobs to stop.
+pub(crate) async fn drain(
+    shutdown: Shutdown,
+    slots: Arc<Semaphore>,
+    concurrency: usize,
+    leases: Leases,
+    grace: Duration,
+) {
+    shutdown.drain.cancelled().await;
+    let all = u32::try_from(concurrency).unwrap_or(u32::MAX);
+    if leases.len() > 0 {
+        tracing::info!(running = leases.len(), grace = ?grace, "draining");
+    }
+    let settled = async || {
+        let _all = slots.acquire_many(all).await;
+        // Every job has ended; what was said about them may still be on its way.
+        leases.none().await;
+    };
+    tokio::select! {
+        () = settled() => return,
+        () = tokio::time::sleep(grace) => {}
+        () = shutdown.now.cancelled() => {}
+    }
+    leases.stop_all();
+    if tokio::time::timeout(HAND_BACK, settled()).await.is_err() {
+        tracing::warn!(running = leases.len(), "jobs that would not stop are left to their leases");
+    }
+}
+
+/// Asks for the drain once nothing is waiting, delayed or running in any of the queues.
+pub(crate) async fn end_when_empty(queues: Vec<Queue>, shutdown: Shutdown, only_suspects: bool) {
+    let mut looked_empty = false;
+    loop {
+        let mut open = 0;
+        for queue in &queues {
+            let left = if only_suspects {
+                suspects(queue).await
+            } else {
+                queue.counts().await.map(|counts| counts.open())
+            };
+            match left {
+                Ok(left) => open += left,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot count jobs");
+                    open += 1;
+                }
+            }
+        }
+        // Twice in a row: a kind that nobody knew of may have come in between two questions.
+        if open == 0 && looked_empty {
+            return shutdown.drain.cancel();
+        }
+        looked_empty = open == 0;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            () = shutdown.drain.cancelled() => return,
+        }
+    }
+}
+
+/// Whether there are suspects, as a number.
+async fn suspects(queue: &Queue) -> Result<u64, QueueError> {
+    let lanes: Vec<String> = queue.lanes().await?.into_iter().filter(|lane| is_suspect(lane)).collect();
+    Ok(u64::from(queue.any_in(&lanes).await?))
 }

@@ -3,8 +3,8 @@
 //! The claiming loop does the work; here is only the receiving end of its channel. So the rules that apalis
 //! 1.0 has for a backend are kept by construction: it never yields an `Err` (that would end the worker), the
 //! channel registers the waker on every `Pending`, nothing is claimed here, and there is nothing to close.
-//! Jobs are yielded as raw envelopes; reading them is dispatch's affair, so a bad one is a failed job and
-//! not a failed worker.
+//! What is yielded is a whole claim, as raw envelopes: reading them is dispatch's affair, so a bad one is a
+//! failed job and not a failed worker.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -15,13 +15,13 @@ use apalis_core::backend::finalize::Ephemeral;
 use tokio::sync::mpsc;
 use tower::layer::util::Identity;
 
-use crate::claim::Job;
+use crate::job::Job;
 
 /// The receiving end of the claiming loop.
-pub(crate) struct Feed(pub(crate) mpsc::Receiver<Job>);
+pub(crate) struct Feed(pub(crate) mpsc::Receiver<Vec<Job>>);
 
 impl Backend for Feed {
-    type Task = Task<Job>;
+    type Task = Task<Vec<Job>>;
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -32,8 +32,8 @@ impl Backend for Feed {
         &mut self,
         cx: &mut Context<'_>,
         _: &WorkerContext,
-    ) -> Poll<Option<Result<Task<Job>, Infallible>>> {
-        self.0.poll_recv(cx).map(|job| job.map(|job| Ok(Task::new(job))))
+    ) -> Poll<Option<Result<Task<Vec<Job>>, Infallible>>> {
+        self.0.poll_recv(cx).map(|jobs| jobs.map(|jobs| Ok(Task::new(jobs))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -42,7 +42,7 @@ impl Backend for Feed {
 }
 
 impl BackendConfig for Feed {
-    type Args = Job;
+    type Args = Vec<Job>;
     type Id = String;
     type Kind = Ephemeral;
     type Config = ();

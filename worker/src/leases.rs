@@ -6,15 +6,18 @@
 //! ends, for after that it may be somebody else's.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use brasa_shared::queue::{Held, Queue, QueueError, Renewal};
+use brasa_shared::queue::{ClaimedJob, Held, Queue, QueueError, Renewal};
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use futures_util::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+
+use crate::job::Job;
 
 /// Why a running job is to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +58,22 @@ struct Watched {
     sign: StopSign,
 }
 
-/// The jobs that this process holds, by queue and id.
+/// The jobs that this process holds, in the order in which they were claimed.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
-    watched: Arc<Mutex<HashMap<(String, String), Watched>>>,
+    watched: Arc<Mutex<HashMap<u64, Watched>>>,
+    next: Arc<AtomicU64>,
     ending: Arc<AtomicBool>,
     lease: Duration,
-    worker: String,
+    worker: Arc<str>,
 }
 
-/// Keeps one lease alive until it is dropped, which happens whichever way the job's task ends.
+/// Keeps one lease alive until it is dropped, which happens whichever way the job ends.
 #[derive(Debug)]
 pub(crate) struct Watch {
     leases: Leases,
-    key: (String, String),
-    nonce: String,
+    key: u64,
+    pub(crate) sign: StopSign,
 }
 
 impl Watch {
@@ -82,39 +86,45 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut watched = self.leases.lock();
-        if watched.get(&self.key).is_some_and(|job| job.held.nonce == self.nonce) {
-            watched.remove(&self.key);
-        }
+        self.leases.lock().remove(&self.key);
     }
 }
 
 impl Leases {
     /// The leases of `worker`, which last `lease` from each renewal.
     pub(crate) fn new(worker: &str, lease: Duration) -> Self {
-        Self { watched: Arc::default(), ending: Arc::default(), lease, worker: worker.to_owned() }
+        Self {
+            watched: Arc::default(),
+            next: Arc::default(),
+            ending: Arc::default(),
+            lease,
+            worker: worker.into(),
+        }
     }
 
-    /// Watches over a job claimed at `asked`.
-    pub(crate) fn watch(&self, queue: &Queue, held: Held, asked: Instant) -> (Watch, StopSign) {
-        let sign = StopSign::default();
-        let key = (queue.name().to_owned(), held.id.clone());
-        let nonce = held.nonce.clone();
-        let job =
-            Watched { queue: queue.clone(), held, trust_until: asked + self.trusted(), sign: sign.clone() };
-        self.lock().insert(key.clone(), job);
-        // A claim that was under way when everything was told to stop.
-        if self.ending.load(Ordering::SeqCst) {
-            sign.raise(StopReason::Shutdown);
-        }
-        (Watch { leases: self.clone(), key, nonce }, sign)
+    /// Watches over the jobs of a claim from now on.
+    pub(crate) fn watch_all(&self, queue: &Queue, jobs: Vec<(ClaimedJob, OwnedSemaphorePermit)>) -> Vec<Job> {
+        let mut watched = self.lock();
+        let mut watch = |claimed: ClaimedJob, slot| {
+            let key = self.next.fetch_add(1, Ordering::Relaxed);
+            let sign = StopSign::default();
+            let held = Held { id: claimed.id.clone(), nonce: Arc::clone(&claimed.nonce) };
+            let trust_until = claimed.asked + self.trusted();
+            watched.insert(key, Watched { queue: queue.clone(), held, trust_until, sign: sign.clone() });
+            // A claim that was under way when everything was told to stop.
+            if self.ending.load(Ordering::SeqCst) {
+                sign.raise(StopReason::Shutdown);
+            }
+            Job { claimed, queue: queue.clone(), watch: Watch { leases: self.clone(), key, sign }, slot }
+        };
+        jobs.into_iter().map(|(claimed, slot)| watch(claimed, slot)).collect()
     }
 
     /// Tells a job that somebody cancelled it, if it runs here.
     pub(crate) fn stop_asked(&self, queue: &str, id: &str) {
-        if let Some(job) = self.lock().get(&(queue.to_owned(), id.to_owned())) {
-            job.sign.raise(StopReason::Cancelled);
-        }
+        let watched = self.lock();
+        let asked = watched.values().filter(|job| job.held.id == id && job.queue.name() == queue);
+        asked.for_each(|job| job.sign.raise(StopReason::Cancelled));
     }
 
     /// Tells every job, and those that are still to come, that the worker ends.
@@ -128,6 +138,13 @@ impl Leases {
     /// How many jobs are held.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Waits until no job is held any more.
+    pub(crate) async fn none(&self) {
+        while self.len() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Starts the thread that renews, and stops what was not renewed in time, until `stop` fires.
@@ -187,15 +204,16 @@ impl Leases {
         }
     }
 
-    async fn renew(&self, queue: Queue, held: Vec<Held>) {
+    async fn renew(&self, queue: Queue, jobs: Vec<(u64, Held)>) {
         let asked = Instant::now();
+        let (keys, held): (Vec<u64>, Vec<Held>) = jobs.into_iter().unzip();
         let renewed = async {
             let answers = queue.renew(&held, self.lease).await?;
             queue.keep_company(&self.worker, self.len()).await?;
             Ok::<_, QueueError>(answers)
         };
         match tokio::time::timeout(self.period(), renewed).await {
-            Ok(Ok(answers)) => self.note(queue.name(), &held, &answers, asked),
+            Ok(Ok(answers)) => self.note(&keys, &answers, asked),
             Ok(Err(error)) => {
                 metrics::redis_faults_total("renew").increment(1);
                 tracing::warn!(error = %chain(&error), "cannot renew leases");
@@ -207,22 +225,20 @@ impl Leases {
         }
     }
 
-    fn by_queue(&self) -> Vec<(Queue, Vec<Held>)> {
-        let mut queues: HashMap<String, (Queue, Vec<Held>)> = HashMap::new();
-        for job in self.lock().values() {
+    fn by_queue(&self) -> Vec<(Queue, Vec<(u64, Held)>)> {
+        let mut queues: HashMap<String, (Queue, Vec<(u64, Held)>)> = HashMap::new();
+        for (key, job) in self.lock().iter() {
             let entry = queues.entry(job.queue.name().to_owned());
-            entry.or_insert_with(|| (job.queue.clone(), Vec::new())).1.push(job.held.clone());
+            entry.or_insert_with(|| (job.queue.clone(), Vec::new())).1.push((*key, job.held.clone()));
         }
         queues.into_values().collect()
     }
 
-    fn note(&self, queue: &str, held: &[Held], answers: &[Renewal], asked: Instant) {
+    fn note(&self, keys: &[u64], answers: &[Renewal], asked: Instant) {
         let mut watched = self.lock();
-        for (held, answer) in held.iter().zip(answers) {
-            let job = watched.get_mut(&(queue.to_owned(), held.id.clone()));
-            let job = job.filter(|job| job.held.nonce == held.nonce);
+        for (key, answer) in keys.iter().zip(answers) {
             // Settled in the meantime: then `Lost` is no news.
-            let Some(job) = job else { continue };
+            let Some(job) = watched.get_mut(key) else { continue };
             match answer {
                 Renewal::Renewed => job.trust_until = asked + self.trusted(),
                 Renewal::Lost => job.sign.raise(StopReason::LeaseLost),
@@ -241,7 +257,7 @@ impl Leases {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Watched>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,24 +1,34 @@
 //! Claims jobs, runs them, judges them, drains.
 //!
 //! ```text
-//! claim ──► feed (apalis) ──► dispatch ──► settle ──► Redis
+//! claim ──► feed (apalis) ──► dispatch ──► judge ──► settle ──► Redis
 //!   ▲                            │
 //!   │ a slot per job             └── leases: on a thread and a connection of their own
 //!   └── wake: a push, or once a second
+//! isolate: jobs that were lost with more than one worker, in a process of their own
 //! housekeep: due jobs become ready, lost ones come back, the inbox is admitted
 //! ```
 //!
 //! apalis runs the handlers (`feed.rs` and `run.rs` alone know it); everything that must be right is ours:
 //! which jobs are held, for how long, and what is said about them.
 
+mod announce;
 mod claim;
 mod dispatch;
 mod drain;
 mod feed;
+mod gather;
 mod housekeep;
+mod isolate;
+mod job;
+mod judge;
 mod leases;
+mod meters;
+mod order;
 mod run;
 mod settle;
 
 pub use drain::Shutdown;
+pub use isolate::Isolation;
+pub use order::Order;
 pub use run::{Pulses, Settings, Tally, WorkerError, run};

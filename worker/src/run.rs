@@ -2,31 +2,40 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use apalis::prelude::{Task, WorkerBuilder, WorkerBuilderExt};
 use brasa_jobs::{Catalog, Reach};
-use brasa_shared::queue::{Claimant, Fleet, Queue, WorkerInfo};
+use brasa_shared::queue::{Claimant, Company, Fleet, Queue, Wake, WorkerInfo, listen};
 use brasa_shared::telemetry::server::{Progress, Pulse};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::{Claimer, Job, hear};
+use crate::announce::Announce;
+use crate::claim::{Alarm, Claimer, Served};
 use crate::dispatch::Dispatch;
-use crate::drain::Shutdown;
+use crate::drain::{Shutdown, drain, end_when_empty};
 use crate::feed::Feed;
+use crate::gather::Gatherers;
 use crate::housekeep::Housekeeper;
+use crate::isolate::{Isolation, Isolator};
+use crate::job::Job;
 use crate::leases::Leases;
+use crate::meters::Meters;
+use crate::order::Order;
 use crate::settle::Settler;
 
 /// After running jobs were told to stop, how long handing them back may take.
-const HAND_BACK: Duration = Duration::from_secs(3);
+pub(crate) const HAND_BACK: Duration = Duration::from_secs(3);
+/// Words about jobs that may gather before handlers wait for Redis, for each job that runs at once.
+const WORDS_PER_SLOT: usize = 4;
 
 /// What a worker needs to know.
 pub struct Settings {
     /// The queues, with their weights.
     pub queues: Vec<(Queue, u32)>,
+    /// Which queue is served first.
+    pub order: Order,
     /// What the processes know of one another.
     pub fleet: Fleet,
     /// The kinds that it can run.
@@ -43,6 +52,10 @@ pub struct Settings {
     pub crashes_max: u32,
     /// End once nothing is waiting, delayed or running.
     pub until_empty: bool,
+    /// How jobs are run apart that are suspected of taking workers down; without it they run among the others.
+    pub isolation: Option<Isolation>,
+    /// This worker runs such jobs and nothing else, and tells its parent which it begins.
+    pub is_isolated: bool,
 }
 
 /// How a worker shows that it makes progress.
@@ -86,51 +99,27 @@ pub enum WorkerError {
 pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Result<Tally, WorkerError> {
     let info = describe(&settings);
     tracing::info!(worker = info.worker, queues = ?info.queues, concurrency = info.concurrency, "worker starts");
-    let queues: Vec<Queue> = settings.queues.iter().map(|(queue, _)| queue.clone()).collect();
     let leases = Leases::new(&info.worker, settings.lease);
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
-    let dispatch = Arc::new(Dispatch {
-        catalog: settings.catalog.clone(),
-        reach: Arc::clone(&settings.reach),
-        leases: leases.clone(),
-        settler: Settler::start(settings.concurrency),
-        worker: info.worker.clone(),
-        done: AtomicU64::new(0),
-        failed: AtomicU64::new(0),
-    });
+    let dispatch = Arc::new(dispatch(&settings, &info, &leases));
+    let meters = Arc::clone(&dispatch.meters);
     let slots = Arc::new(Semaphore::new(settings.concurrency));
     let (send, receive) = mpsc::channel(settings.concurrency);
-    let wake = Arc::new(Notify::new());
-    let claimer = Claimer {
-        queues: settings.queues.clone(),
-        claimant: claimant(&info, settings.lease),
-        slots: Arc::clone(&slots),
-        concurrency: settings.concurrency,
-        jobs: send,
-        leases: leases.clone(),
-        wake: Arc::clone(&wake),
-        pulse: pulses.claiming,
-        stop: shutdown.drain.clone(),
-    };
-    let housekeeper = Housekeeper {
-        queues: over_own_connection(&queues),
-        fleet: settings.fleet.clone(),
-        info: info.clone(),
-        crashes_max: settings.crashes_max,
-        pulse: pulses.housekeeping,
-        stop: stopped.clone(),
-        unseen: HashMap::new(),
-    };
-    let keeping = tokio::spawn(housekeeper.run());
-    let hearing = tokio::spawn(hear(queues.clone(), wake, leases.clone()));
+    let alarm = Alarm::default();
+    let hearing = tokio::spawn(hear(&settings, alarm.clone(), leases.clone()));
+    let claimer = claimer(&settings, &info, &slots, &leases, alarm, send, pulses.claiming, &shutdown);
+    let keeping = tokio::spawn(housekeeper(&settings, &info, pulses.housekeeping, &stopped).run());
+    if let Some(isolator) = isolator(&settings, &info, &stopped) {
+        tokio::spawn(isolator.run());
+    }
     if settings.until_empty {
-        tokio::spawn(end_when_empty(over_own_connection(&queues), shutdown.clone()));
+        tokio::spawn(end_when_empty(over_own_connection(&settings), shutdown.clone(), settings.is_isolated));
     }
     let claiming = tokio::spawn(claimer.run());
     let end = shutdown.drain.clone();
     let drained = drain(shutdown, slots, settings.concurrency, leases, settings.shutdown_grace);
-    let ended = work(&info.worker, receive, Arc::clone(&dispatch), settings.concurrency, drained).await;
+    let ended = work(&info.worker, receive, dispatch, settings.concurrency, drained).await;
     // However it ended, nothing more is to be claimed.
     end.cancel();
     stopped.cancel();
@@ -140,23 +129,108 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }
-    let tally = dispatch.tally();
+    let tally = meters.tally();
     tracing::info!(worker = info.worker, done = tally.done, failed = tally.failed, "worker ended");
     ended.map(|()| tally)
+}
+
+fn dispatch(settings: &Settings, info: &WorkerInfo, leases: &Leases) -> Dispatch {
+    let meters = Arc::new(Meters::new(&settings.catalog, settings.queues.iter().map(|(queue, _)| queue)));
+    let words = settings.concurrency.saturating_mul(WORDS_PER_SLOT);
+    Dispatch {
+        catalog: settings.catalog.clone(),
+        reach: Arc::clone(&settings.reach),
+        leases: leases.clone(),
+        settler: Settler::start(words, &info.worker, Arc::clone(&meters)),
+        gatherers: Gatherers::start(&settings.catalog),
+        meters,
+        announce: Announce(settings.is_isolated),
+        worker: info.worker.clone(),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "this is where everything that a worker has comes together")]
+fn claimer(
+    settings: &Settings,
+    info: &WorkerInfo,
+    slots: &Arc<Semaphore>,
+    leases: &Leases,
+    alarm: Alarm,
+    jobs: mpsc::Sender<Vec<Job>>,
+    pulse: Pulse,
+    shutdown: &Shutdown,
+) -> Claimer {
+    Claimer {
+        queues: settings.queues.iter().map(|(queue, share)| Served::new(queue.clone(), *share)).collect(),
+        order: settings.order,
+        claimant: claimant(settings, info),
+        slots: Arc::clone(slots),
+        concurrency: settings.concurrency,
+        jobs,
+        leases: leases.clone(),
+        alarm,
+        pulse,
+        stop: shutdown.drain.clone(),
+    }
+}
+
+fn housekeeper(
+    settings: &Settings,
+    info: &WorkerInfo,
+    pulse: Pulse,
+    stop: &CancellationToken,
+) -> Housekeeper {
+    Housekeeper {
+        queues: over_own_connection(settings),
+        fleet: settings.fleet.clone(),
+        info: info.clone(),
+        crashes_max: settings.crashes_max,
+        pulse,
+        stop: stop.clone(),
+        unseen: HashMap::new(),
+    }
+}
+
+fn isolator(settings: &Settings, info: &WorkerInfo, stop: &CancellationToken) -> Option<Isolator> {
+    Some(Isolator {
+        isolation: settings.isolation.clone()?,
+        queues: over_own_connection(settings),
+        claimant: claimant(settings, info),
+        crashes_max: settings.crashes_max,
+        stop: stop.clone(),
+    })
+}
+
+/// Turns what Redis publishes into wake-ups of the claiming loop and stops of running jobs.
+fn hear(settings: &Settings, alarm: Alarm, leases: Leases) -> impl Future<Output = ()> + Send + use<> {
+    let names: Vec<String> = settings.queues.iter().map(|(queue, _)| queue.name().to_owned()).collect();
+    let keys = settings.queues.iter().map(|(queue, _)| queue.keys().clone()).collect();
+    let store = settings.queues.first().map(|(queue, _)| queue.store().apart());
+    async move {
+        let Some(store) = store else { return };
+        let heard = |told| match told {
+            Wake::Ready(place, lane) => alarm.ready(place, lane),
+            Wake::Stop(place, id) => leases.stop_asked(names.get(place).map_or("", String::as_str), &id),
+        };
+        listen(store, keys, heard).await;
+    }
 }
 
 /// Hands the feed to apalis and waits until everything is drained. Each job gets a task of its own: one that
 /// computes for long must not keep the others from being polled.
 async fn work(
     name: &str,
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::Receiver<Vec<Job>>,
     dispatch: Arc<Dispatch>,
     concurrency: usize,
     drained: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), WorkerError> {
-    let handle = move |task: Task<Job>| {
-        let running = tokio::spawn(Arc::clone(&dispatch).handle(task.args));
-        async move { running.await.map_err(std::io::Error::other) }
+    // The jobs of a claim come together; slots bound how many there are, and the drain waits for slots.
+    let handle = move |task: Task<Vec<Job>>| {
+        for job in task.args {
+            tokio::spawn(Arc::clone(&dispatch).handle(job));
+        }
+        std::future::ready(Ok::<(), std::io::Error>(()))
     };
     let worker = WorkerBuilder::new(name.to_owned())
         .backend(Feed(jobs))
@@ -182,65 +256,19 @@ async fn work(
     }
 }
 
-/// Waits until the drain is asked for and every slot is free again: by itself within the grace period, else
-/// by telling running jobs to stop.
-async fn drain(
-    shutdown: Shutdown,
-    slots: Arc<Semaphore>,
-    concurrency: usize,
-    leases: Leases,
-    grace: Duration,
-) {
-    shutdown.drain.cancelled().await;
-    let all = u32::try_from(concurrency).unwrap_or(u32::MAX);
-    if leases.len() > 0 {
-        tracing::info!(running = leases.len(), grace = ?grace, "draining");
-    }
-    tokio::select! {
-        _ = slots.acquire_many(all) => return,
-        () = tokio::time::sleep(grace) => {}
-        () = shutdown.now.cancelled() => {}
-    }
-    leases.stop_all();
-    if tokio::time::timeout(HAND_BACK, slots.acquire_many(all)).await.is_err() {
-        tracing::warn!(running = leases.len(), "jobs that would not stop are left to their leases");
-    }
-}
-
-/// Asks for the drain once nothing is waiting, delayed or running in any of the queues.
-async fn end_when_empty(queues: Vec<Queue>, shutdown: Shutdown) {
-    let mut looked_empty = false;
-    loop {
-        let mut open = 0;
-        for queue in &queues {
-            match queue.counts().await {
-                Ok(counts) => open += counts.open(),
-                Err(error) => {
-                    tracing::debug!(%error, "cannot count jobs");
-                    open += 1;
-                }
-            }
-        }
-        // Twice in a row: a kind that nobody knew of may have come in between two questions.
-        if open == 0 && looked_empty {
-            return shutdown.drain.cancel();
-        }
-        looked_empty = open == 0;
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
-            () = shutdown.drain.cancelled() => return,
-        }
-    }
-}
-
-fn over_own_connection(queues: &[Queue]) -> Vec<Queue> {
-    let Some(first) = queues.first() else { return Vec::new() };
+fn over_own_connection(settings: &Settings) -> Vec<Queue> {
+    let Some((first, _)) = settings.queues.first() else { return Vec::new() };
     let store = first.store().apart();
-    queues.iter().map(|queue| queue.clone().over(store.clone())).collect()
+    settings.queues.iter().map(|(queue, _)| queue.clone().over(store.clone())).collect()
 }
 
-fn claimant(info: &WorkerInfo, lease: Duration) -> Claimant {
-    Claimant { worker: info.worker.clone(), classes: info.classes.clone(), lease }
+fn claimant(settings: &Settings, info: &WorkerInfo) -> Claimant {
+    let company = match (settings.is_isolated, &settings.isolation) {
+        (true, _) => Company::Suspects,
+        (false, Some(_)) => Company::Trusted,
+        (false, None) => Company::Mixed,
+    };
+    Claimant { worker: info.worker.clone(), classes: info.classes.clone(), lease: settings.lease, company }
 }
 
 fn describe(settings: &Settings) -> WorkerInfo {

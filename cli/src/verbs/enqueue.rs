@@ -99,6 +99,7 @@ impl Enqueue {
             Enqueued::New => ("new", job.id.clone()),
             Enqueued::Known => ("known", job.id.clone()),
             Enqueued::Held { by } => ("held", by.clone()),
+            Enqueued::Merged { into } => ("merged", into.clone()),
         };
         if self.wait {
             return report(&wait(queue, &id).await?, out);
@@ -107,6 +108,9 @@ impl Enqueue {
             Enqueued::New => format!("enqueued {id} ({}) into {}", job.kind, queue.name()),
             Enqueued::Known => format!("{id} is known already; nothing was changed"),
             Enqueued::Held { by } => format!("job {by} has that unique key; nothing was enqueued"),
+            Enqueued::Merged { into } => {
+                format!("merged into job {into}, which has that unique key and had not started")
+            }
         })?;
         out.value(&json!({ "id": id, "kind": job.kind, "queue": queue.name(), "state": state }))
     }

@@ -64,6 +64,7 @@ pub(crate) struct Cancel {
 pub(crate) enum Place {
     Waiting,
     Delayed,
+    Blocked,
     Running,
     Done,
     Dead,
@@ -74,6 +75,7 @@ impl From<Place> for State {
         match place {
             Place::Waiting => Self::Waiting,
             Place::Delayed => Self::Delayed,
+            Place::Blocked => Self::Blocked,
             Place::Running => Self::Running,
             Place::Done => Self::Done,
             Place::Dead => Self::Dead,
@@ -99,7 +101,7 @@ impl Jobs {
 
 impl List {
     async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let open = [State::Running, State::Waiting, State::Delayed];
+        let open = [State::Running, State::Waiting, State::Delayed, State::Blocked];
         let states = self.state.map_or_else(|| open.to_vec(), |state| vec![state.into()]);
         let mut views = Vec::new();
         for queue in app.chosen_queues(self.queue.as_deref()).await?.values() {
@@ -155,7 +157,11 @@ pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Fa
     line("state", &state(view))?;
     match view.state {
         State::Delayed => line("due", &when(view.state_ms, now))?,
-        State::Running => line("leased", &format!("runs out {}", when(view.state_ms, now)))?,
+        State::Running => line(
+            "running",
+            &format!("since {}; leased until {}", when(view.started_ms, now), when(view.state_ms, now)),
+        )?,
+        State::Blocked => line("waits for", &format!("{} job(s) to end", view.waits_for))?,
         State::Waiting | State::Done | State::Dead => {}
     }
     line("args", &view.args.to_string())?;
@@ -194,8 +200,8 @@ async fn retry(app: &App, ids: &[String], out: &mut Output) -> Result<(), Failur
         let (queue, view) = find(app, id).await?;
         let again = match view.state {
             State::Dead => queue.revive(std::slice::from_ref(id)).await? == [true],
-            State::Delayed => match queue.envelope(id).await? {
-                Some(Ok(envelope)) => queue.promote_now(vec![(id.clone(), envelope.class())]).await? > 0,
+            State::Delayed | State::Blocked => match queue.envelope(id).await? {
+                Some(Ok(envelope)) => queue.promote_now(&[envelope]).await? > 0,
                 _ => false,
             },
             State::Waiting | State::Running | State::Done => false,

@@ -40,6 +40,9 @@ pub(crate) struct Worker {
     /// Where to answer /metrics, /live and /ready
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Run jobs that are suspected of taking workers down, one at a time, until there are none
+    #[arg(long, hide = true)]
+    suspects: bool,
 }
 
 #[derive(Debug, Args)]
@@ -66,13 +69,18 @@ impl Worker {
     pub(crate) async fn obey(self, app: App, out: &mut Output) -> Result<(), Failure> {
         let roles = Roles {
             worker: true,
-            until_empty: self.drain,
-            concurrency: self.concurrency.map(|count| count as usize),
+            until_empty: self.drain || self.suspects,
+            is_isolated: self.suspects,
+            concurrency: if self.suspects { Some(1) } else { self.concurrency.map(|count| count as usize) },
             queues: self.queues,
             listen: self.listen,
             ..Roles::default()
         };
+        let quiet = self.suspects;
         let tally = serve(app, roles).await?;
+        if quiet {
+            return Ok(());
+        }
         out.value(&json!({ "done": tally.done, "failed": tally.failed }))
     }
 }

@@ -43,7 +43,7 @@ pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError};
 pub use self::placeholders::highest_placeholder;
 pub use self::postgres::{Pool, Postgres};
 pub use self::problem::{Origin, Problem, Problems};
-pub use self::queues::{DEFAULT_QUEUE, Keep, Queue};
+pub use self::queues::{DEFAULT_QUEUE, Keep, Limit, Limits, Queue};
 pub use self::redis::Redis;
 pub use self::schedules::{Late, Overlap, Schedule, When};
 pub use self::secret::Secret;
@@ -51,7 +51,7 @@ pub use self::sql::{Param, Sql, Statement};
 pub use self::suggest::{did_you_mean, nearest};
 pub use self::telemetry::Telemetry;
 pub use self::warm::{ForEach, Warmer};
-pub use self::worker::Worker;
+pub use self::worker::{Order, Worker};
 
 use self::reader::{ENVIRONMENT, Reader, read_text};
 use self::section::Section;

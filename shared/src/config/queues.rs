@@ -13,6 +13,9 @@ pub const DEFAULT_QUEUE: &str = "default";
 
 const WEIGHT_MAX: u32 = 1_000;
 
+/// The highest limit on what runs at once or starts in a time.
+const LIMIT_MAX: u32 = 1_000_000;
+
 /// How many jobs may be kept of one outcome.
 const KEEP_COUNT_MAX: u32 = 100_000_000;
 
@@ -23,10 +26,73 @@ pub struct Queue {
     pub origin: Origin,
     /// How often the queue is served, relative to the others; 1 by default.
     pub weight: u32,
+    /// The most open jobs that it holds; 0, the default, is no limit.
+    pub max_length: u64,
+    /// The most bytes that it holds, ended jobs included; 0, the default, is no limit.
+    pub max_bytes: u64,
+    /// What a step of priority is worth waiting; 1 min by default.
+    pub ageing: Duration,
+    /// What may run at once and how often something may start, in the whole fleet.
+    pub limits: Limits,
     /// What is kept of jobs that are done; the last 1,000 for 1 h by default.
     pub keep_done: Keep,
     /// What is kept of jobs that were given up; the last 10,000 for 30 days by default.
     pub keep_dead: Keep,
+}
+
+/// What of a queue may run at once and how often something of it may start, in the whole fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Of all its jobs.
+    pub queue: Limit,
+    /// Of the jobs of a kind.
+    pub kinds: BTreeMap<String, Limit>,
+    /// Of the jobs with the same share key.
+    pub per_share: Limit,
+}
+
+/// A bound on what runs at once, and on what starts in a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// The most that run at once; 0 is no limit.
+    pub concurrency: u32,
+    /// The most that start in a time, and the time.
+    pub rate: Option<(u32, Duration)>,
+}
+
+impl Limits {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            queue: Limit::read(section),
+            kinds: section.named("kinds", |section| Some(Limit::read(section))),
+            per_share: section.table("per_share", Limit::read),
+        }
+    }
+}
+
+impl Limit {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            concurrency: section.whole("concurrency", 0..=LIMIT_MAX).unwrap_or(0),
+            rate: section.optional_table("rate", |section| {
+                let starts = section.whole("starts", 1..=LIMIT_MAX);
+                let per = section.duration("per", Duration::from_millis(1));
+                if starts.is_none() && !section.has("starts") {
+                    section.report_missing(
+                        "`starts` is missing",
+                        "write how many may start: rate = { starts = 100, per = \"1m\" }",
+                    );
+                }
+                if per.is_none() && !section.has("per") {
+                    section.report_missing(
+                        "`per` is missing",
+                        "write in which time: rate = { starts = 100, per = \"1m\" }",
+                    );
+                }
+                Some((starts?, per?))
+            }),
+        }
+    }
 }
 
 /// How many finished jobs are kept, and for how long; whichever ends first.
@@ -36,6 +102,8 @@ pub struct Keep {
     pub count: u64,
     /// For how long.
     pub age: Duration,
+    /// How many bytes of them; 0 is no limit.
+    pub bytes: u64,
 }
 
 impl Default for Queue {
@@ -43,8 +111,12 @@ impl Default for Queue {
         Self {
             origin: Origin::default(),
             weight: 1,
-            keep_done: Keep { count: 1_000, age: Duration::from_hours(1) },
-            keep_dead: Keep { count: 10_000, age: Duration::from_hours(30 * 24) },
+            max_length: 0,
+            max_bytes: 0,
+            ageing: Duration::from_mins(1),
+            limits: Limits::default(),
+            keep_done: Keep { count: 1_000, age: Duration::from_hours(1), bytes: 0 },
+            keep_dead: Keep { count: 10_000, age: Duration::from_hours(30 * 24), bytes: 256 << 20 },
         }
     }
 }
@@ -67,6 +139,10 @@ impl Queue {
         Self {
             origin: section.origin(),
             weight: section.whole("weight", 1..=WEIGHT_MAX).unwrap_or(default.weight),
+            max_length: section.whole("max_length", 0..=KEEP_COUNT_MAX).unwrap_or(default.max_length),
+            max_bytes: section.size("max_bytes").unwrap_or(default.max_bytes),
+            ageing: section.duration("ageing", Duration::ZERO).unwrap_or(default.ageing),
+            limits: Limits::read(section),
             keep_done: section.table("keep_done", |section| default.keep_done.read(section)),
             keep_dead: section.table("keep_dead", |section| default.keep_dead.read(section)),
         }
@@ -79,6 +155,7 @@ impl Keep {
         Self {
             count: section.whole("count", 0..=KEEP_COUNT_MAX).unwrap_or(self.count),
             age: section.duration("age", Duration::ZERO).unwrap_or(self.age),
+            bytes: section.size("bytes").unwrap_or(self.bytes),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::complaint::{Complaint, clip};
 use super::json;
 use super::section::Section;
 use super::suggest::nearest_or_all;
-use crate::units::{Quantity, format_duration, parse_duration};
+use crate::units::{Quantity, format_duration, parse_duration, parse_size};
 
 const HELP_TEXT: &str = "write it in double quotes";
 
@@ -120,6 +120,16 @@ impl Section<'_> {
             let help = format!("write at least \"{}\"", format_duration(at_least));
             Err(Complaint::new(format!("\"{}\" is too short", format_duration(duration)), help))
         });
+        read.map_err(|complaint| self.complain(key, complaint)).ok()
+    }
+
+    /// A size in bytes.
+    pub(super) fn size(&mut self, key: &'static str) -> Option<u64> {
+        let value = self.take(key)?;
+        let read = match value.get_ref() {
+            DeValue::String(text) => parse_size(text).map_err(Complaint::from),
+            other => Err(Complaint::mismatch("a size", other, Quantity::Size.help())),
+        };
         read.map_err(|complaint| self.complain(key, complaint)).ok()
     }
 

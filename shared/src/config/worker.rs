@@ -15,6 +15,15 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 /// After how many crashes a job may be given up at the latest.
 const CRASHES_MAX: u32 = 100;
 
+/// Which queue is served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By lot, weighted.
+    Weighted,
+    /// As `queues` lists them.
+    Strict,
+}
+
 /// The section `[worker]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
@@ -28,6 +37,10 @@ pub struct Worker {
     pub crashes_max: u32,
     /// The queues to serve; none means all of `[queues]`, which is the default.
     pub queues: Option<Vec<String>>,
+    /// Which queue is served first; by weight by default.
+    pub order: Order,
+    /// Whether jobs that were lost with more than one worker run apart, in a process of their own; so by default.
+    pub isolate: bool,
 }
 
 impl Default for Worker {
@@ -38,6 +51,8 @@ impl Default for Worker {
             lease: Duration::from_secs(30),
             crashes_max: 3,
             queues: None,
+            order: Order::Weighted,
+            isolate: true,
         }
     }
 }
@@ -53,8 +68,19 @@ impl Worker {
             lease: section.duration("lease", LEASE_MIN).unwrap_or(default.lease),
             crashes_max: section.whole("crashes_max", 1..=CRASHES_MAX).unwrap_or(default.crashes_max),
             queues: queues(section, known),
+            order: order(section).unwrap_or(default.order),
+            isolate: section.flag("isolate").unwrap_or(default.isolate),
         }
     }
+}
+
+fn order(section: &mut Section<'_>) -> Option<Order> {
+    let order = section.choice("order", &[("weighted", Order::Weighted), ("strict", Order::Strict)]);
+    if order == Some(Order::Strict) && !section.has("queues") {
+        let help = "list them in the order in which they come: queues = [\"critical\", \"default\"]";
+        section.report("order", "strict order needs `queues`", help);
+    }
+    order
 }
 
 fn queues(section: &mut Section<'_>, known: &BTreeMap<String, Queue>) -> Option<Vec<String>> {

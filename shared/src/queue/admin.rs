@@ -1,13 +1,17 @@
-//! What people do to a queue: pause, resume, cancel, revive, delete.
+//! What people do to a queue: pause, resume, close, cancel, revive, delete.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::queue::envelope::Envelope;
+use crate::queue::lane::{lane_of, share_of};
 use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{CANCEL, FORGET, PAUSE, REVIVE};
-use crate::queue::{BATCH_MAX, Call, Classes, Queue, QueueError};
+use crate::queue::settle::places;
+use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
 
-/// Who paused a queue, and why.
+/// Who paused a queue or closed it, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
     /// Who.
@@ -41,11 +45,7 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn pause(&self, by: &str, reason: &str) -> Result<Paused, QueueError> {
-        let at = self.clock.now().as_millisecond();
-        let paused = Paused { by: by.to_owned(), reason: reason.to_owned(), at };
-        let text = serde_json::to_string(&paused).unwrap_or_default();
-        self.call::<()>(&PAUSE, &Call::on(&[&self.keys.paused]).arg(text)).await?;
-        Ok(paused)
+        self.write_down("paused", by, reason).await
     }
 
     /// Hands out jobs again; true if the queue was paused.
@@ -54,8 +54,8 @@ impl Queue {
     /// Redis is out of reach.
     pub async fn resume(&self) -> Result<bool, QueueError> {
         let mut pipe = redis::pipe();
-        pipe.cmd("DEL").arg(&self.keys.paused);
-        pipe.cmd("PUBLISH").arg(&self.keys.wake).arg("resumed").ignore();
+        pipe.cmd("DEL").arg(&self.keys().paused);
+        pipe.cmd("PUBLISH").arg(&self.keys().wake).arg("").ignore();
         let (gone,): (u64,) = self.run_all("resume the queue", &pipe).await?;
         Ok(gone > 0)
     }
@@ -65,9 +65,48 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn paused(&self) -> Result<Option<Paused>, QueueError> {
+        self.read_up(&self.keys().paused).await
+    }
+
+    /// Takes no new jobs any more, by whichever door. What is there runs to its end, retries included.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn close(&self, by: &str, reason: &str) -> Result<Paused, QueueError> {
+        self.write_down("door", by, reason).await
+    }
+
+    /// Takes new jobs again; true if the queue was closed.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn reopen(&self) -> Result<bool, QueueError> {
+        let mut command = redis::cmd("DEL");
+        command.arg(&self.keys().door);
+        let gone: u64 = self.run("open the queue", &command).await?;
+        Ok(gone > 0)
+    }
+
+    /// Who closed the queue, if anybody did.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn door(&self) -> Result<Option<Paused>, QueueError> {
+        self.read_up(&self.keys().door).await
+    }
+
+    async fn write_down(&self, what: &str, by: &str, reason: &str) -> Result<Paused, QueueError> {
+        let at = self.clock().now().as_millisecond();
+        let paused = Paused { by: by.to_owned(), reason: reason.to_owned(), at };
+        let text = serde_json::to_string(&paused).unwrap_or_default();
+        self.call::<()>(&self.calling(&PAUSE, &[]).arg(what).arg(text)).await?;
+        Ok(paused)
+    }
+
+    async fn read_up(&self, key: &str) -> Result<Option<Paused>, QueueError> {
         let mut command = redis::cmd("GET");
-        command.arg(&self.keys.paused);
-        let text: Option<String> = self.run("look whether the queue is paused", &command).await?;
+        command.arg(key);
+        let text: Option<String> = self.run("look whether the queue was stopped", &command).await?;
         Ok(text.map(|text| {
             let unknown = || Paused { by: "somebody".to_owned(), reason: text.clone(), at: 0 };
             serde_json::from_str(&text).unwrap_or_else(|_| unknown())
@@ -79,37 +118,29 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn cancel(&self, id: &str, by: &str, reason: &str) -> Result<Cancelled, QueueError> {
-        let envelope = self.envelope(id).await?;
-        let (class, unique) = match &envelope {
-            Some(Ok(envelope)) => (envelope.class(), envelope.unique.clone().unwrap_or_default()),
-            _ => (self.class_that_has(id).await?, String::new()),
-        };
+        let envelope = self.envelope(id).await?.and_then(Result::ok);
         let said = if reason.is_empty() { format!("by {by}") } else { format!("by {by}: {reason}") };
         let outcome =
-            Outcome::new(Ending::Cancelled, self.clock.now().as_millisecond()).because(said.as_str());
-        let k = &self.keys;
-        let ready = k.ready(&class);
-        let keys = [
-            &k.jobs,
-            &k.delayed,
-            &k.leases,
-            &k.cancels,
-            &k.done,
-            &k.dead,
-            &k.outcomes,
-            &k.unique,
-            &k.stats,
-            &ready,
-        ];
-        let call = Call::on(&keys)
-            .arg(self.clock.for_scripts())
+            Outcome::new(Ending::Cancelled, self.clock().now().as_millisecond()).because(said.as_str());
+        let mut lanes = Lanes::default();
+        let next = envelope.as_ref().map(|job| job.next.as_slice()).unwrap_or_default();
+        let links = places(next, &mut lanes);
+        let k = self.keys();
+        let mut call = self
+            .calling(&CANCEL, &lanes.0)
+            .arg(self.clock().for_scripts())
             .arg(id)
             .arg(&said)
             .arg(outcome.to_json())
-            .arg(self.keep_done.age_ms)
-            .arg(&unique)
-            .arg(&k.control);
-        let answer: String = self.call(&CANCEL, &call).await?;
+            .arg(self.inner.keep_done.age_ms)
+            .arg(envelope.and_then(|job| job.unique).unwrap_or_default())
+            .arg(&k.control)
+            .arg(&k.wake)
+            .arg(&k.ended);
+        for (_, link) in links.into_iter().filter(|(always, _)| *always) {
+            call.push(link);
+        }
+        let answer: String = self.call(&call).await?;
         Ok(match answer.as_str() {
             "cancelled" => Cancelled::Cancelled,
             "asked" => Cancelled::Asked,
@@ -119,28 +150,13 @@ impl Queue {
         })
     }
 
-    /// The class whose ready set has a job that cannot be asked for it; empty where none has.
-    async fn class_that_has(&self, id: &str) -> Result<String, QueueError> {
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(&self.keys.classes);
-        let classes: Vec<String> = self.run("list classes", &command).await?;
-        for class in classes {
-            let mut look = redis::cmd("ZSCORE");
-            look.arg(self.keys.ready(&class)).arg(id);
-            if self.run::<Option<f64>>("look for a job", &look).await?.is_some() {
-                return Ok(class);
-            }
-        }
-        Ok(String::new())
-    }
-
     /// Who asked a running job to stop, in words.
     ///
     /// # Errors
     /// Redis is out of reach.
     pub async fn cancel_reason(&self, id: &str) -> Result<Option<String>, QueueError> {
         let mut command = redis::cmd("HGET");
-        command.arg(&self.keys.cancels).arg(id);
+        command.arg(&self.keys().cancels).arg(id);
         self.run("read who cancelled a job", &command).await
     }
 
@@ -150,32 +166,37 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn revive(&self, ids: &[String]) -> Result<Vec<bool>, QueueError> {
-        let k = &self.keys;
+        self.revive_every(ids, Duration::ZERO).await
+    }
+
+    /// The same with so much time between one job and the next, so that they do not fail all at once.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn revive_every(&self, ids: &[String], every: Duration) -> Result<Vec<bool>, QueueError> {
         let mut answers = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(BATCH_MAX) {
-            let mut classes = Classes::default();
-            let envelopes = self.envelopes(ids).await?;
-            let places: Vec<_> = envelopes
-                .into_iter()
-                .map(|found| {
-                    let envelope = found?.ok()?;
-                    Some((classes.place(envelope.class()), envelope.unique.unwrap_or_default()))
-                })
-                .collect();
-            if classes.0.is_empty() {
-                answers.extend(ids.iter().map(|_| false));
-                continue;
-            }
-            let keys = [&k.dead, &k.outcomes, &k.claims, &k.classes, &k.stats, &k.jobs, &k.done, &k.unique];
-            let call = Call::on(&keys).arg(self.clock.for_scripts()).arg(&k.wake);
-            let mut call = classes.into_call(k, call);
-            for (id, place) in ids.iter().zip(&places) {
-                let Some((place, unique)) = place else { continue };
-                call.push(id);
+        for (batch, ids) in ids.chunks(BATCH_MAX).enumerate() {
+            let readable: Vec<_> = self.envelopes(ids).await?.into_iter().map(|found| found?.ok()).collect();
+            let mut lanes = Lanes::default();
+            let places: Vec<_> =
+                readable.iter().map(|job| job.as_ref().map(|job| lanes.place(lane_of(job)))).collect();
+            let mut call = self
+                .calling(&REVIVE, &lanes.0)
+                .arg(self.clock().for_scripts())
+                .arg(&self.keys().wake)
+                .lanes(&lanes.0);
+            for (n, (job, place)) in readable.iter().zip(&places).enumerate() {
+                let (Some(job), Some(place)) = (job, place) else { continue };
+                let turn = u32::try_from(batch * BATCH_MAX + n).unwrap_or(u32::MAX);
+                call.push(&job.id);
                 call.push(place);
-                call.push(unique);
+                call.push(job.unique.as_deref().unwrap_or_default());
+                call.push(share_of(job));
+                call.push(u64::try_from(every.saturating_mul(turn).as_millis()).unwrap_or(u64::MAX));
             }
-            let mut said = self.call::<Vec<bool>>(&REVIVE, &call).await?.into_iter();
+            let mut said =
+                if lanes.0.is_empty() { Vec::new() } else { self.call::<Vec<bool>>(&call).await? }
+                    .into_iter();
             answers.extend(places.iter().map(|place| place.is_some() && said.next().unwrap_or(false)));
         }
         Ok(answers)
@@ -186,14 +207,13 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn forget(&self, ids: &[String]) -> Result<Vec<bool>, QueueError> {
-        let k = &self.keys;
         let mut answers = Vec::with_capacity(ids.len());
         for ids in ids.chunks(BATCH_MAX) {
-            let mut call = Call::on(&[&k.dead, &k.jobs, &k.outcomes, &k.claims, &k.trail, &k.stats]);
+            let mut call = self.calling(&FORGET, &[]);
             for id in ids {
                 call.push(id);
             }
-            answers.extend(self.call::<Vec<bool>>(&FORGET, &call).await?);
+            answers.extend(self.call::<Vec<bool>>(&call).await?);
         }
         Ok(answers)
     }
@@ -215,9 +235,11 @@ impl Queue {
             return Ok(Vec::new());
         }
         let mut command = redis::cmd("HMGET");
-        command.arg(&self.keys.jobs).arg(ids);
-        let wires: Vec<Option<Vec<u8>>> = self.run("read jobs", &command).await?;
-        let read = |wire: Vec<u8>| Envelope::from_wire(&wire).map_err(|error| error.to_string());
-        Ok(wires.into_iter().map(|wire| wire.map(read)).collect())
+        command.arg(&self.keys().jobs).arg(ids);
+        let records: Vec<Option<Vec<u8>>> = self.run("read jobs", &command).await?;
+        let read = |(id, record): (&String, Option<Vec<u8>>)| {
+            Some(Envelope::from_record(id, &record?).map_err(|error| error.to_string()))
+        };
+        Ok(ids.iter().zip(records).map(read).collect())
     }
 }

@@ -1,11 +1,13 @@
 //! Handing jobs out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value};
 
-use crate::queue::scripts::CLAIM;
-use crate::queue::{BATCH_MAX, Call, Queue, QueueError};
+use crate::queue::lane::{class_of, is_suspect};
+use crate::queue::scripts::{BURY, CLAIM, FINISH, HAND_BACK, RETRY};
+use crate::queue::{BATCH_MAX, Queue, QueueError};
 use crate::store::Fault;
 
 /// Who claims, and what it can run.
@@ -17,13 +19,41 @@ pub struct Claimant {
     pub classes: Vec<String>,
     /// How long a lease lasts before it must be renewed.
     pub lease: Duration,
+    /// Which lanes it is for.
+    pub company: Company,
+}
+
+/// Which jobs a worker runs, by whether they are suspected of taking workers down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// All.
+    Mixed,
+    /// Those that are not.
+    Trusted,
+    /// Those that are.
+    Suspects,
+}
+
+impl Claimant {
+    /// Whether it can run the jobs of a lane.
+    pub fn knows(&self, lane: &str) -> bool {
+        let suspect = is_suspect(lane);
+        let for_it = match self.company {
+            Company::Mixed => true,
+            Company::Trusted => !suspect,
+            Company::Suspects => suspect,
+        };
+        for_it && self.classes.iter().any(|class| class == class_of(lane))
+    }
 }
 
 /// A claim's answer.
 #[derive(Debug, Default)]
 pub struct Claimed {
-    /// The jobs, oldest first.
+    /// The jobs, in the order in which they are to start.
     pub jobs: Vec<ClaimedJob>,
+    /// After how long something that is limited may go on, where a limit kept jobs back.
+    pub look_again: Option<Duration>,
 }
 
 /// One job that this worker holds now.
@@ -32,7 +62,7 @@ pub struct ClaimedJob {
     /// The job.
     pub id: String,
     /// Secret of this claim; every later word about the job carries it.
-    pub nonce: String,
+    pub nonce: Arc<str>,
     /// The how-manieth attempt this is, from 1.
     pub attempt: u32,
     /// Quarters of a crash blamed on the job so far.
@@ -41,6 +71,8 @@ pub struct ClaimedJob {
     pub fence: i64,
     /// What was enqueued, unread: whether it can be read is the dispatcher's affair.
     pub envelope: Vec<u8>,
+    /// When it was handed out by the clock that judges it, ms since 1970.
+    pub claimed_ms: i64,
     /// When the claim was asked for. The lease is counted from here by its holder, so that a slow answer
     /// shortens its trust and never lengthens it.
     pub asked: Instant,
@@ -49,64 +81,122 @@ pub struct ClaimedJob {
 /// One asking for jobs: the nonce under which they are handed out, and when it was first asked.
 #[derive(Debug, Clone)]
 pub struct Asking {
-    nonce: String,
+    nonce: Arc<str>,
     asked: Instant,
 }
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { nonce: fresh_nonce(), asked: Instant::now() }
+        Self { nonce: fresh_nonce().into(), asked: Instant::now() }
     }
 }
 
 impl Queue {
+    /// The lanes that have been used and that the claimant can run.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn lanes_for(&self, claimant: &Claimant) -> Result<Vec<String>, QueueError> {
+        let mut lanes = self.lanes().await?;
+        lanes.retain(|lane| claimant.knows(lane));
+        Ok(lanes)
+    }
+
+    /// All lanes that have been used.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn lanes(&self) -> Result<Vec<String>, QueueError> {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(&self.keys().lanes);
+        let mut lanes: Vec<String> = self.run("list lanes", &command).await?;
+        lanes.sort_unstable();
+        Ok(lanes)
+    }
+
     /// Claims up to `most` jobs (at most [`BATCH_MAX`]). Nothing is claimed that the claimant cannot run.
     ///
     /// # Errors
     /// Redis is out of reach for longer than the store has patience. The claim may have happened all the
     /// same: see [`Self::claim_with`].
     pub async fn claim(&self, claimant: &Claimant, most: usize) -> Result<Claimed, QueueError> {
-        self.claim_with(claimant, most, &Asking::default()).await
+        let lanes = self.lanes_for(claimant).await?;
+        self.claim_with(claimant, &lanes, most, &Asking::default()).await
     }
 
-    /// The same with an asking of the caller's. One that failed is asked again until it is answered: where
-    /// the jobs were handed out and only the answer was lost, the same jobs are given again.
+    /// The same out of lanes that the caller knows of, and with an asking of the caller's. One that failed is
+    /// asked again until it is answered: where the jobs were handed out and only the answer was lost, the same
+    /// jobs are given again.
     ///
     /// # Errors
     /// As [`Self::claim`].
     pub async fn claim_with(
         &self,
         claimant: &Claimant,
+        lanes: &[String],
         most: usize,
         asking: &Asking,
     ) -> Result<Claimed, QueueError> {
-        let Asking { nonce, asked } = asking;
-        let k = &self.keys;
-        let mut call = Call::on(&[&k.jobs, &k.leases, &k.claims, &k.held, &k.calls, &k.fence, &k.paused])
-            .arg(self.clock.for_scripts())
+        let mut call = self
+            .calling(&CLAIM, lanes)
+            .arg(self.clock().for_scripts())
             .arg(i64::try_from(claimant.lease.as_millis()).unwrap_or(i64::MAX))
             .arg(most.min(BATCH_MAX))
             .arg(&claimant.worker)
-            .arg(nonce);
-        call.keys.extend(claimant.classes.iter().map(|class| k.ready(class)));
-        let answer: Vec<Value> = self.call(&CLAIM, &call).await?;
-        let jobs = answer.get(1..).unwrap_or_default().chunks_exact(5);
-        let jobs = jobs.filter_map(|fields| read_job(fields, nonce, *asked)).collect();
-        Ok(Claimed { jobs })
+            .arg(&*asking.nonce)
+            .arg(self.inner.ageing_ms)
+            .lanes(lanes);
+        for limit in self.limits() {
+            let (field, at_once, interval_ms, burst) = limit.words();
+            call = call.arg(field).arg(at_once).arg(interval_ms).arg(burst);
+        }
+        let answer: Vec<Value> = self.call(&call).await?;
+        Ok(read_claim(answer, asking))
     }
 }
 
-fn read_job(fields: &[Value], nonce: &str, asked: Instant) -> Option<ClaimedJob> {
-    let [id, attempt, blame, fence, envelope] = fields else { return None };
-    Some(ClaimedJob {
-        id: String::from_redis_value_ref(id).ok()?,
-        nonce: nonce.to_owned(),
-        attempt: u32::from_redis_value_ref(attempt).ok()?,
-        blame: u32::from_redis_value_ref(blame).ok()?,
-        fence: i64::from_redis_value_ref(fence).ok()?,
-        envelope: Vec::<u8>::from_redis_value_ref(envelope).ok()?,
-        asked,
-    })
+fn number<T: FromRedisValue + Default>(value: Option<&Value>) -> T {
+    value.and_then(|value| T::from_redis_value_ref(value).ok()).unwrap_or_default()
+}
+
+fn read_claim(answer: Vec<Value>, asking: &Asking) -> Claimed {
+    let claimed_ms: i64 = number(answer.first());
+    let wait_ms: i64 = number(answer.get(1));
+    let first_fence: i64 = number(answer.get(2));
+    let count: usize = number(answer.get(3));
+    let look_again = u64::try_from(wait_ms).ok().map(Duration::from_millis);
+    let mut words = answer.into_iter().skip(4);
+    let mut jobs = Vec::with_capacity(count);
+    for place in 0..count {
+        let (Some(id), Some(envelope)) = (words.next(), words.next()) else { break };
+        jobs.push(ClaimedJob {
+            id: String::from_redis_value(id).unwrap_or_default(),
+            nonce: Arc::clone(&asking.nonce),
+            attempt: 1,
+            blame: 0,
+            fence: first_fence + i64::try_from(place).unwrap_or_default(),
+            envelope: bytes(envelope),
+            claimed_ms,
+            asked: asking.asked,
+        });
+    }
+    // The few that were handed out before.
+    while let (Some(place), Some(attempt), Some(blame)) = (words.next(), words.next(), words.next()) {
+        let place: usize = number(Some(&place));
+        if let Some(job) = place.checked_sub(1).and_then(|place| jobs.get_mut(place)) {
+            (job.attempt, job.blame) = (number(Some(&attempt)), number(Some(&blame)));
+        }
+    }
+    // Of a claim that is answered again: those that have ended meanwhile.
+    jobs.retain(|job| !job.id.is_empty());
+    Claimed { jobs, look_again }
+}
+
+fn bytes(value: Value) -> Vec<u8> {
+    match value {
+        Value::BulkString(bytes) => bytes,
+        _ => Vec::new(),
+    }
 }
 
 /// 128 random bits, in hexadecimal.
@@ -120,10 +210,14 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn claimants(&self) -> Result<Vec<String>, QueueError> {
+        let k = self.keys();
         let mut pipe = redis::pipe();
-        pipe.cmd("HKEYS").arg(&self.keys.held).cmd("HKEYS").arg(&self.keys.calls);
-        let (mut workers, calls): (Vec<String>, Vec<String>) = self.run_all("list claimants", &pipe).await?;
+        pipe.cmd("HKEYS").arg(&k.held).cmd("HKEYS").arg(&k.calls).cmd("HKEYS").arg(&k.said);
+        let (mut workers, calls, said): (Vec<String>, Vec<String>, Vec<String>) =
+            self.run_all("list claimants", &pipe).await?;
         workers.extend(calls);
+        let voices = said.iter().filter_map(|voice| voice.rsplit_once(':'));
+        workers.extend(voices.map(|(worker, _)| worker.to_owned()));
         workers.sort();
         workers.dedup();
         Ok(workers)
@@ -137,9 +231,15 @@ impl Queue {
         if workers.is_empty() {
             return Ok(());
         }
+        let k = self.keys();
         let mut pipe = redis::pipe();
-        pipe.cmd("HDEL").arg(&self.keys.held).arg(workers).ignore();
-        pipe.cmd("HDEL").arg(&self.keys.calls).arg(workers).ignore();
+        for key in [&k.held, &k.calls] {
+            pipe.cmd("HDEL").arg(key).arg(workers).ignore();
+        }
+        for lua in [&FINISH, &RETRY, &BURY, &HAND_BACK] {
+            let voices: Vec<_> = workers.iter().map(|worker| format!("{worker}:{}", lua.name)).collect();
+            pipe.cmd("HDEL").arg(&k.said).arg(voices).ignore();
+        }
         self.run_all("forget claimants", &pipe).await
     }
 
@@ -150,7 +250,7 @@ impl Queue {
     /// Redis is out of reach.
     pub async fn keep_company(&self, worker: &str, jobs: usize) -> Result<(), QueueError> {
         let mut command = redis::cmd("HSET");
-        command.arg(&self.keys.held).arg(worker).arg(jobs);
+        command.arg(&self.keys().held).arg(worker).arg(jobs);
         match self.run("say how many jobs are held", &command).await {
             // A full Redis keeps the older number, which will do.
             Err(error) if error.fault() == Some(Fault::OutOfMemory) => Ok(()),

@@ -1,8 +1,15 @@
 //! Making jobs known.
 
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+
 use crate::queue::envelope::Envelope;
+use crate::queue::lane::lane_of;
 use crate::queue::scripts::ENQUEUE;
-use crate::queue::{BATCH_MAX, Call, Classes, Queue, QueueError};
+use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
+
+/// How many calls of a bulk are on their way at once.
+const CALLS_AHEAD: usize = 4;
 
 /// What became of one job that was to be enqueued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +23,41 @@ pub enum Enqueued {
         /// That job.
         by: String,
     },
+    /// Another job that had not started has its unique key, and has been replaced or put off.
+    Merged {
+        /// That job, which keeps its id.
+        into: String,
+    },
+}
+
+/// What a queue said to one job.
+#[derive(Debug, Clone)]
+pub(crate) enum Said {
+    Taken(Enqueued),
+    /// It holds as much as it may: so many open jobs and bytes.
+    Full(u64, u64),
+    Closed,
+}
+
+/// A job in the words of `lua/enqueue.lua`.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealed {
+    id: String,
+    lane: String,
+    spec: String,
+    record: Vec<u8>,
 }
 
 impl Queue {
-    /// Enqueues one job.
+    /// Enqueues one job. Callers that do so at the same time share a round trip.
     ///
     /// # Errors
-    /// The job breaks a rule, or Redis is out of reach or out of memory.
+    /// The job breaks a rule, the queue is full or closed, or Redis is out of reach or out of memory.
     pub async fn enqueue(&self, job: &Envelope) -> Result<Enqueued, QueueError> {
-        let answers = self.enqueue_all(std::slice::from_ref(job)).await?;
-        Ok(answers.into_iter().next().unwrap_or(Enqueued::Known))
+        match self.enqueue_in_company(self.seal(job)?).await {
+            Ok(said) => self.accept(said, 0).await,
+            Err(error) => Err(QueueError::Shared(error)),
+        }
     }
 
     /// Enqueues many jobs, [`BATCH_MAX`] per round trip. All are checked before the first is sent; a fault
@@ -34,48 +66,90 @@ impl Queue {
     /// # Errors
     /// As [`Self::enqueue`].
     pub async fn enqueue_all(&self, jobs: &[Envelope]) -> Result<Vec<Enqueued>, QueueError> {
-        let wires = jobs.iter().map(|job| self.wire(job)).collect::<Result<Vec<_>, _>>()?;
+        let sealed = jobs.iter().map(|job| self.seal(job)).collect::<Result<Vec<_>, _>>()?;
+        let calls: Vec<BoxFuture<'_, _>> =
+            sealed.chunks(BATCH_MAX).map(|jobs| self.enqueue_sealed(jobs).boxed()).collect();
+        // While one call is on its way the next ones follow it: the connection keeps their order.
+        let mut calls = futures_util::stream::iter(calls).buffered(CALLS_AHEAD);
         let mut answers = Vec::with_capacity(jobs.len());
-        for (jobs, wires) in jobs.chunks(BATCH_MAX).zip(wires.chunks(BATCH_MAX)) {
-            answers.extend(self.enqueue_batch(jobs, wires).await?);
+        while let Some(said) = calls.next().await {
+            for said in said? {
+                let taken = answers.len();
+                answers.push(self.accept(said, taken).await?);
+            }
         }
         Ok(answers)
     }
 
-    fn wire(&self, job: &Envelope) -> Result<Vec<u8>, QueueError> {
-        job.to_wire().map_err(|source| QueueError::Envelope {
-            queue: self.name.clone(),
+    /// The answer to a job, or why it was refused; `taken` jobs of the same call were not.
+    async fn accept(&self, said: Said, taken: usize) -> Result<Enqueued, QueueError> {
+        match said {
+            Said::Taken(answer) => Ok(answer),
+            Said::Closed => Err(self.closed(taken).await),
+            Said::Full(jobs, bytes) => {
+                let (queue, budget) = (self.name().to_owned(), self.budget());
+                Err(QueueError::Full { queue, taken, jobs, bytes, budget })
+            }
+        }
+    }
+
+    pub(crate) fn record(&self, job: &Envelope) -> Result<Vec<u8>, QueueError> {
+        job.to_record().map_err(|source| QueueError::Envelope {
+            queue: self.name().to_owned(),
             id: job.id.clone(),
             source,
         })
     }
 
-    async fn enqueue_batch(&self, jobs: &[Envelope], wires: &[Vec<u8>]) -> Result<Vec<Enqueued>, QueueError> {
-        let mut classes = Classes::default();
-        let places: Vec<_> = jobs.iter().map(|job| classes.place(job.class())).collect();
-        let k = &self.keys;
-        let call = Call::on(&[&k.jobs, &k.delayed, &k.done, &k.dead, &k.unique, &k.classes, &k.stats])
-            .arg(self.clock.for_scripts())
-            .arg(&k.wake);
-        let mut call = classes.into_call(k, call);
-        for ((job, wire), place) in jobs.iter().zip(wires).zip(places) {
+    fn seal(&self, job: &Envelope) -> Result<Sealed, QueueError> {
+        let record = self.record(job)?;
+        Ok(Sealed { id: job.id.clone(), lane: lane_of(job), spec: job.spec(), record })
+    }
+
+    /// One round trip.
+    pub(crate) async fn enqueue_sealed(&self, jobs: &[Sealed]) -> Result<Vec<Said>, QueueError> {
+        let mut lanes = Lanes::default();
+        let places: Vec<_> = jobs.iter().map(|job| lanes.place_of(&job.lane)).collect();
+        let (k, budget) = (self.keys(), self.budget());
+        let mut call = self
+            .calling(&ENQUEUE, &lanes.0)
+            .arg(self.clock().for_scripts())
+            .arg(&k.wake)
+            .arg(budget.jobs)
+            .arg(budget.bytes)
+            .lanes(&lanes.0);
+        for (job, place) in jobs.iter().zip(places) {
             call.push(&job.id);
-            call.push(job.due.unwrap_or(0));
             call.push(place);
-            call.push(job.unique.as_deref().unwrap_or_default());
-            call.push(wire.as_slice());
+            call.push(&job.spec);
+            call.push(job.record.as_slice());
         }
-        let answers: Vec<redis::Value> = self.call(&ENQUEUE, &call).await?;
-        Ok(answers.into_iter().map(read_answer).collect())
+        let said: Vec<redis::Value> = self.call(&call).await?;
+        let [jobs_now, bytes_now, said @ ..] = said.as_slice() else { return Ok(Vec::new()) };
+        let number = |value| redis::from_redis_value_ref::<u64>(value).unwrap_or_default();
+        let full = Said::Full(number(jobs_now), number(bytes_now));
+        Ok(said.iter().map(|said| read_answer(said, &full)).collect())
+    }
+
+    /// Why the door is closed.
+    pub(crate) async fn closed(&self, taken: usize) -> QueueError {
+        let by = self.door().await.ok().flatten();
+        QueueError::Closed { queue: self.name().to_owned(), taken, by }
     }
 }
 
-fn read_answer(answer: redis::Value) -> Enqueued {
+fn read_answer(answer: &redis::Value, full: &Said) -> Said {
     match answer {
-        redis::Value::Int(1) => Enqueued::New,
-        redis::Value::BulkString(holder) => {
-            Enqueued::Held { by: String::from_utf8_lossy(&holder).into_owned() }
+        redis::Value::Int(1..=3) => Said::Taken(Enqueued::New),
+        redis::Value::Int(-1 | -2) => full.clone(),
+        redis::Value::Int(-3) => Said::Closed,
+        redis::Value::BulkString(said) => {
+            let said = String::from_utf8_lossy(said);
+            Said::Taken(match said.strip_prefix('=') {
+                Some(id) => Enqueued::Merged { into: id.to_owned() },
+                None => Enqueued::Held { by: said.into_owned() },
+            })
         }
-        _ => Enqueued::Known,
+        _ => Said::Taken(Enqueued::Known),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::name::check_name;
+use crate::queue::lane::PRIORITY_MAX;
 
 /// The version of the envelope that this build writes.
 pub const VERSION: u32 = 1;
@@ -20,7 +21,8 @@ pub const BYTES_MAX: usize = 256 * 1024;
 /// The longest id, in bytes.
 pub const ID_MAX: usize = 128;
 
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How many jobs may wait for one.
+const LINKS_MAX: usize = 64;
 
 /// Why an envelope cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +56,10 @@ pub enum EnvelopeError {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope {
     /// Version of this layout.
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub v: u32,
-    /// Names the job for ever; enqueuing the same id twice is enqueuing once.
+    /// Names the job for ever; enqueuing the same id twice is enqueuing once. Redis keeps it beside the rest.
+    #[serde(default, skip_serializing)]
     pub id: String,
     /// What is to be done.
     pub kind: String,
@@ -81,15 +84,95 @@ pub struct Envelope {
     /// How long the outcome is kept once it is done, ms, instead of the queue's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
-    /// At most one waiting or running job of the queue has this key.
+    /// How urgent it is, from 0 to [`PRIORITY_MAX`]; each step counts as much as the queue's ageing time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: u8,
+    /// Jobs with share keys are handed out in turn by key, so that no key starves another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
+    /// It is not to start after this instant, ms since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
+    /// It is to be over by this instant, ms since 1970: attempts are cut short, and none begins after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<i64>,
+    /// At most one open job of the queue has this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// When the key is free again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unique_until: UniqueUntil,
+    /// The key is taken for this long from when the job came, ms, also where the job has ended earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_for_ms: Option<u64>,
+    /// What becomes of this job where another has its key.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_conflict: OnConflict,
+    /// A job that is replaced or put off again and again starts this long after it first came, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_ms: Option<u64>,
+    /// How many jobs must end before this one may start.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parents: u32,
+    /// The jobs that wait for this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<Link>,
+    /// It came through the outbox in Postgres, which waits to hear of its end.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub outbox: bool,
     /// The schedule that fired it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// W3C trace context of the producer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+}
+
+/// When a unique key is free again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UniqueUntil {
+    /// When the job has ended.
+    #[default]
+    Finished,
+    /// When it is handed out for the first time.
+    Started,
+}
+
+/// What becomes of a job whose unique key another open job has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnConflict {
+    /// It is left out.
+    #[default]
+    Keep,
+    /// It takes the other one's place, unless that has started: its arguments, and when it is due.
+    Replace,
+    /// It puts the other one off to when it would have been due itself.
+    Extend,
+}
+
+/// A job that waits for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The job that waits.
+    pub id: String,
+    /// The lane that it will stand in.
+    pub lane: String,
+    /// Its share key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
+    /// It starts also where the job that it waits for was cancelled or died.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub always: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_zero<T: Copy + Into<u32>>(n: &T) -> bool {
+    (*n).into() == 0
 }
 
 fn one() -> u32 {
@@ -125,10 +208,32 @@ impl Envelope {
             attempts: None,
             timeout_ms: None,
             keep_ms: None,
+            priority: 0,
+            share: None,
+            expires: None,
+            deadline: None,
             unique: None,
+            unique_until: UniqueUntil::Finished,
+            unique_for_ms: None,
+            on_conflict: OnConflict::Keep,
+            latest_ms: None,
+            parents: 0,
+            next: Vec::new(),
+            outbox: false,
             schedule: None,
             trace: None,
         })
+    }
+
+    /// The lane in which it stands.
+    pub fn lane(&self) -> String {
+        crate::queue::lane::lane_of(self)
+    }
+
+    /// The lane in which it stands once it was lost with so many holders, and its share key there.
+    pub fn lane_after(&self, lost: u64) -> (String, Option<String>) {
+        let (lane, share) = crate::queue::lane::lane_after(self, lost);
+        (lane, (!share.is_empty()).then(|| share.to_owned()))
     }
 
     /// The class in which it waits: its kind, and the payload version from the second on.
@@ -136,50 +241,28 @@ impl Envelope {
         class(&self.kind, self.kv)
     }
 
-    /// The bytes that are kept in Redis.
-    ///
-    /// # Errors
-    /// A name breaks the rules, or the whole is too long.
-    pub fn to_wire(&self) -> Result<Vec<u8>, EnvelopeError> {
-        self.check()?;
-        let json = serde_json::to_vec(self)?;
-        if json.len() > BYTES_MAX {
-            return Err(EnvelopeError::TooLong(json.len()));
-        }
-        if json.len() > COMPRESS_ABOVE { Ok(zstd::bulk::compress(&json, 3)?) } else { Ok(json) }
-    }
-
-    /// Reads what [`Self::to_wire`] wrote, or what another language pushed.
-    ///
-    /// # Errors
-    /// See [`EnvelopeError`]: whatever it is, only this one job is concerned.
-    pub fn from_wire(wire: &[u8]) -> Result<Self, EnvelopeError> {
-        if wire.is_empty() {
-            return Err(EnvelopeError::Missing);
-        }
-        let unpacked;
-        let json = if wire.starts_with(&ZSTD_MAGIC) {
-            unpacked = zstd::bulk::decompress(wire, BYTES_MAX)?;
-            &unpacked
-        } else {
-            wire
-        };
-        if json.len() > BYTES_MAX {
-            return Err(EnvelopeError::TooLong(json.len()));
-        }
-        let envelope: Self = serde_json::from_slice(json)?;
-        envelope.check()?;
-        Ok(envelope)
-    }
-
-    fn check(&self) -> Result<(), EnvelopeError> {
+    pub(crate) fn check(&self) -> Result<(), EnvelopeError> {
         if self.v != VERSION {
             return Err(EnvelopeError::Version(self.v));
         }
         check_name(&self.kind).map_err(|error| EnvelopeError::Name(format!("kind: {error}")))?;
         check_id(&self.id)?;
-        if let Some(key) = &self.unique {
-            check_id(key).map_err(|error| EnvelopeError::Name(format!("unique: {error}")))?;
+        for (name, key) in [("unique", &self.unique), ("share", &self.share)] {
+            if let Some(key) = key {
+                check_id(key).map_err(|error| EnvelopeError::Name(format!("{name}: {error}")))?;
+            }
+        }
+        if self.priority > PRIORITY_MAX {
+            return Err(EnvelopeError::Name(format!(
+                "`priority` is 0 to {PRIORITY_MAX}, not {}",
+                self.priority
+            )));
+        }
+        for link in &self.next {
+            check_id(&link.id).map_err(|error| EnvelopeError::Name(format!("next: {error}")))?;
+        }
+        if self.next.len() > LINKS_MAX {
+            return Err(EnvelopeError::Name(format!("at most {LINKS_MAX} jobs can wait for one")));
         }
         if self.kv == 0 || self.attempts == Some(0) {
             return Err(EnvelopeError::Name("`kv` and `attempts` count from 1".to_owned()));
@@ -221,51 +304,7 @@ fn type_of(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn envelope(args: &Value) -> Envelope {
-        Envelope::new("sql.run", args, Timestamp::UNIX_EPOCH).unwrap()
-    }
-
-    #[test]
-    fn a_long_envelope_is_compressed_and_read_back() {
-        let sent = envelope(&json!({ "text": "a".repeat(100_000) }));
-        let wire = sent.to_wire().unwrap();
-        assert!(wire.len() < 1_000);
-        assert_eq!(Envelope::from_wire(&wire).unwrap().args.get(), sent.args.get());
-    }
-
-    #[test]
-    fn an_envelope_above_the_limit_is_refused() {
-        let error = envelope(&json!({ "text": "a".repeat(BYTES_MAX) })).to_wire().unwrap_err();
-        assert!(error.to_string().contains("pass a reference"), "{error}");
-    }
-
-    #[test]
-    fn what_another_language_pushes_needs_only_an_id_and_a_kind() {
-        let read = Envelope::from_wire(br#"{"id":"a-1","kind":"cache.warm","later":"ignored"}"#).unwrap();
-        assert_eq!((read.kv, read.args.get(), read.class().as_str()), (1, "{}", "cache.warm"));
-    }
-
-    #[test]
-    fn broken_envelopes_say_what_is_wrong() {
-        for (wire, expected) in [
-            ("", "no envelope"),
-            ("{", "EOF"),
-            (r#"{"id":"a b","kind":"x"}"#, "cannot be an id"),
-            (r#"{"id":"a","kind":"Upper"}"#, "kind"),
-            (r#"{"v":9,"id":"a","kind":"x"}"#, "version 9"),
-            (r#"{"id":"a","kind":"x","kv":0}"#, "count from 1"),
-            (r#"{"id":"a","kind":"x","attempts":0}"#, "count from 1"),
-            (r#"{"id":"a","kind":"x","unique":"a b"}"#, "unique: "),
-            (r#"{"id":"a","kind":"x","args":[1]}"#, "must be a JSON object"),
-        ] {
-            let error = Envelope::from_wire(wire.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains(expected), "{wire}: {error}");
-        }
-    }
 
     #[test]
     fn a_later_payload_version_waits_in_a_class_of_its_own() {

@@ -83,12 +83,13 @@ impl Fleet {
     /// # Errors
     /// Redis is out of reach.
     pub async fn report(&self, info: &WorkerInfo) -> Result<(), StoreError> {
-        let call = Call::on(&[&self.keys.workers, &self.keys.worker_info])
+        let keys = REPORT.keys().iter().filter_map(|name| self.keys.named(name));
+        let call = Call::new(&REPORT, keys, std::iter::empty())
             .arg(self.clock.for_scripts())
             .arg(GONE_AFTER_MS)
             .arg(&info.worker)
             .arg(serde_json::to_string(info).unwrap_or_default());
-        self.store.run_script("report a worker", &call.command(&REPORT), REPORT.code).await
+        self.store.run_script("report a worker", &call.command, REPORT.code()).await
     }
 
     /// Says that a worker has ended in good order.

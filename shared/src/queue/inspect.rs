@@ -1,30 +1,13 @@
-//! Looking at a queue without touching it.
+//! Looking at a queue without touching it: counts, and lists of jobs.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::queue::envelope::Envelope;
-use crate::queue::outcome::Outcome;
+use crate::queue::lane::class_of;
 use crate::queue::scripts::COUNT;
-use crate::queue::{Call, Paused, Queue, QueueError};
-
-/// Where a job can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It may start as soon as a worker is free.
-    Waiting,
-    /// It is due later.
-    Delayed,
-    /// A worker holds it.
-    Running,
-    /// It ended, done or cancelled.
-    Done,
-    /// It is in the dead letter.
-    Dead,
-}
+use crate::queue::view::{LaneEntry, entry_of};
+use crate::queue::{BATCH_MAX, JobView, Paused, Queue, QueueError, State};
 
 /// How many jobs of a queue are where.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -33,60 +16,35 @@ pub struct Counts {
     pub waiting_by_class: BTreeMap<String, u64>,
     /// Jobs that may start now, and entries of the inbox.
     pub waiting: u64,
+    /// Of these, jobs whose share key is at its limit.
+    pub parked: u64,
     /// Jobs that are due later.
     pub delayed: u64,
+    /// Jobs that wait for others to end.
+    pub blocked: u64,
     /// Jobs that workers hold.
     pub running: u64,
     /// Ended jobs that are still kept.
     pub done: u64,
     /// Jobs in the dead letter.
     pub dead: u64,
+    /// Bytes of all envelopes and outcomes.
+    pub bytes: u64,
     /// Counters since the queue began: enqueued, done, retried, dead, reclaimed, ...
     pub totals: BTreeMap<String, u64>,
     /// Who paused the queue, if anybody did.
     pub paused: Option<Paused>,
+    /// Who closed the queue to new jobs, if anybody did.
+    pub closed: Option<Paused>,
     /// Since when the oldest waiting job has been ready, ms since 1970.
     pub oldest_ms: Option<i64>,
 }
 
 impl Counts {
-    /// Jobs that are not at an end.
+    /// Jobs that are not at an end, but for those that wait for others.
     pub fn open(&self) -> u64 {
         self.waiting + self.delayed + self.running
     }
-}
-
-/// A job as people look at it.
-#[derive(Debug, Clone, Serialize)]
-pub struct JobView {
-    /// Its id.
-    pub id: String,
-    /// Its queue.
-    pub queue: String,
-    /// Where it is.
-    pub state: State,
-    /// Its kind; empty where the envelope cannot be read.
-    pub kind: String,
-    /// Its payload.
-    pub args: Value,
-    /// When it was enqueued, ms since 1970.
-    pub enqueued_ms: i64,
-    /// Since when or until when it is in that state, ms since 1970: due, leased until, died at, kept until.
-    pub state_ms: i64,
-    /// How many attempts have been handed out.
-    pub attempt: u32,
-    /// Who holds it, or held it last.
-    pub worker: String,
-    /// The schedule that fired it.
-    pub schedule: Option<String>,
-    /// How earlier attempts ended, oldest first.
-    pub trail: Vec<String>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Who asked it to stop, while it runs.
-    pub stop_asked: Option<String>,
-    /// What was enqueued, where it cannot be read.
-    pub unreadable: Option<String>,
 }
 
 impl Queue {
@@ -95,36 +53,64 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn counts(&self) -> Result<Counts, QueueError> {
-        let k = &self.keys;
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(&k.classes);
-        let classes: Vec<String> = self.run("list classes", &command).await?;
+        let lanes = self.lanes().await?;
         // All sizes at one instant: a job that moves meanwhile is counted once, and never missed.
-        let mut call = Call::on(&[&k.delayed, &k.leases, &k.done, &k.dead, &k.inbox]);
-        call.keys.extend(classes.iter().map(|class| k.ready(class)));
-        let sizes: Vec<u64> = self.call(&COUNT, &call).await?;
-        let mut pipe = redis::pipe();
-        pipe.cmd("HGETALL").arg(&k.stats);
-        for class in &classes {
-            pipe.cmd("ZRANGE").arg(k.ready(class)).arg(0).arg(0).arg("WITHSCORES");
-        }
-        let answers: Vec<redis::Value> = self.run_all("read counters", &pipe).await?;
-        let (totals, heads) =
-            answers.split_first().map_or((None, &[][..]), |(totals, heads)| (Some(totals), heads));
-        let [delayed, running, done, dead, inbox, waiting @ ..] = sizes.as_slice() else {
+        let mut call = self.calling(&COUNT, &lanes);
+        lanes.iter().for_each(|lane| call.push(lane));
+        let sizes: Vec<u64> = self.call(&call).await?;
+        let [delayed, running, done, dead, inbox, parked, blocked, gone, bytes, waiting @ ..] =
+            sizes.as_slice()
+        else {
             return Ok(Counts::default());
         };
+        let mut waiting_by_class = BTreeMap::new();
+        for (lane, count) in lanes.iter().zip(waiting) {
+            *waiting_by_class.entry(class_of(lane).to_owned()).or_default() += count;
+        }
+        let mut command = redis::cmd("HGETALL");
+        command.arg(&self.keys().stats);
         Ok(Counts {
-            waiting: waiting.iter().sum::<u64>() + inbox,
-            waiting_by_class: classes.into_iter().zip(waiting.iter().copied()).collect(),
+            waiting_by_class,
+            waiting: (waiting.iter().sum::<u64>() + inbox + parked).saturating_sub(*gone),
+            parked: *parked,
             delayed: *delayed,
+            blocked: *blocked,
             running: *running,
             done: *done,
             dead: *dead,
-            totals: totals.and_then(|totals| redis::from_redis_value_ref(totals).ok()).unwrap_or_default(),
+            bytes: *bytes,
+            totals: self.run("read counters", &command).await?,
             paused: self.paused().await?,
-            oldest_ms: heads.iter().filter_map(rank_of_head).min(),
+            closed: self.door().await?,
+            oldest_ms: self.heads(&lanes).await?.into_iter().map(|entry| entry.rank_ms).min(),
         })
+    }
+
+    /// Whether any of these lanes has a job.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn any_in(&self, lanes: &[String]) -> Result<bool, QueueError> {
+        Ok(!self.heads(lanes).await?.is_empty())
+    }
+
+    /// The first entry of every lane that has one.
+    async fn heads(&self, lanes: &[String]) -> Result<Vec<LaneEntry>, QueueError> {
+        self.line(lanes, 1).await
+    }
+
+    /// The first entries of lanes.
+    async fn line(&self, lanes: &[String], most: usize) -> Result<Vec<LaneEntry>, QueueError> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for lane in lanes {
+            let walk = if lane.contains('~') { "ZRANGE" } else { "LRANGE" };
+            pipe.cmd(walk).arg(self.keys().lane(lane)).arg(0).arg(most.saturating_sub(1));
+        }
+        let entries: Vec<Vec<String>> = self.run_all("look into the lanes", &pipe).await?;
+        Ok(entries.into_iter().flatten().filter_map(|entry| entry_of(&entry)).collect())
     }
 
     /// Up to `most` jobs in a state: the next to start, the next due, or the latest to end first.
@@ -132,111 +118,78 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn list(&self, state: State, most: usize) -> Result<Vec<JobView>, QueueError> {
+        let k = self.keys();
         let ids = match state {
             State::Waiting => self.waiting_ids(most).await?,
-            State::Delayed => self.ids(&self.keys.delayed, false, most).await?,
-            State::Running => self.ids(&self.keys.leases, false, most).await?,
-            State::Done => self.ids(&self.keys.done, true, most).await?,
-            State::Dead => self.ids(&self.keys.dead, true, most).await?,
+            State::Delayed => self.ids("ZRANGE", &k.delayed, most).await?,
+            State::Blocked => self.blocked_ids(most).await?,
+            State::Running => self.running_ids().await?,
+            State::Done => self.done_ids(most).await?,
+            State::Dead => self.ids("ZREVRANGE", &k.dead, most).await?,
         };
         let mut views = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(super::BATCH_MAX) {
+        for chunk in ids.chunks(BATCH_MAX) {
             views.extend(self.views(chunk).await?.into_iter().flatten());
+            // Some may have moved on meanwhile, and entries of lanes may stand for nothing any more.
+            views.retain(|view| view.state == state);
+            if views.len() >= most {
+                break;
+            }
         }
+        views.truncate(most);
         Ok(views)
     }
 
-    /// One job, with everything that is known about it.
-    ///
-    /// # Errors
-    /// Redis is out of reach.
-    pub async fn show(&self, id: &str) -> Result<Option<JobView>, QueueError> {
-        Ok(self.views(&[id.to_owned()]).await?.into_iter().next().flatten())
-    }
-
-    async fn ids(&self, set: &str, newest_first: bool, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut command = redis::cmd(if newest_first { "ZREVRANGE" } else { "ZRANGE" });
+    async fn ids(&self, walk: &str, set: &str, most: usize) -> Result<Vec<String>, QueueError> {
+        let mut command = redis::cmd(walk);
         command.arg(set).arg(0).arg(most.saturating_sub(1));
         self.run("list jobs", &command).await
     }
 
     async fn waiting_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(&self.keys.classes);
-        let classes: Vec<String> = self.run("list classes", &command).await?;
-        let mut ids = Vec::new();
-        for class in classes {
-            ids.extend(self.ids(&self.keys.ready(&class), false, most).await?);
-        }
-        ids.truncate(most);
+        let lanes = self.lanes().await?;
+        let mut entries = self.line(&lanes, most.saturating_add(BATCH_MAX)).await?;
+        entries.sort_by_key(|entry| entry.rank_ms);
+        let mut ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
+        let parked = self.ids("ZRANGE", &self.keys().parked, most).await?;
+        ids.extend(parked.iter().filter_map(|member| {
+            let entry = member.splitn(3, ' ').nth(2)?;
+            entry_of(entry).map(|entry| entry.id)
+        }));
+        ids.dedup();
         Ok(ids)
     }
 
-    async fn views(&self, ids: &[String]) -> Result<Vec<Option<JobView>>, QueueError> {
-        let k = &self.keys;
+    async fn blocked_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
+        let mut command = redis::cmd("HRANDFIELD");
+        command.arg(&self.keys().blocked).arg(most);
+        let mut ids: Vec<String> = self.run("list jobs", &command).await?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    async fn running_ids(&self) -> Result<Vec<String>, QueueError> {
         let mut pipe = redis::pipe();
-        for id in ids {
-            pipe.cmd("HGET").arg(&k.jobs).arg(id);
-            for set in [&k.delayed, &k.leases, &k.done, &k.dead] {
-                pipe.cmd("ZSCORE").arg(set).arg(id);
-            }
-            for hash in [&k.claims, &k.outcomes, &k.trail, &k.cancels] {
-                pipe.cmd("HGET").arg(hash).arg(id);
-            }
-        }
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let values: Vec<redis::Value> = self.run_all("show jobs", &pipe).await?;
-        Ok(ids.iter().zip(values.chunks_exact(9)).map(|(id, fields)| self.view(id, fields)).collect())
+        pipe.cmd("HVALS").arg(&self.keys().batches);
+        pipe.cmd("ZRANGE").arg(&self.keys().leases).arg(0).arg(-1);
+        let (batches, leased): (Vec<String>, Vec<String>) = self.run_all("list running jobs", &pipe).await?;
+        let mut ids: Vec<String> = leased;
+        ids.extend(batches.iter().flat_map(|batch| batch.split(' ').skip(2).map(ToOwned::to_owned)));
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
 
-    fn view(&self, id: &str, fields: &[redis::Value]) -> Option<JobView> {
-        let text = |place: usize| -> Option<String> {
-            let bytes: Option<Vec<u8>> = redis::from_redis_value_ref(&fields[place]).ok()?;
-            bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds")]
-        let score = |place: usize| -> Option<i64> {
-            redis::from_redis_value_ref::<Option<f64>>(&fields[place]).ok()?.map(|score| score as i64)
-        };
-        let wire: Vec<u8> = redis::from_redis_value_ref::<Option<Vec<u8>>>(&fields[0]).ok()??;
-        let placed = [(4, State::Dead), (3, State::Done), (2, State::Running), (1, State::Delayed)];
-        let (state, state_ms) = placed
-            .into_iter()
-            .find_map(|(place, state)| Some((state, score(place)?)))
-            .unwrap_or((State::Waiting, 0));
-        let claim = text(5).unwrap_or_default();
-        let mut claim = claim.split(' ');
-        let attempt = claim.next().and_then(|attempt| attempt.parse().ok()).unwrap_or(0);
-        let worker = claim.nth(6).unwrap_or_default().to_owned();
-        let envelope = Envelope::from_wire(&wire);
-        let unreadable =
-            envelope.is_err().then(|| String::from_utf8_lossy(&wire).chars().take(500).collect());
-        let envelope = envelope.ok();
-        let args = envelope.as_ref().and_then(|job| serde_json::from_str(job.args.get()).ok());
-        Some(JobView {
-            id: id.to_owned(),
-            queue: self.name.clone(),
-            state,
-            kind: envelope.as_ref().map(|job| job.kind.clone()).unwrap_or_default(),
-            args: args.unwrap_or_default(),
-            enqueued_ms: envelope.as_ref().map(|job| job.at).unwrap_or_default(),
-            state_ms,
-            attempt,
-            worker,
-            schedule: envelope.and_then(|job| job.schedule),
-            trail: text(7).unwrap_or_default().lines().map(ToOwned::to_owned).collect(),
-            outcome: text(6).and_then(|json| serde_json::from_str(&json).ok()),
-            stop_asked: text(8),
-            unreadable,
-        })
+    async fn done_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("LRANGE").arg(&self.keys().done).arg(-i64::try_from(most).unwrap_or(i64::MAX)).arg(-1);
+        pipe.cmd("ZREVRANGE").arg(&self.keys().kept).arg(0).arg(most.saturating_sub(1));
+        let (entries, kept): (Vec<String>, Vec<String>) = self.run_all("list ended jobs", &pipe).await?;
+        let mut ids = kept;
+        ids.extend(entries.iter().rev().flat_map(|entry| {
+            let ended: Vec<_> = entry.split(' ').skip(2).map(ToOwned::to_owned).collect();
+            ended.into_iter().rev()
+        }));
+        Ok(ids)
     }
-}
-
-/// The rank of the first of a ready set: since when it could have started.
-fn rank_of_head(head: &redis::Value) -> Option<i64> {
-    let head: Vec<(String, f64)> = redis::from_redis_value_ref(head).ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "ranks are whole milliseconds")]
-    head.first().map(|(_, rank)| *rank as i64)
 }

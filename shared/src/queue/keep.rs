@@ -1,31 +1,24 @@
-//! Keeping the queue in order: due jobs become ready, lost ones come back, the inbox is admitted.
+//! Keeping the queue in order: due jobs become ready, the inbox is admitted, old outcomes go.
 //!
-//! Each is two steps: read what is due, then move exactly that, in a script that looks again. Any number of
+//! Each is two steps: read what is there, then move exactly that, in a script that looks again. Any number of
 //! workers may do it at once.
 
 use redis::{FromRedisValue, Value};
 
 use crate::queue::envelope::Envelope;
+use crate::queue::lane::{lane_after, lane_of, share_of};
 use crate::queue::outcome::{Ending, Outcome};
-use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, RECLAIM, SWEEP};
-use crate::queue::{BATCH_MAX, Call, Classes, QUARTERS_PER_CRASH, Queue, QueueError};
+use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, SWEEP};
+use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
 
-/// Jobs lost in company come back within this many ms of one another; see `lua/reclaim.lua`.
-const SPREAD_MS: u64 = 1_500;
-
-/// What a reclaim found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reclaimed {
-    /// Jobs that will be handed out again.
-    pub returned: u64,
-    /// Jobs that went into the dead letter, for they have taken too many workers down.
-    pub quarantined: u64,
-    /// Jobs that had been asked to stop, and are now recorded as cancelled.
-    pub cancelled: u64,
+/// A delayed job whose time has come.
+struct Due {
+    id: String,
+    /// What it is, or why that cannot be said.
+    envelope: Result<Envelope, String>,
+    /// How many holders it was lost with.
+    lost: u64,
 }
-
-/// An id, with the envelope that belongs to it or the reason why there is none.
-type Found = (String, Result<Envelope, String>);
 
 impl Queue {
     /// Makes up to [`BATCH_MAX`] due jobs ready; returns how many were due. An entry that cannot be read is
@@ -34,12 +27,15 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn promote_due(&self) -> Result<usize, QueueError> {
-        let (now, found) = self.due(&self.keys.delayed).await?;
+        let (now, found) = self.due().await?;
         let due = found.len();
         let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for (id, envelope) in found {
+        for Due { id, envelope, lost } in found {
             match envelope {
-                Ok(envelope) => good.push((id, envelope.class())),
+                Ok(envelope) => {
+                    let (lane, share) = lane_after(&envelope, lost);
+                    good.push((id, lane, share.to_owned()));
+                }
                 Err(reason) => bad.push((id, reason)),
             }
         }
@@ -52,127 +48,91 @@ impl Queue {
         Ok(due)
     }
 
-    /// Makes delayed jobs ready at once, given as id and class. Returns how many were delayed.
+    /// Makes delayed jobs ready at once, and those that wait for others. Returns how many there were.
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn promote_now(&self, jobs: Vec<(String, String)>) -> Result<u64, QueueError> {
-        self.promote(jobs, "+inf").await
+    pub async fn promote_now(&self, jobs: &[Envelope]) -> Result<u64, QueueError> {
+        let mut moved = 0;
+        for batch in jobs.chunks(BATCH_MAX) {
+            let jobs = batch.iter().map(|job| (job.id.clone(), lane_of(job), share_of(job).to_owned()));
+            moved += self.promote(jobs.collect(), "+inf").await?;
+        }
+        Ok(moved)
     }
 
-    async fn promote(&self, jobs: Vec<(String, String)>, latest: &str) -> Result<u64, QueueError> {
-        let k = &self.keys;
-        let mut classes = Classes::default();
-        let jobs: Vec<_> = jobs.into_iter().map(|(id, class)| (id, classes.place(class))).collect();
-        let call = Call::on(&[&k.delayed, &k.classes, &k.claims])
-            .arg(&k.wake)
+    async fn promote(&self, jobs: Vec<(String, String, String)>, latest: &str) -> Result<u64, QueueError> {
+        let mut lanes = Lanes::default();
+        let jobs: Vec<_> = jobs.into_iter().map(|(id, lane, share)| (id, lanes.place(lane), share)).collect();
+        let mut call = self
+            .calling(&PROMOTE, &lanes.0)
+            .arg(self.clock().for_scripts())
+            .arg(&self.keys().wake)
             .arg(latest)
-            .arg(self.clock.for_scripts());
-        let mut call = classes.into_call(k, call);
-        for (id, place) in jobs {
+            .lanes(&lanes.0);
+        for (id, place, share) in jobs {
             call.push(id);
             call.push(place);
+            call.push(share);
         }
-        self.call(&PROMOTE, &call).await
+        self.call(&call).await
     }
 
     async fn park(&self, entries: &[(String, String)]) -> Result<u64, QueueError> {
-        let k = &self.keys;
-        let mut call =
-            Call::on(&[&k.jobs, &k.delayed, &k.dead, &k.outcomes, &k.stats]).arg(self.clock.for_scripts());
+        let mut call = self.calling(&PARK, &[]).arg(self.clock().for_scripts());
         for (id, reason) in entries {
             call.push(id);
             call.push(self.dead(reason).to_json());
         }
-        self.call(&PARK, &call).await
-    }
-
-    /// Takes up to [`BATCH_MAX`] jobs back whose leases have run out. `crashes_max` crashes that are surely a
-    /// job's own put it into the dead letter.
-    ///
-    /// # Errors
-    /// Redis is out of reach.
-    pub async fn reclaim_lost(&self, crashes_max: u32) -> Result<Reclaimed, QueueError> {
-        let (_, found) = self.due(&self.keys.leases).await?;
-        if found.is_empty() {
-            return Ok(Reclaimed::default());
-        }
-        let k = &self.keys;
-        let keys = [
-            &k.leases,
-            &k.claims,
-            &k.held,
-            &k.trail,
-            &k.delayed,
-            &k.dead,
-            &k.outcomes,
-            &k.stats,
-            &k.jobs,
-            &k.unique,
-            &k.cancels,
-            &k.done,
-        ];
-        let cancelled = Outcome::new(Ending::Cancelled, self.clock.now().as_millisecond());
-        let mut call = Call::on(&keys)
-            .arg(self.clock.for_scripts())
-            .arg(crashes_max.saturating_mul(QUARTERS_PER_CRASH))
-            .arg(self.keep_done.age_ms)
-            .arg(cancelled.because("cancelled; its worker was lost meanwhile").to_json());
-        let outcome = self.dead("quarantined: its worker died while running it, again and again").to_json();
-        for (id, envelope) in found {
-            call.push(id);
-            call.push(rand::random_range(0..SPREAD_MS));
-            call.push(envelope.ok().and_then(|envelope| envelope.unique).unwrap_or_default());
-            call.push(&outcome);
-        }
-        let (returned, quarantined, cancelled) = self.call(&RECLAIM, &call).await?;
-        Ok(Reclaimed { returned, quarantined, cancelled })
+        self.call(&call).await
     }
 
     /// Admits up to [`BATCH_MAX`] entries of the inbox; returns how many left it. What cannot be read goes
-    /// into the dead letter as it was pushed.
+    /// into the dead letter as it was pushed. Where the queue is full or closed, they stay.
     ///
     /// # Errors
     /// Redis is out of reach or out of memory; the entries stay in the inbox.
     pub async fn drain_inbox(&self) -> Result<usize, QueueError> {
-        let k = &self.keys;
         let mut look = redis::cmd("LRANGE");
-        look.arg(&k.inbox).arg(0).arg(BATCH_MAX - 1);
+        look.arg(&self.keys().inbox).arg(0).arg(BATCH_MAX - 1);
         let entries: Vec<Vec<u8>> = self.run("read the inbox", &look).await?;
         if entries.is_empty() {
             return Ok(0);
         }
-        let mut classes = Classes::default();
-        let entries: Vec<_> = entries.into_iter().map(|raw| self.admit(raw, &mut classes)).collect();
-        let keys =
-            [&k.jobs, &k.delayed, &k.done, &k.dead, &k.unique, &k.classes, &k.stats, &k.inbox, &k.outcomes];
-        let call = Call::on(&keys).arg(self.clock.for_scripts()).arg(&k.wake);
-        let mut call = classes.into_call(k, call);
+        let mut lanes = Lanes::default();
+        let entries: Vec<_> = entries.into_iter().map(|raw| self.admit(raw, &mut lanes)).collect();
+        let mut call = self
+            .calling(&INTAKE, &lanes.0)
+            .arg(self.clock().for_scripts())
+            .arg(&self.keys().wake)
+            .arg(self.budget().jobs)
+            .arg(self.budget().bytes)
+            .lanes(&lanes.0);
         for field in entries.into_iter().flatten() {
             call.push(field);
         }
-        self.call(&INTAKE, &call).await
+        let (moved, _idle): (usize, usize) = self.call(&call).await?;
+        Ok(moved)
     }
 
-    /// The six fields that `intake.lua` takes for one entry.
-    fn admit(&self, raw: Vec<u8>, classes: &mut Classes) -> [Vec<u8>; 6] {
+    /// The five fields that `intake.lua` takes for one entry.
+    fn admit(&self, raw: Vec<u8>, lanes: &mut Lanes) -> [Vec<u8>; 5] {
         let read = Envelope::from_wire(&raw).and_then(|mut envelope| {
             if envelope.at == 0 {
-                envelope.at = self.clock.now().as_millisecond();
+                envelope.at = self.clock().now().as_millisecond();
             }
-            Ok((envelope.to_wire()?, envelope))
+            Ok((envelope.to_record()?, envelope))
         });
         match read {
-            Ok((wire, envelope)) => {
-                let place = classes.place(envelope.class()).to_string().into_bytes();
-                let due = envelope.due.unwrap_or(0).to_string().into_bytes();
-                let unique = envelope.unique.unwrap_or_default().into_bytes();
-                [raw, envelope.id.into_bytes(), due, place, unique, wire]
+            Ok((record, envelope)) => {
+                let place = lanes.place(lane_of(&envelope)).to_string().into_bytes();
+                let spec = envelope.spec().into_bytes();
+                [raw, envelope.id.into_bytes(), place, spec, record]
             }
             Err(error) => {
                 let id = format!("unreadable-{}", ulid::Ulid::generate());
                 let outcome = self.dead(&format!("pushed to the inbox and parked: {error}")).to_json();
-                [raw, id.into_bytes(), b"0".to_vec(), b"0".to_vec(), Vec::new(), outcome.into_bytes()]
+                [raw, id.into_bytes(), b"0".to_vec(), Vec::new(), outcome.into_bytes()]
             }
         }
     }
@@ -183,33 +143,36 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn sweep(&self) -> Result<usize, QueueError> {
-        let k = &self.keys;
-        let keys = [&k.jobs, &k.outcomes, &k.claims, &k.trail, &k.done, &k.dead, &k.stats];
-        let call = Call::on(&keys)
-            .arg(self.clock.for_scripts())
-            .arg(self.keep_done.count)
-            .arg(self.keep_dead.count)
-            .arg(self.keep_dead.age_ms)
+        let (done, dead) = (self.inner.keep_done, self.inner.keep_dead);
+        let call = self
+            .calling(&SWEEP, &[])
+            .arg(self.clock().for_scripts())
+            .arg(done.count)
+            .arg(done.bytes)
+            .arg(dead.count)
+            .arg(dead.bytes)
+            .arg(dead.age_ms)
             .arg(BATCH_MAX);
-        self.call(&SWEEP, &call).await
+        self.call(&call).await
     }
 
-    fn dead(&self, reason: &str) -> Outcome {
-        Outcome::new(Ending::Dead, self.clock.now().as_millisecond()).because(reason)
+    pub(crate) fn dead(&self, reason: &str) -> Outcome {
+        Outcome::new(Ending::Dead, self.clock().now().as_millisecond()).because(reason)
     }
 
-    async fn due(&self, set: &String) -> Result<(i64, Vec<Found>), QueueError> {
-        let call = Call::on(&[set, &self.keys.jobs]).arg(self.clock.for_scripts()).arg(BATCH_MAX);
-        let answer: Vec<Value> = self.call(&DUE, &call).await?;
+    async fn due(&self) -> Result<(i64, Vec<Due>), QueueError> {
+        let call = self.calling(&DUE, &[]).arg(self.clock().for_scripts()).arg(BATCH_MAX);
+        let answer: Vec<Value> = self.call(&call).await?;
         let now = answer.first().and_then(|now| i64::from_redis_value_ref(now).ok()).unwrap_or_default();
-        let pairs = answer.get(1..).unwrap_or_default().chunks_exact(2);
-        Ok((now, pairs.filter_map(read_pair).collect()))
+        let found = answer.get(1..).unwrap_or_default().chunks_exact(3);
+        Ok((now, found.filter_map(read_due).collect()))
     }
 }
 
-fn read_pair(pair: &[Value]) -> Option<Found> {
-    let [id, wire] = pair else { return None };
+fn read_due(fields: &[Value]) -> Option<Due> {
+    let [id, record, lost] = fields else { return None };
     let id = String::from_redis_value_ref(id).ok()?;
-    let wire = Vec::<u8>::from_redis_value_ref(wire).ok()?;
-    Some((id, Envelope::from_wire(&wire).map_err(|error| error.to_string())))
+    let record = Vec::<u8>::from_redis_value_ref(record).ok()?;
+    let envelope = Envelope::from_record(&id, &record).map_err(|error| error.to_string());
+    Some(Due { id, envelope, lost: u64::from_redis_value_ref(lost).ok()? })
 }

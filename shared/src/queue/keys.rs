@@ -1,95 +1,133 @@
 //! Every key that the queue engine uses, and what it holds.
 //!
 //! All keys of a queue share the hash tag `{queue}`, so a script that touches several of them works in a
-//! cluster too. Nothing else in the workspace spells a key of the queue.
+//! cluster too. Nothing else in the workspace spells a key of the queue; scripts name them as they are named
+//! here.
 
-/// The keys of one queue.
-#[derive(Debug, Clone)]
-pub struct QueueKeys {
-    base: String,
+macro_rules! keys {
+    ($($(#[doc = $help:literal])+ $name:ident = $key:literal,)*) => {
+        /// The keys of one queue.
+        #[derive(Debug, Clone)]
+        pub struct QueueKeys {
+            base: String,
+            $($(#[doc = $help])+ pub $name: String,)*
+        }
+
+        impl QueueKeys {
+            /// The keys of `queue` under `prefix`.
+            pub fn new(prefix: &str, queue: &str) -> Self {
+                let base = format!("{prefix}:{{{queue}}}:");
+                let key = |name: &str| format!("{base}{name}");
+                Self { $($name: key($key),)* base }
+            }
+
+            /// The key that scripts call `name`.
+            pub(crate) fn named(&self, name: &str) -> Option<&str> {
+                match name {
+                    $(stringify!($name) => Some(&self.$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+keys! {
     /// hash: id -> envelope. A job exists while it is in here.
-    pub jobs: String,
+    jobs = "jobs",
     /// zset: id -> due, ms.
-    pub delayed: String,
-    /// zset: id -> leased until, ms. The jobs that run are the members of this set, and nothing else says so.
-    pub leases: String,
-    /// hash: id -> claim (see `lua/parts/claim.lua`).
-    pub claims: String,
+    delayed = "delayed",
+    /// hash: id -> how many jobs it still waits for.
+    blocked = "blocked",
+    /// set: `parent child`, for every job that another waits for.
+    links = "links",
+    /// hash: id -> claim (see `lua/parts/claim.lua`), from the first time that a job is handed out.
+    claims = "claims",
+    /// zset: nonce of a claim -> its jobs are leased until, ms.
+    terms = "terms",
+    /// hash: nonce of a claim -> worker, first fence, and the ids of its jobs.
+    batches = "batches",
+    /// hash: nonce of a claim -> how many of its jobs have not ended.
+    open = "open",
+    /// zset: id -> leased until, ms, for jobs whose lease was renewed.
+    leases = "leases",
     /// hash: worker -> number of jobs it holds.
-    pub held: String,
-    /// hash: worker -> nonce and ids of its last claim, so that a lost answer can be given again.
-    pub calls: String,
+    held = "held",
+    /// hash: worker -> nonce of its last claim, so that a lost answer can be given again.
+    calls = "calls",
+    /// hash: who -> its last word about jobs and the answers to it, so that they can be given again.
+    said = "said",
     /// hash: id -> lines about attempts that failed or were lost.
-    pub trail: String,
-    /// zset: id -> kept until, ms.
-    pub done: String,
+    trail = "trail",
+    /// hash: id -> how far it is, JSON.
+    notes = "notes",
+    /// hash: id -> what its handler logged.
+    logs = "logs",
+    /// list: `until bytes id id ...`, jobs that ended together, oldest first.
+    done = "done",
+    /// zset: id -> kept until, ms, for ended jobs that are kept for a time of their own.
+    kept = "kept",
     /// zset: id -> died at, ms.
-    pub dead: String,
+    dead = "dead",
     /// hash: id -> outcome of a done or dead job, JSON.
-    pub outcomes: String,
+    outcomes = "outcomes",
     /// hash: id -> who asked a running job to stop, and why, in words.
-    pub cancels: String,
-    /// hash: unique key -> id.
-    pub unique: String,
-    /// set: classes seen in this queue.
-    pub classes: String,
+    cancels = "cancels",
+    /// hash: unique key -> id, since and until when, ms.
+    unique = "unique",
+    /// hash: id -> the unique key that is to be freed when it starts.
+    locks = "locks",
+    /// set: names of the lanes seen in this queue.
+    lanes = "lanes",
+    /// hash: id -> entries of lanes that stand for nothing any more; the sum of them under the empty name.
+    gone = "gone",
+    /// string: the place that is being served in shared lanes.
+    serving = "serving",
+    /// zset: share key -> the last place that it was given.
+    shares = "shares",
+    /// zset: `share lane entry`, jobs whose share key is at its limit.
+    parked = "parked",
+    /// zset: share key that has parked jobs -> when to look again, ms.
+    waits = "waits",
+    /// hash: what is limited -> how many jobs of it run.
+    running = "running",
+    /// zset: what is limited -> when its rate is idle again, ms.
+    rates = "rates",
+    /// hash: id -> 1, for jobs whose end somebody waits for.
+    waiters = "waiters",
     /// hash: counter -> value, since the queue began.
-    pub stats: String,
+    stats = "stats",
+    /// hash: how many ended jobs are kept, and the bytes that they take.
+    counts = "counts",
+    /// string: bytes of all envelopes and outcomes.
+    bytes = "bytes",
     /// string: the last fence given out.
-    pub fence: String,
+    fence = "fence",
     /// string: who paused the queue, and why, JSON; absent while it runs.
-    pub paused: String,
+    paused = "paused",
+    /// string: who closed the queue to new jobs, and why, JSON; absent while it is open.
+    door = "door",
     /// list: envelopes pushed by hand or by another language, not yet admitted.
-    pub inbox: String,
+    inbox = "inbox",
     /// hash: schedule -> the last instant with a verdict, ms, and behind a blank when it fires, as a hash.
-    pub ticks: String,
+    ticks = "ticks",
     /// hash: schedule -> the last job that it enqueued.
-    pub tick_jobs: String,
+    tick_jobs = "tick-jobs",
     /// list: verdicts on ticks, newest first, at most 1,000.
-    pub tick_log: String,
-    /// channel: told when jobs became ready.
-    pub wake: String,
+    tick_log = "tick-log",
+    /// channel: told the name of a lane when jobs became ready in it, or nothing for any.
+    wake = "wake",
     /// channel: told the id of a running job that is to stop.
-    pub control: String,
+    control = "control",
+    /// channel: told the id of a job that ended, where somebody waits for it.
+    ended = "ended",
 }
 
 impl QueueKeys {
-    /// The keys of `queue` under `prefix`.
-    pub fn new(prefix: &str, queue: &str) -> Self {
-        let base = format!("{prefix}:{{{queue}}}:");
-        let key = |name: &str| format!("{base}{name}");
-        Self {
-            jobs: key("jobs"),
-            delayed: key("delayed"),
-            leases: key("leases"),
-            claims: key("claims"),
-            held: key("held"),
-            calls: key("calls"),
-            trail: key("trail"),
-            done: key("done"),
-            dead: key("dead"),
-            outcomes: key("outcomes"),
-            cancels: key("cancels"),
-            unique: key("unique"),
-            classes: key("classes"),
-            stats: key("stats"),
-            fence: key("fence"),
-            paused: key("paused"),
-            inbox: key("inbox"),
-            ticks: key("ticks"),
-            tick_jobs: key("tick-jobs"),
-            tick_log: key("tick-log"),
-            wake: key("wake"),
-            control: key("control"),
-            base,
-        }
-    }
-
-    /// zset: id -> rank, the jobs of one class that may start now. A class is a kind, with its payload
-    /// version behind an `@` from the second version on: workers ask for what they can read and never
-    /// touch the rest.
-    pub fn ready(&self, class: &str) -> String {
-        format!("{}ready:{class}", self.base)
+    /// list, or zset where jobs have share keys: the jobs of one lane that may start now (see
+    /// `lua/parts/lane.lua`). Workers ask for the lanes that they can run and never touch the rest.
+    pub fn lane(&self, name: &str) -> String {
+        format!("{}lane:{name}", self.base)
     }
 }
 
@@ -114,6 +152,15 @@ impl FleetKeys {
             workers: format!("{prefix}:workers"),
             worker_info: format!("{prefix}:worker-info"),
             leader: format!("{prefix}:leader"),
+        }
+    }
+
+    /// The key that scripts call `name`.
+    pub(crate) fn named(&self, name: &str) -> Option<&str> {
+        match name {
+            "workers" => Some(&self.workers),
+            "worker_info" => Some(&self.worker_info),
+            _ => None,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The queue engine: jobs in Redis, handed out under leases.
 //!
-//! A job is in exactly one place: a ready set (one per class), the delayed set, the leases, the done set
-//! or the dead letter. It moves only inside a script, and every script that settles a job compares the
-//! nonce of the claim, so a holder that has been given up changes nothing. All scripts are in `lua/`,
-//! their contracts in their headers, their keys in [`keys`].
+//! A job is in exactly one place: a lane, where it waits to be claimed; the delayed set; among those that wait
+//! for others; claimed; done; or the dead letter. It moves only inside a script, and every script that settles a
+//! job compares the nonce of the claim, so a holder that has been given up changes nothing. All scripts are in
+//! `lua/`, their contracts in their headers, their keys in [`keys`].
 //!
 //! What this is not: it does not know what a kind does, it does not sleep, it starts no tasks. Workers and
 //! schedulers call it; it answers.
+
+use std::sync::Arc;
 
 use redis::{Cmd, FromRedisValue, ToRedisArgs};
 
@@ -14,34 +16,51 @@ use crate::clock::Clock;
 use crate::store::Store;
 
 mod admin;
+mod await_end;
 mod claim;
+mod coalesce;
 mod enqueue;
 pub mod envelope;
 mod error;
+mod explain;
 mod fleet;
+mod flow;
 mod inspect;
 mod keep;
 pub mod keys;
+mod lane;
+mod limit;
+mod notes;
 pub mod outcome;
+mod reclaim;
 mod scripts;
 mod settle;
 mod tick;
+mod view;
 mod wake;
+mod wire;
 
 pub use admin::{Cancelled, Paused};
-pub use claim::{Asking, Claimant, Claimed, ClaimedJob};
+pub use claim::{Asking, Claimant, Claimed, ClaimedJob, Company};
 pub use enqueue::Enqueued;
-pub use envelope::{Envelope, EnvelopeError};
+pub use envelope::{Envelope, EnvelopeError, Link, OnConflict, UniqueUntil};
 pub use error::QueueError;
+pub use explain::Why;
 pub use fleet::{Fleet, Leadership, WorkerInfo};
-pub use inspect::{Counts, JobView, State};
-pub use keep::Reclaimed;
+pub use flow::{FLOW_MAX, Flow, FlowError};
+pub use inspect::Counts;
 pub use keys::{FleetKeys, QueueKeys};
+pub use lane::{PRIORITY_MAX, SUSPECT_FROM, class_of, is_suspect};
+pub use limit::{Limit, LimitScope};
+pub use notes::{LOG_MAX, Note};
 pub use outcome::{Ending, Outcome};
+pub use reclaim::{Reclaimed, Witnessed};
 pub use settle::{Burial, Finish, HandBack, Held, Renewal, Retry, Settled};
 pub use tick::{Tick, TickVerdict, Verdict};
+pub use view::{JobView, State};
 pub use wake::{Wake, listen};
 
+use coalesce::Coalesce;
 use scripts::Lua;
 
 /// The most jobs that one script call may touch.
@@ -56,32 +75,96 @@ pub struct Keep {
     pub count: u64,
     /// How long, in ms.
     pub age_ms: u64,
+    /// Most bytes of envelopes and outcomes; 0 is no limit.
+    pub bytes: u64,
+}
+
+/// What a queue may hold before it takes no more; 0 is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Most open jobs.
+    pub jobs: u64,
+    /// Most bytes of envelopes and outcomes.
+    pub bytes: u64,
 }
 
 /// One queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    name: String,
+    inner: Arc<Inner>,
     store: Store,
+}
+
+#[derive(Debug, Clone)]
+struct Inner {
+    name: String,
     keys: QueueKeys,
     clock: Clock,
     keep_done: Keep,
     keep_dead: Keep,
+    budget: Budget,
+    ageing_ms: u64,
+    limits: Vec<Limit>,
+    /// Who speaks: answers to its words are remembered under this name.
+    voice: String,
+    /// Callers that enqueue at the same time.
+    coalesce: Arc<Coalesce>,
 }
+
+/// What a step of priority is worth where nothing else is said, in ms.
+pub const AGEING_MS: u64 = 60_000;
 
 impl Queue {
     /// The queue `name` under `prefix`, with the default retention.
     pub fn new(store: Store, prefix: &str, name: &str, clock: Clock) -> Self {
-        let keys = QueueKeys::new(prefix, name);
-        let keep_done = Keep { count: 1_000, age_ms: 3_600_000 };
-        let keep_dead = Keep { count: 10_000, age_ms: 30 * 86_400_000 };
-        Self { name: name.to_owned(), store, keys, clock, keep_done, keep_dead }
+        let inner = Inner {
+            name: name.to_owned(),
+            keys: QueueKeys::new(prefix, name),
+            clock,
+            keep_done: Keep { count: 1_000, age_ms: 3_600_000, bytes: 0 },
+            keep_dead: Keep { count: 10_000, age_ms: 30 * 86_400_000, bytes: 0 },
+            budget: Budget::default(),
+            ageing_ms: AGEING_MS,
+            limits: Vec::new(),
+            voice: claim::fresh_nonce(),
+            coalesce: Arc::default(),
+        };
+        Self { inner: Arc::new(inner), store }
     }
 
     /// The same queue with another retention of done and dead jobs.
     #[must_use]
     pub fn keeping(mut self, done: Keep, dead: Keep) -> Self {
-        (self.keep_done, self.keep_dead) = (done, dead);
+        let inner = self.changed();
+        (inner.keep_done, inner.keep_dead) = (done, dead);
+        self
+    }
+
+    /// The same queue with a bound on what it holds.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.changed().budget = budget;
+        self
+    }
+
+    /// The same queue with limits on what runs at once and how often something starts.
+    #[must_use]
+    pub fn limited(mut self, limits: Vec<Limit>) -> Self {
+        self.changed().limits = limits;
+        self
+    }
+
+    /// The same queue where a step of priority is worth this much waiting, in ms.
+    #[must_use]
+    pub fn ageing(mut self, step_ms: u64) -> Self {
+        self.changed().ageing_ms = step_ms;
+        self
+    }
+
+    /// The same queue for somebody who speaks under a name of its own, and says one thing after the other.
+    #[must_use]
+    pub fn as_voice(mut self, voice: &str) -> Self {
+        voice.clone_into(&mut self.changed().voice);
         self
     }
 
@@ -89,22 +172,30 @@ impl Queue {
     #[must_use]
     pub fn over(mut self, store: Store) -> Self {
         self.store = store;
+        self.changed();
         self
+    }
+
+    /// What is to be said otherwise. Company is kept with those only who say the same.
+    fn changed(&mut self) -> &mut Inner {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.coalesce = Arc::default();
+        inner
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// Its keys, for those who look at Redis themselves.
     pub fn keys(&self) -> &QueueKeys {
-        &self.keys
+        &self.inner.keys
     }
 
     /// The clock that its scripts obey.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.inner.clock
     }
 
     /// The connection that it uses.
@@ -112,15 +203,30 @@ impl Queue {
         &self.store
     }
 
-    fn failed(&self, source: crate::store::StoreError) -> QueueError {
-        QueueError::Store { queue: self.name.clone(), source }
+    /// The limits on what runs at once and how often something starts.
+    pub fn limits(&self) -> &[Limit] {
+        &self.inner.limits
     }
 
-    async fn call<T: FromRedisValue>(&self, lua: &'static Lua, call: &Call) -> Result<T, QueueError> {
-        self.store
-            .run_script(lua.action, &call.command(lua), lua.code)
-            .await
-            .map_err(|source| self.failed(source))
+    /// What it may hold.
+    pub fn budget(&self) -> Budget {
+        self.inner.budget
+    }
+
+    fn failed(&self, source: crate::store::StoreError) -> QueueError {
+        QueueError::Store { queue: self.name().to_owned(), source }
+    }
+
+    /// A call of a script with its keys, and the keys of these lanes behind them.
+    fn calling(&self, lua: &'static Lua, lanes: &[String]) -> Call {
+        let k = self.keys();
+        let fixed = lua.keys().iter().filter_map(|name| k.named(name));
+        Call::new(lua, fixed, lanes.iter().map(|lane| k.lane(lane)))
+    }
+
+    async fn call<T: FromRedisValue>(&self, call: &Call) -> Result<T, QueueError> {
+        let answer = self.store.run_script(call.lua.action, &call.command, call.lua.code()).await;
+        answer.map_err(|source| self.failed(source))
     }
 
     async fn run<T: FromRedisValue>(&self, action: &'static str, command: &Cmd) -> Result<T, QueueError> {
@@ -136,16 +242,27 @@ impl Queue {
     }
 }
 
-/// The keys and arguments of one script call.
-#[derive(Default)]
+/// One call of a script.
 struct Call {
-    keys: Vec<String>,
-    args: Vec<Vec<u8>>,
+    lua: &'static Lua,
+    command: Cmd,
 }
 
 impl Call {
-    fn on(keys: &[&String]) -> Self {
-        Self { keys: keys.iter().map(|&key| key.clone()).collect(), args: Vec::new() }
+    fn new<'k>(
+        lua: &'static Lua,
+        fixed: impl Iterator<Item = &'k str>,
+        lanes: impl ExactSizeIterator<Item = String>,
+    ) -> Self {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(lua.hash()).arg(lua.keys().len() + lanes.len());
+        for key in fixed {
+            command.arg(key);
+        }
+        for key in lanes {
+            command.arg(key);
+        }
+        Self { lua, command }
     }
 
     fn arg(mut self, value: impl ToRedisArgs) -> Self {
@@ -154,43 +271,36 @@ impl Call {
     }
 
     fn push(&mut self, value: impl ToRedisArgs) {
-        value.write_redis_args(&mut self.args);
+        self.command.arg(value);
     }
 
-    fn command(&self, lua: &'static Lua) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(lua.hash()).arg(self.keys.len());
-        for key in &self.keys {
-            command.arg(key);
-        }
-        for arg in &self.args {
-            command.arg(arg.as_slice());
-        }
-        command
+    /// The number of lanes and their names: what calls say that must know them.
+    fn lanes(mut self, lanes: &[String]) -> Self {
+        self.push(lanes.len());
+        lanes.iter().for_each(|lane| self.push(lane));
+        self
     }
 }
 
-/// The classes that one call touches: each gets a ready key, and jobs refer to it by its place.
+/// The lanes that one call touches: each gets a key, and jobs refer to it by its place.
 #[derive(Default)]
-struct Classes(Vec<String>);
+struct Lanes(Vec<String>);
 
-impl Classes {
-    /// The place of `class`, from 1.
-    fn place(&mut self, class: String) -> usize {
-        let found = self.0.iter().position(|known| *known == class);
-        found.unwrap_or_else(|| {
-            self.0.push(class);
-            self.0.len() - 1
-        }) + 1
+impl Lanes {
+    /// The same for a lane that has a name already.
+    fn place_of(&mut self, lane: &str) -> usize {
+        match self.0.iter().position(|known| known == lane) {
+            Some(found) => found + 1,
+            None => self.place(lane.to_owned()),
+        }
     }
 
-    /// The calls that know classes take their ready keys last, and their count and names as arguments.
-    fn into_call(self, keys: &QueueKeys, mut call: Call) -> Call {
-        call.keys.extend(self.0.iter().map(|class| keys.ready(class)));
-        call.push(self.0.len());
-        for class in &self.0 {
-            call.push(class);
-        }
-        call
+    /// The place of `lane`, from 1.
+    fn place(&mut self, lane: String) -> usize {
+        let found = self.0.iter().position(|known| *known == lane);
+        found.unwrap_or_else(|| {
+            self.0.push(lane);
+            self.0.len() - 1
+        }) + 1
     }
 }

@@ -14,6 +14,8 @@ pub enum Ending {
     Done,
     /// Somebody stopped it.
     Cancelled,
+    /// Its time was over before it could start.
+    Expired,
     /// It is in the dead letter.
     Dead,
 }

@@ -2,11 +2,14 @@
 //!
 //! Every call takes many jobs and answers for each; one refusal never concerns the others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::queue::claim::fresh_nonce;
+use crate::queue::envelope::Link;
 use crate::queue::outcome::Outcome;
-use crate::queue::scripts::{BURY, FINISH, HAND_BACK, RENEW, RETRY};
-use crate::queue::{BATCH_MAX, Call, Classes, Queue, QueueError};
+use crate::queue::scripts::{BURY, FINISH, HAND_BACK, Lua, RENEW, RETRY};
+use crate::queue::{BATCH_MAX, Call, Ending, Lanes, Queue, QueueError};
 
 /// The part of a claim that proves it.
 #[derive(Debug, Clone)]
@@ -14,7 +17,7 @@ pub struct Held {
     /// The job.
     pub id: String,
     /// The claim's nonce.
-    pub nonce: String,
+    pub nonce: Arc<str>,
 }
 
 /// What came of renewing one lease.
@@ -48,6 +51,10 @@ pub struct Finish {
     pub unique: Option<String>,
     /// How long the outcome is kept, ms, instead of the queue's own time.
     pub keep_ms: Option<u64>,
+    /// Bytes of its envelope, as it was handed out.
+    pub envelope_bytes: usize,
+    /// The jobs that wait for it.
+    pub next: Vec<Link>,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -74,6 +81,8 @@ pub struct Burial {
     pub unique: Option<String>,
     /// Why.
     pub outcome: Outcome,
+    /// The jobs that wait for it.
+    pub next: Vec<Link>,
 }
 
 /// A job that did not run and goes back to its place.
@@ -81,8 +90,10 @@ pub struct Burial {
 pub struct HandBack {
     /// Whose claim.
     pub held: Held,
-    /// The class that it came from.
-    pub class: String,
+    /// The lane that it came from.
+    pub lane: String,
+    /// Its share key.
+    pub share: Option<String>,
 }
 
 impl Queue {
@@ -91,16 +102,16 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn renew(&self, held: &[Held], lease: Duration) -> Result<Vec<Renewal>, QueueError> {
-        let k = &self.keys;
         let mut answers = Vec::with_capacity(held.len());
         for batch in held.chunks(BATCH_MAX) {
-            let mut call = Call::on(&[&k.leases, &k.claims, &k.cancels])
-                .arg(self.clock.for_scripts())
+            let mut call = self
+                .calling(&RENEW, &[])
+                .arg(self.clock().for_scripts())
                 .arg(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
             for held in batch {
                 call.push_held(held);
             }
-            let said: Vec<u8> = self.call(&RENEW, &call).await?;
+            let said: Vec<u8> = self.call(&call).await?;
             answers.extend(said.into_iter().map(|code| match code {
                 1 => Renewal::Renewed,
                 3 => Renewal::StopAsked,
@@ -115,35 +126,52 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn finish(&self, jobs: &[Finish]) -> Result<Vec<Settled>, QueueError> {
-        let k = &self.keys;
-        let keys = [
-            &k.jobs,
-            &k.leases,
-            &k.claims,
-            &k.held,
-            &k.trail,
-            &k.done,
-            &k.outcomes,
-            &k.cancels,
-            &k.unique,
-            &k.stats,
-        ];
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            let mut call = Call::on(&keys).arg(self.clock.for_scripts()).arg(self.keep_done.count);
-            for item in batch {
-                call.push_held(&item.held);
-                call.push(item.keep_ms.unwrap_or(self.keep_done.age_ms));
-                call.push(item.unique.as_deref().unwrap_or_default());
-                call.push(match item.outcome.ending {
-                    crate::queue::Ending::Cancelled => "cancelled",
-                    _ => "done",
-                });
-                call.push(item.outcome.to_json());
-            }
-            answers.extend(read(self.call(&FINISH, &call).await?));
+            answers.extend(read(self.call(&self.finishing(batch)).await?));
         }
         Ok(answers)
+    }
+
+    fn finishing(&self, batch: &[Finish]) -> Call {
+        let keep = self.inner.keep_done;
+        let mut lanes = Lanes::default();
+        let links: Vec<_> = batch.iter().map(|item| places(&item.next, &mut lanes)).collect();
+        let mut call = self
+            .saying(&FINISH, &lanes.0)
+            .arg(keep.count)
+            .arg(keep.bytes)
+            .arg(keep.age_ms)
+            .arg(&self.keys().wake)
+            .arg(&self.keys().ended)
+            .arg(batch.len());
+        for item in batch {
+            let outcome = item.outcome.to_json();
+            call.push_held(&item.held);
+            call.push(item.envelope_bytes + outcome.len());
+            call.push(item.envelope_bytes);
+            call.push(outcome);
+        }
+        for (place, (item, links)) in batch.iter().zip(links).enumerate() {
+            let mut particular = |what: &str, value: &str| {
+                call.push(place + 1);
+                call.push(what);
+                call.push(value);
+            };
+            if let Some(key) = &item.unique {
+                particular("u", key);
+            }
+            if let Some(keep_ms) = item.keep_ms {
+                particular("k", &keep_ms.to_string());
+            }
+            if item.outcome.ending != Ending::Done {
+                particular("c", "");
+            }
+            for (always, link) in links {
+                particular(if always { "?" } else { "!" }, &link);
+            }
+        }
+        call
     }
 
     /// Puts jobs into the delayed set.
@@ -151,18 +179,16 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn retry(&self, jobs: &[Retry]) -> Result<Vec<Settled>, QueueError> {
-        let k = &self.keys;
-        let keys = [&k.leases, &k.claims, &k.held, &k.trail, &k.delayed, &k.cancels, &k.stats];
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            let mut call = Call::on(&keys).arg(self.clock.for_scripts());
+            let mut call = self.saying(&RETRY, &[]).arg(&self.keys().wake);
             for item in batch {
                 call.push_held(&item.held);
                 call.push(u64::try_from(item.delay.as_millis()).unwrap_or(u64::MAX));
                 call.push(u8::from(item.snooze));
                 call.push(&item.note);
             }
-            answers.extend(read(self.call(&RETRY, &call).await?));
+            answers.extend(read(self.call(&call).await?));
         }
         Ok(answers)
     }
@@ -172,31 +198,31 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn bury(&self, jobs: &[Burial]) -> Result<Vec<Settled>, QueueError> {
-        let k = &self.keys;
-        let keys = [
-            &k.jobs,
-            &k.leases,
-            &k.claims,
-            &k.held,
-            &k.trail,
-            &k.dead,
-            &k.outcomes,
-            &k.cancels,
-            &k.unique,
-            &k.stats,
-        ];
+        let keep = self.inner.keep_dead;
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            let mut call = Call::on(&keys)
-                .arg(self.clock.for_scripts())
-                .arg(self.keep_dead.count)
-                .arg(self.keep_dead.age_ms);
+            let mut lanes = Lanes::default();
+            let links: Vec<_> = batch.iter().map(|item| places(&item.next, &mut lanes)).collect();
+            let mut call = self
+                .saying(&BURY, &lanes.0)
+                .arg(keep.count)
+                .arg(keep.bytes)
+                .arg(keep.age_ms)
+                .arg(&self.keys().wake)
+                .arg(&self.keys().ended)
+                .arg(batch.len());
             for item in batch {
                 call.push_held(&item.held);
                 call.push(item.unique.as_deref().unwrap_or_default());
                 call.push(item.outcome.to_json());
             }
-            answers.extend(read(self.call(&BURY, &call).await?));
+            for (place, links) in links.into_iter().enumerate() {
+                for (_, link) in links.into_iter().filter(|(always, _)| *always) {
+                    call.push(place + 1);
+                    call.push(link);
+                }
+            }
+            answers.extend(read(self.call(&call).await?));
         }
         Ok(answers)
     }
@@ -206,26 +232,42 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn hand_back(&self, batch: &[HandBack]) -> Result<Vec<Settled>, QueueError> {
-        let k = &self.keys;
         let mut answers = Vec::with_capacity(batch.len());
         for batch in batch.chunks(BATCH_MAX) {
-            let mut classes = Classes::default();
-            let mut call = Call::on(&[&k.leases, &k.claims, &k.held, &k.cancels]).arg(&k.wake);
-            for item in batch {
+            let mut lanes = Lanes::default();
+            let places: Vec<_> = batch.iter().map(|item| lanes.place(item.lane.clone())).collect();
+            let mut call = self.saying(&HAND_BACK, &lanes.0).arg(&self.keys().wake);
+            for (item, place) in batch.iter().zip(places) {
                 call.push_held(&item.held);
-                call.push(classes.place(item.class.clone()));
+                call.push(place);
+                call.push(item.share.as_deref().unwrap_or_default());
             }
-            call.keys.extend(classes.0.iter().map(|class| k.ready(class)));
-            answers.extend(read(self.call(&HAND_BACK, &call).await?));
+            answers.extend(read(self.call(&call).await?));
         }
         Ok(answers)
     }
+
+    /// A call whose answers are remembered: one that is sent twice, for its answer was lost, changes nothing
+    /// the second time and is answered the same.
+    fn saying(&self, lua: &'static Lua, lanes: &[String]) -> Call {
+        // One word of a kind after the other: each kind has a memory of its own.
+        let voice = format!("{}:{}", self.inner.voice, lua.name);
+        self.calling(lua, lanes).arg(self.clock().for_scripts()).arg(voice).arg(fresh_nonce())
+    }
+}
+
+/// The jobs that wait for one, as scripts take them, each with whether it waits for any end.
+pub(crate) fn places(next: &[Link], lanes: &mut Lanes) -> Vec<(bool, String)> {
+    let word = |link: &Link, place: usize| {
+        format!("{} {place} {}", link.id, link.share.as_deref().unwrap_or_default()).trim_end().to_owned()
+    };
+    next.iter().map(|link| (link.always, word(link, lanes.place(link.lane.clone())))).collect()
 }
 
 impl Call {
     fn push_held(&mut self, held: &Held) {
         self.push(&held.id);
-        self.push(&held.nonce);
+        self.push(&*held.nonce);
     }
 }
 
@@ -233,7 +275,7 @@ fn read(codes: Vec<u8>) -> Vec<Settled> {
     codes
         .into_iter()
         .map(|code| match code {
-            1 | 2 => Settled::Accepted,
+            1 => Settled::Accepted,
             3 => Settled::CancelFirst,
             _ => Settled::Refused,
         })

@@ -5,9 +5,10 @@ use redis::Value;
 use serde::Serialize;
 
 use crate::queue::envelope::Envelope;
+use crate::queue::lane::lane_of;
 use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{FOLLOW, TICK};
-use crate::queue::{Call, Queue, QueueError};
+use crate::queue::{Queue, QueueError};
 
 /// Why a job ends that a later tick replaces.
 const REPLACED: &str = "replaced by the next tick of its schedule";
@@ -62,56 +63,49 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach or out of memory; the tick has no verdict yet and is to be offered again.
     pub async fn tick(&self, tick: &Tick<'_>) -> Result<Verdict, QueueError> {
-        let wire = tick.job.to_wire().map_err(|source| QueueError::Envelope {
-            queue: self.name.clone(),
-            id: tick.job.id.clone(),
-            source,
-        })?;
-        let k = &self.keys;
-        let (class, replaced) = (tick.job.class(), self.replaced());
-        let ready = k.ready(&class);
-        let keys = [
-            &k.jobs,
-            &k.delayed,
-            &k.done,
-            &k.dead,
-            &k.unique,
-            &k.classes,
-            &k.stats,
-            &ready,
-            &k.ticks,
-            &k.tick_jobs,
-            &k.tick_log,
-            &k.leases,
-            &k.outcomes,
-            &k.cancels,
-        ];
-        let call = Call::on(&keys)
-            .arg(self.clock.for_scripts())
+        let record = self.record(tick.job)?;
+        let (k, lane) = (self.keys(), lane_of(tick.job));
+        let call = self
+            .calling(&TICK, std::slice::from_ref(&lane))
+            .arg(self.clock().for_scripts())
             .arg(&k.wake)
+            .arg(&k.control)
+            .arg(self.budget().jobs)
+            .arg(self.budget().bytes)
             .arg(tick.schedule)
             .arg(tick.instant.as_millisecond())
             .arg(tick.overlap)
             .arg(tick.withheld.unwrap_or_default())
             .arg(&tick.job.id)
-            .arg(tick.job.due.unwrap_or(0))
-            .arg(&class)
-            .arg(wire)
-            .arg(replaced)
-            .arg(self.keep_done.age_ms)
-            .arg(REPLACED)
-            .arg(&k.control);
-        let answer: String = self.call(&TICK, &call).await?;
+            .arg(&lane)
+            .arg(tick.job.spec())
+            .arg(record)
+            .arg(self.replaced())
+            .arg(self.inner.keep_done.age_ms)
+            .arg(REPLACED);
+        let answer: String = self.call(&call).await?;
         Ok(match answer.as_str() {
             "fired" => Verdict::Fired,
             "already" => Verdict::Already,
             "overlap" => Verdict::Overlap,
+            "closed" => return Err(self.closed(0).await),
+            "full" => {
+                let counts = self.counts().await?;
+                let (queue, budget) = (self.name().to_owned(), self.budget());
+                return Err(QueueError::Full {
+                    queue,
+                    taken: 0,
+                    jobs: counts.open(),
+                    bytes: counts.bytes,
+                    budget,
+                });
+            }
             other => Verdict::Withheld(other.to_owned()),
         })
     }
 
     fn replaced(&self) -> String {
-        let now = self.clock.now().as_millisecond();
+        let now = self.clock().now().as_millisecond();
         Outcome::new(Ending::Cancelled, now).because(REPLACED).to_json()
     }
 
@@ -138,8 +132,8 @@ impl Queue {
         identity: &str,
         first: Timestamp,
     ) -> Result<Timestamp, QueueError> {
-        let call = Call::on(&[&self.keys.ticks]).arg(schedule).arg(identity).arg(first.as_millisecond());
-        let last: i64 = self.call(&FOLLOW, &call).await?;
+        let call = self.calling(&FOLLOW, &[]).arg(schedule).arg(identity).arg(first.as_millisecond());
+        let last: i64 = self.call(&call).await?;
         Ok(Timestamp::from_millisecond(last).unwrap_or(first))
     }
 
@@ -149,7 +143,7 @@ impl Queue {
     /// Redis is out of reach.
     pub async fn tick_log(&self, most: usize) -> Result<Vec<TickVerdict>, QueueError> {
         let mut command = redis::cmd("LRANGE");
-        command.arg(&self.keys.tick_log).arg(0).arg(most.saturating_sub(1));
+        command.arg(&self.keys().tick_log).arg(0).arg(most.saturating_sub(1));
         let lines: Vec<String> = self.run("read the record of ticks", &command).await?;
         Ok(lines.iter().filter_map(|line| read_line(line)).collect())
     }
@@ -160,7 +154,7 @@ impl Queue {
     /// Redis is out of reach.
     pub async fn ticks(&self) -> Result<Vec<(String, Timestamp)>, QueueError> {
         let mut command = redis::cmd("HGETALL");
-        command.arg(&self.keys.ticks);
+        command.arg(&self.keys().ticks);
         let pairs: Value = self.run("read the last ticks", &command).await?;
         let pairs: Vec<(String, String)> = redis::from_redis_value(pairs).unwrap_or_default();
         let read = |text: &str| Timestamp::from_millisecond(text.split(' ').next()?.parse().ok()?).ok();

@@ -5,17 +5,16 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use tokio::sync::mpsc;
-
 use crate::queue::QueueKeys;
 use crate::store::{Store, StoreError};
+use futures_util::StreamExt;
 
 /// What a listener is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
-    /// Jobs became ready in this queue (its place in the list given to [`listen`]).
-    Ready(usize),
+    /// Jobs became ready in this queue (its place in the list given to [`listen`]), in the lane of this name, or
+    /// somewhere where there is none.
+    Ready(usize, String),
     /// A running job of this queue is to stop.
     Stop(usize, String),
 }
@@ -23,10 +22,10 @@ pub enum Wake {
 /// How long to wait before subscribing again after the connection broke.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// Listens for ever and sends what it hears; ends when the receiver is gone. After each new subscription
+/// Listens for ever and says what it hears; ends when nothing is wanted any more. After each new subscription
 /// every queue is reported ready once, for something may have been missed.
-pub async fn listen(store: Store, queues: Vec<QueueKeys>, heard: mpsc::Sender<Wake>) {
-    while !heard.is_closed() {
+pub async fn listen(store: Store, queues: Vec<QueueKeys>, heard: impl Fn(Wake) + Send + Sync) {
+    loop {
         if let Err(error) = subscribe(&store, &queues, &heard).await {
             tracing::debug!(%error, "the wake-up connection is down; polling meanwhile");
         }
@@ -37,7 +36,7 @@ pub async fn listen(store: Store, queues: Vec<QueueKeys>, heard: mpsc::Sender<Wa
 async fn subscribe(
     store: &Store,
     queues: &[QueueKeys],
-    heard: &mpsc::Sender<Wake>,
+    heard: &(impl Fn(Wake) + Send + Sync),
 ) -> Result<(), StoreError> {
     let mut subscriber = store.subscriber().await?;
     let channels: Vec<&str> =
@@ -46,32 +45,23 @@ async fn subscribe(
         return Ok(());
     }
     for place in 0..queues.len() {
-        if heard.send(Wake::Ready(place)).await.is_err() {
-            return Ok(());
-        }
+        heard(Wake::Ready(place, String::new()));
     }
     let mut messages = subscriber.on_message();
-    loop {
-        let message = tokio::select! {
-            message = messages.next() => message,
-            () = heard.closed() => None,
-        };
-        let Some(message) = message else { return Ok(()) };
+    while let Some(message) = messages.next().await {
         let channel = message.get_channel_name();
         let told = queues.iter().enumerate().find_map(|(place, keys)| {
             if channel == keys.wake {
-                Some(Wake::Ready(place))
+                Some(Wake::Ready(place, message.get_payload().ok()?))
             } else if channel == keys.control {
                 Some(Wake::Stop(place, message.get_payload().ok()?))
             } else {
                 None
             }
         });
-        match told {
-            // Full means that the listener is awake already; a ready message more would tell it nothing.
-            Some(Wake::Ready(place)) => drop(heard.try_send(Wake::Ready(place))),
-            Some(stop) => drop(heard.send(stop).await),
-            None => {}
+        if let Some(told) = told {
+            heard(told);
         }
     }
+    Ok(())
 }

@@ -39,8 +39,8 @@ fn queues_take_their_share() {
     assert_eq!(config.known_queues().collect::<Vec<_>>(), ["critical", "default", "low"]);
     let critical = &config.queues["critical"];
     assert_eq!(critical.weight, 6);
-    assert_eq!(critical.keep_done, Keep { count: 50, age: Duration::from_mins(10) });
-    assert_eq!(critical.keep_dead, Keep { count: 10_000, age: Duration::from_hours(720) });
+    assert_eq!(critical.keep_done, Keep { count: 50, age: Duration::from_mins(10), bytes: 0 });
+    assert_eq!(critical.keep_dead, Keep { count: 10_000, age: Duration::from_hours(720), bytes: 256 << 20 });
     assert_eq!(config.queues["default"].weight, 3);
     assert_eq!(config.queues["low"].weight, 1);
 }

@@ -1,43 +1,58 @@
 -- bury: put jobs into the dead letter with their reason, if the caller still holds them.
 --
--- KEYS[1] jobs     hash  id -> envelope
--- KEYS[2] leases   zset  id -> leased until, ms
--- KEYS[3] claims   hash  id -> claim
--- KEYS[4] held     hash  worker -> jobs it holds
--- KEYS[5] trail    hash  id -> how earlier attempts ended
--- KEYS[6] dead     zset  id -> died at, ms
--- KEYS[7] outcomes hash  id -> outcome
--- KEYS[8] cancels  hash  id -> who asked, and why
--- KEYS[9] unique   hash  unique key -> id
--- KEYS[10] stats   hash  counter -> value
+-- KEYS    jobs claims terms batches open leases held said running waits trail notes logs dead counts outcomes
+--         cancels unique links blocked shares serving waiters stats bytes
+-- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
--- ARGV[2] most dead jobs to keep
--- ARGV[3] how long to keep them, ms
+-- ARGV[2] who says so
+-- ARGV[3] nonce of this call
+-- ARGV[4] most dead jobs to keep
+-- ARGV[5] most bytes of dead jobs to keep, or 0
+-- ARGV[6] how long to keep them, ms
+-- ARGV[7] wake channel
+-- ARGV[8] channel of ends
+-- ARGV[9] number of jobs
 -- then per job: id, nonce, unique key or empty, outcome
--- RETURN  per job: 1 buried | 2 buried before | 0 the claim was lost to another worker
+-- then per job that waits for one of these to have ended: place of the job, `child place share`
+-- RETURN  per job: 1 buried | 0 the claim was lost to another worker
 -- LIMIT   O(log N) per job; the caller sends at most 128
 -- OOM     allowed: a failed job must not be lost because memory is short
 
-local now = clock(ARGV[1])
-local answers, buried = {}, 0
-for i = 4, #ARGV, 4 do
+k.ended = ARGV[8]
+local now, slot, word = clock(ARGV[1]), ARGV[2], ARGV[3]
+local answers = said_before(k, slot, word)
+if answers then return answers end
+answers = {}
+local gone, buried, count = {}, {}, tonumber(ARGV[9])
+for n = 1, count do
+  local i = 6 + 4 * n
   local id = ARGV[i]
-  local claim = read_claim(redis.call('HGET', KEYS[3], id))
-  local answer = standing(claim, ARGV[i + 1])
+  local text = call('HGET', k.claims, id)
+  local answer = holds(text, ARGV[i + 1]) and 1 or 0
   if answer == 1 then
-    release(KEYS[2], KEYS[4], id, claim)
-    claim.held = false
-    redis.call('HSET', KEYS[3], id, write_claim(claim))
-    redis.call('HDEL', KEYS[8], id)
-    free(KEYS[9], ARGV[i + 2], id)
-    redis.call('HSETNX', KEYS[1], id, '')
-    redis.call('ZADD', KEYS[6], now, id)
-    redis.call('HSET', KEYS[7], id, ARGV[i + 3])
-    buried = buried + 1
+    local claim = read_claim(text)
+    gone[#gone + 1] = { id, read_claim(text) }
+    claim.nonce, claim.mark, claim.tags = '-', '.', ''
+    call('HSET', k.claims, id, write_claim(claim))
+    call('HDEL', k.cancels, id)
+    free(k, ARGV[i + 2], id)
+    keep_dead(k, now, id, ARGV[i + 3])
+    buried[#buried + 1] = id
   end
-  answers[#answers + 1] = answer
+  answers[n] = answer
 end
-if buried > 0 then redis.call('HINCRBY', KEYS[10], 'dead', buried) end
-local dropped = trim(KEYS[6], KEYS[1], KEYS[7], KEYS[3], KEYS[5], now - tonumber(ARGV[3]), tonumber(ARGV[2]), 256)
-if dropped > 0 then redis.call('HINCRBY', KEYS[10], 'dead_dropped', dropped) end
+for i = 10 + 4 * count, #ARGV, 2 do
+  local parent = ARGV[6 + 4 * tonumber(ARGV[i])]
+  local child, place, share = match(ARGV[i + 1], '^(%S+) (%d+) ?(%S*)$')
+  if answers[tonumber(ARGV[i])] == 1 and cut_link(k, parent, child) then
+    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
+    call('PUBLISH', ARGV[7], '')
+  end
+end
+let_go(k, now, gone)
+if gone.limited then call('PUBLISH', ARGV[7], '') end
+if #buried > 0 then call('HINCRBY', k.stats, 'dead', #buried) end
+tell_waiters(k, buried)
+trim_dead(k, now - tonumber(ARGV[6]), tonumber(ARGV[4]), tonumber(ARGV[5]), 256)
+remember(k, slot, word, answers)
 return answers

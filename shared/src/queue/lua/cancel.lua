@@ -1,15 +1,8 @@
 -- cancel: stop a job, wherever it is.
 --
--- KEYS[1] jobs     hash  id -> envelope
--- KEYS[2] delayed  zset  id -> due, ms
--- KEYS[3] leases   zset  id -> leased until, ms
--- KEYS[4] cancels  hash  id -> who asked, and why
--- KEYS[5] done     zset  id -> kept until, ms
--- KEYS[6] dead     zset  id -> died at, ms
--- KEYS[7] outcomes hash  id -> outcome
--- KEYS[8] unique   hash  unique key -> id
--- KEYS[9] stats    hash  counter -> value
--- KEYS[10] ready   zset  id -> rank, of the job's class
+-- KEYS    jobs delayed claims cancels done counts outcomes dead unique locks gone blocked links shares serving
+--         trail notes logs waiters stats bytes
+-- LANES   where jobs stand in line that waited for this one to have ended
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] id
 -- ARGV[3] who asked, and why
@@ -17,23 +10,38 @@
 -- ARGV[5] how long to keep it, ms
 -- ARGV[6] unique key or empty
 -- ARGV[7] control channel
--- RETURN  cancelled (it had not started) | asked (it runs) | done | dead | unknown (or of another class)
+-- ARGV[8] wake channel
+-- ARGV[9] channel of ends
+-- then per job that waits for this one to have ended: `child place share`
+-- RETURN  cancelled (it had not started) | asked (it runs) | done | dead | unknown
 -- LIMIT   O(log N)
 -- OOM     allowed: it frees more than it takes
 
-local id = ARGV[2]
-if redis.call('HEXISTS', KEYS[1], id) == 0 then return 'unknown' end
-if redis.call('ZSCORE', KEYS[5], id) then return 'done' end
-if redis.call('ZSCORE', KEYS[6], id) then return 'dead' end
-if redis.call('ZSCORE', KEYS[3], id) then
-  redis.call('HSET', KEYS[4], id, ARGV[3])
-  redis.call('PUBLISH', ARGV[7], id)
+k.ended = ARGV[9]
+local now, id = clock(ARGV[1]), ARGV[2]
+if call('HEXISTS', k.jobs, id) == 0 then return 'unknown' end
+if call('ZSCORE', k.dead, id) then return 'dead' end
+if call('HEXISTS', k.outcomes, id) == 1 then return 'done' end
+if is_held(read_claim(call('HGET', k.claims, id))) then
+  call('HSET', k.cancels, id, ARGV[3])
+  call('PUBLISH', ARGV[7], id)
   return 'asked'
 end
-if redis.call('ZREM', KEYS[2], id) + redis.call('ZREM', KEYS[10], id) == 0 then return 'unknown' end
-redis.call('HDEL', KEYS[4], id)
-free(KEYS[8], ARGV[6], id)
-redis.call('ZADD', KEYS[5], clock(ARGV[1]) + tonumber(ARGV[5]), id)
-redis.call('HSET', KEYS[7], id, ARGV[4])
-redis.call('HINCRBY', KEYS[9], 'cancelled', 1)
+if call('ZREM', k.delayed, id) == 0 and call('HDEL', k.blocked, id) == 0 then leave(k, id) end
+call('HDEL', k.cancels, id)
+call('HDEL', k.claims, id)
+call('HDEL', k.locks, id)
+free(k, ARGV[6], id)
+call('HSET', k.outcomes, id, ARGV[4])
+call('INCRBY', k.bytes, #ARGV[4])
+keep_done(k, now + tonumber(ARGV[5]), { id }, size_of(k, id))
+call('HINCRBY', k.stats, 'cancelled', 1)
+for i = 10, #ARGV do
+  local child, place, share = match(ARGV[i], '^(%S+) (%d+) ?(%S*)$')
+  if cut_link(k, id, child) then
+    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
+    call('PUBLISH', ARGV[8], '')
+  end
+end
+tell_waiters(k, { id })
 return 'cancelled'

@@ -1,82 +1,255 @@
--- claim: hand out the oldest ready jobs of the classes that the caller can run.
+-- claim: hand out the jobs that are next in the lanes that the caller can run.
 --
--- KEYS[1] jobs     hash  id -> envelope
--- KEYS[2] leases   zset  id -> leased until, ms
--- KEYS[3] claims   hash  id -> claim
--- KEYS[4] held     hash  worker -> jobs it holds
--- KEYS[5] calls    hash  worker -> nonce and ids of its last claim
--- KEYS[6] fence    string  the last fence given out
--- KEYS[7] paused   string  who paused the queue, and why
--- KEYS[8..] ready  zset  id -> rank, one per class
+-- The lane whose head has the lowest rank is served first; a step of priority counts as much as the ageing
+-- time, so that no job waits for ever behind jobs that are merely more urgent. Where a limit is reached, the
+-- lanes that it concerns are passed over; a job whose share key is at its limit is parked, and comes back when
+-- its key may go on, before all others.
+--
+-- KEYS    jobs claims terms batches open held calls fence paused gone serving shares parked waits running
+--         rates locks unique
+-- LANES   the lanes that the caller can run
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] lease, ms
 -- ARGV[3] most jobs to hand out
 -- ARGV[4] worker
 -- ARGV[5] nonce of this claim
--- RETURN  {now, id, attempt, blame, fence, envelope or '', id, ...}
--- LIMIT   O(log N) per job, plus one look per class; the caller asks for at most 128
+-- ARGV[6] ageing: what a step of priority is worth, ms
+-- ARGV[7] number of lanes, followed by their names in the order of their keys
+-- then per limit: field (q, k KIND, g), most at once, ms between two starts, starts at once
+-- RETURN  {now, ms until something limited may go on or -1, fence of the first, number of jobs,
+--         id, envelope or '', ..., and for those handed out before: place, attempt, blame, ...}
+-- LIMIT   O(log N) per job, plus one look per lane; the caller asks for at most 128 and parks at most 256
 -- OOM     allowed: a full Redis must still be drained
 
 local now = clock(ARGV[1])
-local reply = { now }
 local most, worker, nonce = tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local ageing, places = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 -- A call whose answer was lost is asked again with its nonce, and gets the same jobs.
-local last = redis.call('HGET', KEYS[5], worker)
-if last and string.sub(last, 1, #nonce) == nonce then
-  for id in string.gmatch(string.sub(last, #nonce + 2), '%S+') do
-    local claim = read_claim(redis.call('HGET', KEYS[3], id))
-    if claim and claim.held and claim.nonce == nonce then
-      local n = #reply
-      reply[n + 1], reply[n + 2], reply[n + 3] = id, claim.attempt, claim.blame
-      reply[n + 4], reply[n + 5] = claim.fence, redis.call('HGET', KEYS[1], id) or ''
+if call('HGET', k.calls, worker) == nonce then
+  local fence, ids = match(call('HGET', k.batches, nonce) or '', '^%S+ (%d+) (.*)$')
+  local reply, before, n = { now, -1, fence or '0', 0 }, {}, 0
+  for id in string.gmatch(ids or '', '%S+') do
+    -- Those that have ended keep their place, for fences are counted by it.
+    local text = call('HGET', k.claims, id)
+    local claim = holds(text, nonce) and read_claim(text)
+    n = n + 1
+    reply[3 + 2 * n] = claim and id or ''
+    reply[4 + 2 * n] = claim and call('HGET', k.jobs, id) or ''
+    if claim and (claim.attempt > 1 or claim.blame > 0) then
+      for _, value in ipairs({ n, claim.attempt, claim.blame }) do before[#before + 1] = value end
     end
   end
+  reply[4] = n
+  for _, value in ipairs(before) do reply[#reply + 1] = value end
   return reply
 end
-if redis.call('EXISTS', KEYS[7]) == 1 then return reply end
+if call('EXISTS', k.paused) == 1 then return { now, -1, '0', 0 } end
 
--- The heads of the classes that have anything; the lowest rank goes first.
+local limits, look = {}, nil
+for i = 8 + places, #ARGV, 4 do
+  limits[ARGV[i]] =
+    { most = tonumber(ARGV[i + 1]), interval = tonumber(ARGV[i + 2]), burst = tonumber(ARGV[i + 3]) }
+end
+-- What is left under each limit that this call met, and what it took of it.
+local left, taken = {}, {}
+local function free_of(field, limit)
+  if not limit then return math.huge end
+  if not left[field] then
+    local at
+    left[field], at = allowed(k, now, field, limit)
+    if at and (not look or at < look) then look = at end
+    taken[field] = 0
+  end
+  return left[field]
+end
+local function use(field, limit)
+  if limit then left[field], taken[field] = left[field] - 1, taken[field] + 1 end
+end
+
+local lanes = {}
+for i = 1, places do
+  local name = ARGV[7 + i]
+  local kind = match(name, '^[^@:~!]+')
+  lanes[i] = { key = LANES[i], name = name, field = 'k ' .. kind, limit = limits['k ' .. kind],
+               shared = string.find(name, '~', 1, true) ~= nil,
+               bonus = tonumber(match(name, ':(%d+)$') or '0') * ageing }
+end
+
+local ids, ranks, old, tags = {}, {}, {}, {}
+local any_left = call('EXISTS', k.gone) == 1
+-- Hands out what stands behind one entry; false if that is nothing, or something that has to wait.
+local function admit(lane, entry)
+  local id, share = sub(entry, 10), ''
+  if lane.shared then id, share = match(id, '^(%S+) (%S*)$') end
+  if any_left and was_left(k, id) then return false end
+  local key = share ~= '' and limits.g and 'g ' .. share or nil
+  if key and free_of(key, limits.g) < 1 then
+    call('ZADD', k.parked, 0, share .. ' ' .. lane.name .. ' ' .. sub(entry, 1, 9) .. id)
+    local _, at = allowed(k, now, key, limits.g)
+    call('ZADD', k.waits, 'NX', at or '+inf', share)
+    return false
+  end
+  local n = #ids + 1
+  ids[n], ranks[n] = id, sub(entry, 1, 8)
+  local mark = byte(entry, 9)
+  if mark == 43 then old[#old + 1] = n end
+  if mark == 42 then
+    local locked = call('HGET', k.locks, id)
+    if locked then
+      free(k, locked, id)
+      call('HDEL', k.locks, id)
+    end
+  end
+  local tag = ''
+  if limits.q then tag = 'q' end
+  if lane.limit then tag = tag .. '\1' .. lane.field end
+  if key then tag = tag .. '\1' .. key end
+  if tag ~= '' then tags[n] = tag end
+  use('q', limits.q)
+  use(lane.field, lane.limit)
+  if key then use(key, limits.g) end
+  return true
+end
+
+-- The same for entries of a list where there is nothing to look at: no limit, and nothing that has left.
+local plain = not any_left and next(limits) == nil
+local function admit_plain(entries)
+  local n = #ids
+  for i = 1, #entries do
+    local entry = entries[i]
+    local mark = byte(entry, 9)
+    if mark == 42 then
+      admit({ name = '', shared = false, field = '' }, entry)
+      n = #ids
+    else
+      n = n + 1
+      ids[n], ranks[n] = sub(entry, 10), sub(entry, 1, 8)
+      if mark == 43 then old[#old + 1] = n end
+    end
+  end
+end
+
+local function wanted(lane)
+  return math.min(most - #ids, free_of('q', limits.q), free_of(lane.field, lane.limit))
+end
+
+-- Jobs that were parked and whose key may go on.
+if limits.g and call('EXISTS', k.waits) == 1 then
+  local by_name = {}
+  for _, lane in ipairs(lanes) do by_name[lane.name] = lane end
+  for _, share in ipairs(call('ZRANGEBYSCORE', k.waits, '-inf', now, 'LIMIT', 0, 16)) do
+    local waiting = call('ZRANGEBYLEX', k.parked, '[' .. share .. ' ', '(' .. share .. '!', 'LIMIT', 0, 32)
+    local stay = 0
+    for _, member in ipairs(waiting) do
+      local name, entry = match(member, '^%S+ (%S+) (.*)$')
+      local lane = by_name[name]
+      if lane and wanted(lane) >= 1 and free_of('g ' .. share, limits.g) >= 1 then
+        call('ZREM', k.parked, member)
+        admit(lane, entry .. ' ' .. share)
+      else
+        stay = stay + 1
+      end
+    end
+    if #waiting == 0 then
+      call('ZREM', k.waits, share)
+    elseif stay > 0 then
+      local free, at = allowed(k, now, 'g ' .. share, limits.g)
+      free = free - (taken['g ' .. share] or 0)
+      -- Free, and still here: no lane of this caller, or a limit of another kind. Somebody looks again soon.
+      call('ZADD', k.waits, free >= 1 and now + 200 or at or '+inf', share)
+    end
+  end
+end
+
+local function head_of(lane)
+  local entry
+  if lane.shared then entry = call('ZRANGE', lane.key, 0, 0)[1] else entry = call('LINDEX', lane.key, 0) end
+  return entry and tonumber(sub(entry, 1, 8), 36) - lane.bonus
+end
+
 local heads = {}
-for i = 8, #KEYS do
-  local head = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
-  if head[1] then heads[#heads + 1] = { key = KEYS[i], rank = tonumber(head[2]) } end
+for _, lane in ipairs(lanes) do
+  lane.rank = head_of(lane)
+  if lane.rank then heads[#heads + 1] = lane end
 end
-local ids, ranks = {}, {}
-while #ids < most and #heads > 0 do
-  local best = 1
+local passes, serving = 0, nil
+while #ids < most and #heads > 0 and passes < 384 do
+  local best, second = 1, math.huge
   for i = 2, #heads do
-    if heads[i].rank < heads[best].rank then best = i end
+    if heads[i].rank < heads[best].rank then
+      best, second = i, heads[best].rank
+    elseif heads[i].rank < second then
+      second = heads[i].rank
+    end
   end
-  local popped = redis.call('ZPOPMIN', heads[best].key, #heads == 1 and most - #ids or 1)
-  for i = 1, #popped, 2 do
-    ids[#ids + 1] = popped[i]
-    ranks[#ranks + 1] = popped[i + 1]
+  local lane = heads[best]
+  local want = wanted(lane)
+  if want < 1 then
+    table.remove(heads, best)
+  else
+    local entries = {}
+    if lane.shared then
+      local popped = call('ZPOPMIN', lane.key, #heads == 1 and want or 1)
+      for i = 1, #popped, 2 do entries[#entries + 1] = popped[i] end
+      if popped[1] then serving = math.max(serving or 0, tonumber(popped[#popped])) end
+    elseif #heads == 1 then
+      entries = call('LPOP', lane.key, want) or {}
+    else
+      local seen = call('LRANGE', lane.key, 0, math.min(want, 16) - 1)
+      local n = 0
+      while seen[n + 1] and tonumber(sub(seen[n + 1], 1, 8), 36) - lane.bonus <= second do n = n + 1 end
+      entries = call('LPOP', lane.key, math.max(n, 1)) or {}
+    end
+    if plain and not lane.shared then
+      admit_plain(entries)
+    else
+      for _, entry in ipairs(entries) do admit(lane, entry) end
+    end
+    passes = passes + math.max(1, #entries)
+    lane.rank = head_of(lane)
+    if not lane.rank then table.remove(heads, best) end
   end
-  local head = redis.call('ZRANGE', heads[best].key, 0, 0, 'WITHSCORES')
-  if head[1] then heads[best].rank = tonumber(head[2]) else table.remove(heads, best) end
 end
-if #ids == 0 then return reply end
+if serving then
+  call('SET', k.serving, math.max(serving, tonumber(call('GET', k.serving) or '0')))
+  local past = call('ZRANGEBYSCORE', k.shares, '-inf', serving, 'LIMIT', 0, 128)
+  if #past > 0 then call('ZREM', k.shares, unpack(past)) end
+end
+local parked = limits.g and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
+if parked and parked ~= 'inf' then look = math.min(look or math.huge, tonumber(parked)) end
+local wait = look and math.max(1, math.ceil(look - now)) or -1
+if #ids == 0 then return { now, wait, '0', 0 } end
+for field, n in pairs(taken) do
+  take(k, now, field, sub(field, 1, 2) == 'g ' and limits.g or limits[field], n)
+end
 
-local fence = math.max((tonumber(redis.call('GET', KEYS[6])) or 0) + 1, now * 1000)
-local envelopes = redis.call('HMGET', KEYS[1], unpack(ids))
-local before = redis.call('HMGET', KEYS[3], unpack(ids))
-local leases, claims = {}, {}
-for i, id in ipairs(ids) do
-  local old = read_claim(before[i]) or { attempt = 0, blame = 0 }
+local fence = math.max(tonumber(call('GET', k.fence) or '0') + 1, now * 1000)
+local fence_text = string.format('%.0f', fence)
+local envelopes = call('HMGET', k.jobs, unpack(ids))
+local fresh, rest = nonce .. ' . 1 0 0 ', string.format(' %.0f %s ', now, worker)
+local claims, reply = {}, { now, wait, fence_text, #ids }
+for i = 1, #ids do
+  local id, tag = ids[i], tags[i]
+  local at = 2 * i
+  claims[at - 1] = id
   -- Counted when handed out, not when it fails: a job that takes its worker down has used an attempt.
-  local claim = { attempt = old.attempt + 1, blame = old.blame, held = true,
-                  rank = string.format('%.0f', tonumber(ranks[i])), since = string.format('%.0f', now),
-                  fence = string.format('%.0f', fence + i - 1), nonce = nonce, worker = worker }
-  leases[2 * i - 1], leases[2 * i] = now + tonumber(ARGV[2]), id
-  claims[2 * i - 1], claims[2 * i] = id, write_claim(claim)
-  local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = id, claim.attempt, claim.blame
-  reply[n + 4], reply[n + 5] = claim.fence, envelopes[i] or ''
+  claims[at] = tag and nonce .. ' # 1 0 0 ' .. ranks[i] .. rest .. tag or fresh .. ranks[i] .. rest
+  reply[at + 3], reply[at + 4] = id, envelopes[i] or ''
 end
-redis.call('ZADD', KEYS[2], unpack(leases))
-redis.call('HSET', KEYS[3], unpack(claims))
-redis.call('HINCRBY', KEYS[4], worker, #ids)
-redis.call('HSET', KEYS[5], worker, nonce .. ' ' .. table.concat(ids, ' '))
-redis.call('SET', KEYS[6], string.format('%.0f', fence + #ids - 1))
+for _, i in ipairs(old) do
+  local claim = read_claim(call('HGET', k.claims, ids[i])) or { attempt = 0, blame = 0, lost = 0 }
+  claim.nonce, claim.mark, claim.attempt = nonce, tags[i] and '#' or '.', claim.attempt + 1
+  claim.rank, claim.since, claim.worker, claim.tags = ranks[i], string.format('%.0f', now), worker, tags[i] or ''
+  claims[2 * i] = write_claim(claim)
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3] = i, claim.attempt, claim.blame
+end
+call('HSET', k.claims, unpack(claims))
+call('ZADD', k.terms, now + tonumber(ARGV[2]), nonce)
+call('HSET', k.batches, nonce, worker .. ' ' .. fence_text .. ' ' .. table.concat(ids, ' '))
+call('HSET', k.open, nonce, #ids)
+call('HINCRBY', k.held, worker, #ids)
+call('HSET', k.calls, worker, nonce)
+call('SET', k.fence, string.format('%.0f', fence + #ids - 1))
 return reply

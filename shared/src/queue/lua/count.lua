@@ -1,18 +1,23 @@
 -- count: how many jobs are where, at one instant. Changes nothing.
 --
--- KEYS[1] delayed  zset  id -> due, ms
--- KEYS[2] leases   zset  id -> leased until, ms
--- KEYS[3] done     zset  id -> kept until, ms
--- KEYS[4] dead     zset  id -> died at, ms
--- KEYS[5] inbox    list  envelopes as they were pushed
--- KEYS[6..] ready  zset  id -> rank, one per class
--- ARGV    none
--- RETURN  {delayed, leased, done, dead, in the inbox, ready per class...}
--- LIMIT   O(1) per class
+-- KEYS    delayed open dead inbox gone parked blocked counts bytes
+-- LANES   all lanes
+-- ARGV    names of the lanes
+-- RETURN  {delayed, running, done, dead, in the inbox, parked, waiting for others, entries of jobs that left,
+--         bytes, jobs per lane...}
+-- LIMIT   O(1) per lane, and per claim whose jobs have not all ended
 -- OOM     allowed: it only reads. A transaction would be refused, and this is when people look
 
-local sizes = {}
-for i, key in ipairs(KEYS) do
-  sizes[i] = redis.call(i == 5 and 'LLEN' or 'ZCARD', key)
+local running = 0
+for _, n in ipairs(call('HVALS', k.open)) do running = running + tonumber(n) end
+local sizes = {
+  call('ZCARD', k.delayed), running, tonumber(call('HGET', k.counts, 'done') or '0'),
+  call('ZCARD', k.dead), call('LLEN', k.inbox), call('ZCARD', k.parked),
+  call('HLEN', k.blocked), tonumber(call('HGET', k.gone, '') or '0'),
+  tonumber(call('GET', k.bytes) or '0'),
+}
+for i, lane in ipairs(LANES) do
+  local shared = string.find(ARGV[i], '~', 1, true)
+  sizes[#sizes + 1] = call(shared and 'ZCARD' or 'LLEN', lane)
 end
 return sizes

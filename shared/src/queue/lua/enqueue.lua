@@ -1,38 +1,61 @@
--- enqueue: make jobs known, ready now or delayed.
+-- enqueue: make jobs known, ready now, delayed, or waiting for others.
 --
--- KEYS[1] jobs     hash  id -> envelope
--- KEYS[2] delayed  zset  id -> due, ms
--- KEYS[3] done     zset  id -> kept until, ms
--- KEYS[4] dead     zset  id -> died at, ms
--- KEYS[5] unique   hash  unique key -> id
--- KEYS[6] classes  set   kinds seen in this queue
--- KEYS[7] stats    hash  counter -> value
--- KEYS[8..] ready  zset  id -> rank, one per class in this call
+-- KEYS    jobs delayed outcomes claims unique locks gone shares serving blocked links lanes bytes door stats
+-- LANES   where jobs of this call stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
--- ARGV[3] number of classes, followed by their names in the order of the ready keys
--- then per job: id, due ms (0: now), place of its class, unique key or empty, envelope
--- RETURN  per job: 1 put | 0 known already | the id that holds its unique key
+-- ARGV[3] most open jobs in the queue, or 0
+-- ARGV[4] most bytes in the queue, or 0
+-- ARGV[5] number of lanes, followed by their names in the order of their keys
+-- then per job: id, place of its lane, spec (see parts/put.lua), envelope
+-- RETURN  {open jobs, bytes, per job: 1 put | 0 known already | 2 it waits for others | 3 it is delayed
+--         | -1 no room for one job more | -2 no room for so many bytes | -3 the queue takes no new jobs
+--         | = and the id of the job that it replaced | the id that holds its unique key}
 -- LIMIT   O(log N) per job; the caller sends at most 128
 -- OOM     refused at the door: a full Redis takes no new work
 
 local now = clock(ARGV[1])
-local classes = tonumber(ARGV[3])
-local k = { jobs = KEYS[1], delayed = KEYS[2], done = KEYS[3], dead = KEYS[4], unique = KEYS[5] }
-local answers, fresh, wake = {}, 0, false
-local was_empty = {}
-redis.call('SADD', KEYS[6], unpack(ARGV, 4, 3 + classes))
-for i = 4 + classes, #ARGV, 5 do
-  local ready, due = KEYS[7 + tonumber(ARGV[i + 2])], tonumber(ARGV[i + 1])
-  -- Only the first job of an empty class wakes anybody: whoever sleeps has seen it empty.
-  if was_empty[ready] == nil then was_empty[ready] = redis.call('EXISTS', ready) == 0 end
-  local answer = put(k, ready, now, ARGV[i], due, ARGV[i + 3], ARGV[i + 4])
-  if answer == 1 then
-    fresh = fresh + 1
-    wake = wake or (due <= now and was_empty[ready])
+local places = tonumber(ARGV[5])
+local room = room_in(k, tonumber(ARGV[3]), tonumber(ARGV[4]))
+local closed = call('EXISTS', k.door) == 1
+local answers, fresh = { 0, 0 }, 0
+local entries, rank = {}, rank_of(now)
+for i = 6 + places, #ARGV, 4 do
+  local place = tonumber(ARGV[i + 1])
+  local job = { id = ARGV[i], spec = ARGV[i + 2], envelope = ARGV[i + 3], separator = ' ', share = '' }
+  local answer = -3
+  if closed then
+    if call('HEXISTS', k.jobs, job.id) == 1 then answer = 0 end
+  else
+    answer = put(k, now, job, room)
   end
+  if answer == 1 then
+    local entry = rank .. job.separator .. job.id
+    if job.share == '' then
+      local list = entries[place] or {}
+      list[#list + 1] = entry
+      entries[place] = list
+    else
+      if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[5 + place]) end
+      join(k, LANES[place], entry, job.share)
+    end
+  end
+  if answer == 1 or answer == 2 or answer == 3 then fresh = fresh + 1 end
   answers[#answers + 1] = answer
 end
-if fresh > 0 then redis.call('HINCRBY', KEYS[7], 'enqueued', fresh) end
-if wake then redis.call('PUBLISH', ARGV[2], 'ready') end
+for place, list in pairs(entries) do
+  -- Only the first job of an empty lane wakes anybody: whoever sleeps has seen it empty.
+  if call('RPUSH', LANES[place], unpack(list)) == #list then
+    call('PUBLISH', ARGV[2], ARGV[5 + place])
+  end
+end
+if places > 0 then call('SADD', k.lanes, unpack(ARGV, 6, 5 + places)) end
+if fresh > 0 then
+  call('INCRBY', k.bytes, room.used)
+  call('HINCRBY', k.stats, 'enqueued', fresh)
+end
+if closed or room.jobs < 1 or room.bytes < 1 then
+  answers[1] = call('HLEN', k.jobs) - call('HLEN', k.outcomes)
+  answers[2] = tonumber(call('GET', k.bytes) or '0')
+end
 return answers

@@ -1,46 +1,50 @@
 -- intake: move entries from the inbox, where any language may push, to where they belong.
 --
--- KEYS[1] jobs     hash  id -> envelope
--- KEYS[2] delayed  zset  id -> due, ms
--- KEYS[3] done     zset  id -> kept until, ms
--- KEYS[4] dead     zset  id -> died at, ms
--- KEYS[5] unique   hash  unique key -> id
--- KEYS[6] classes  set   kinds seen in this queue
--- KEYS[7] stats    hash  counter -> value
--- KEYS[8] inbox    list  envelopes as they were pushed
--- KEYS[9] outcomes hash  id -> outcome
--- KEYS[10..] ready zset  id -> rank, one per class in this call
+-- KEYS    jobs delayed outcomes claims unique locks gone shares serving blocked links lanes bytes door stats
+--         inbox dead counts trail notes logs
+-- LANES   where jobs of this call stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
--- ARGV[3] number of classes, followed by their names in the order of the ready keys
--- then per entry: as pushed, id, due ms, place of its class or 0 if it cannot be read,
---                 unique key or empty, envelope, or the outcome if it cannot be read
--- RETURN  how many entries left the inbox
+-- ARGV[3] most open jobs in the queue, or 0
+-- ARGV[4] most bytes in the queue, or 0
+-- ARGV[5] number of lanes, followed by their names in the order of their keys
+-- then per entry: as pushed, id, place of its lane or 0 if it cannot be read, spec (see parts/put.lua),
+--                 envelope, or the outcome if it cannot be read
+-- RETURN  {how many entries left the inbox, how many of them changed nothing}
 -- LIMIT   O(log N) per entry; the caller sends at most 128
 -- OOM     refused at the door, as for any new work; the entries stay in the inbox
 
-local now = clock(ARGV[1])
-local classes = tonumber(ARGV[3])
-local k = { jobs = KEYS[1], delayed = KEYS[2], done = KEYS[3], dead = KEYS[4], unique = KEYS[5] }
-local moved, fresh, dead, wake = 0, 0, 0, false
-if classes > 0 then redis.call('SADD', KEYS[6], unpack(ARGV, 4, 3 + classes)) end
-for i = 4 + classes, #ARGV, 6 do
+local now, places = clock(ARGV[1]), tonumber(ARGV[5])
+local moved, fresh, dead, idle, wake = 0, 0, 0, 0, {}
+if call('EXISTS', k.door) == 1 then return { 0, 0 } end
+local room = room_in(k, tonumber(ARGV[3]), tonumber(ARGV[4]))
+if places > 0 then call('SADD', k.lanes, unpack(ARGV, 6, 5 + places)) end
+for i = 6 + places, #ARGV, 5 do
   -- Several workers drain the inbox: the head must still be the entry that the caller read.
-  if redis.call('LINDEX', KEYS[8], 0) ~= ARGV[i] then break end
-  redis.call('LPOP', KEYS[8])
-  moved = moved + 1
-  local id, place = ARGV[i + 1], tonumber(ARGV[i + 3])
+  if call('LINDEX', k.inbox, 0) ~= ARGV[i] then break end
+  local id, place = ARGV[i + 1], tonumber(ARGV[i + 2])
   if place == 0 then
-    redis.call('HSET', KEYS[1], id, ARGV[i])
-    redis.call('ZADD', KEYS[4], now, id)
-    redis.call('HSET', KEYS[9], id, ARGV[i + 5])
+    call('HSET', k.jobs, id, ARGV[i])
+    call('INCRBY', k.bytes, #ARGV[i])
+    keep_dead(k, now, id, ARGV[i + 4])
     dead = dead + 1
-  elseif put(k, KEYS[9 + place], now, id, tonumber(ARGV[i + 2]), ARGV[i + 4], ARGV[i + 5]) == 1 then
-    fresh = fresh + 1
-    wake = true
+  else
+    local job = { id = id, spec = ARGV[i + 3], envelope = ARGV[i + 4], separator = ' ', share = '' }
+    local answer = put(k, now, job, room)
+    -- No room: it stays where it is, and so does what was pushed after it.
+    if answer == -1 or answer == -2 then break end
+    if answer == 1 then
+      join(k, LANES[place], rank_of(now) .. job.separator .. id, job.share)
+      wake[place] = true
+    end
+    if answer == 1 or answer == 2 or answer == 3 then fresh = fresh + 1 else idle = idle + 1 end
   end
+  call('LPOP', k.inbox)
+  moved = moved + 1
 end
-if fresh > 0 then redis.call('HINCRBY', KEYS[7], 'enqueued', fresh) end
-if dead > 0 then redis.call('HINCRBY', KEYS[7], 'dead', dead) end
-if wake then redis.call('PUBLISH', ARGV[2], 'ready') end
-return moved
+if room.used > 0 then call('INCRBY', k.bytes, room.used) end
+if fresh > 0 then call('HINCRBY', k.stats, 'enqueued', fresh) end
+if dead > 0 then call('HINCRBY', k.stats, 'dead', dead) end
+if idle > 0 then call('HINCRBY', k.stats, 'duplicates', idle) end
+for place in pairs(wake) do call('PUBLISH', ARGV[2], ARGV[5 + place]) end
+return { moved, idle }

@@ -1,10 +1,7 @@
--- park: put an entry that is not a readable job into the dead letter, alone and as it was.
+-- park: put a delayed entry that is not a readable job into the dead letter, alone and as it was.
 --
--- KEYS[1] jobs     hash  id -> envelope
--- KEYS[2] delayed  zset  id -> due, ms
--- KEYS[3] dead     zset  id -> died at, ms
--- KEYS[4] outcomes hash  id -> outcome
--- KEYS[5] stats    hash  counter -> value
+-- KEYS    jobs delayed dead counts outcomes claims trail notes logs stats bytes
+-- LANES   none
 -- ARGV[1] now, ms, or 0 for the server's
 -- then per entry: id, outcome
 -- RETURN  how many were parked
@@ -14,12 +11,10 @@
 local now = clock(ARGV[1])
 local parked = 0
 for i = 2, #ARGV, 2 do
-  if redis.call('ZREM', KEYS[2], ARGV[i]) == 1 then
-    redis.call('HSETNX', KEYS[1], ARGV[i], '')
-    redis.call('ZADD', KEYS[3], now, ARGV[i])
-    redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1])
+  if call('ZREM', k.delayed, ARGV[i]) == 1 then
+    keep_dead(k, now, ARGV[i], ARGV[i + 1])
     parked = parked + 1
   end
 end
-if parked > 0 then redis.call('HINCRBY', KEYS[5], 'dead', parked) end
+if parked > 0 then call('HINCRBY', k.stats, 'dead', parked) end
 return parked

@@ -1,9 +1,11 @@
--- pause: stop handing out jobs of a queue.
+-- pause: write down who stopped something, and why: the handing out of jobs, or the door to new ones.
 --
--- KEYS[1] paused   string  who paused the queue, and why
--- ARGV[1] who, why and when
+-- KEYS    paused door
+-- LANES   none
+-- ARGV[1] paused | door
+-- ARGV[2] who, why and when
 -- RETURN  OK
 -- LIMIT   O(1)
 -- OOM     allowed: a full Redis is when somebody may have to
 
-return redis.call('SET', KEYS[1], ARGV[1])
+return call('SET', k[ARGV[1]], ARGV[2])

@@ -1,39 +1,54 @@
 -- promote: make delayed jobs ready.
 --
--- A job takes its place by when it was due, or now if it is not due yet. One that was lost with its worker keeps the place that it had,
--- for it has waited once already; one that was lost again and again does not, lest it take the same company
--- down first thing each time.
+-- A job takes its place by when it was due, or now if it is not due yet. One that was lost with its worker
+-- keeps the place that it had, for it has waited once already; one that was lost again does not, lest it take
+-- the same company down first thing each time.
 --
--- KEYS[1] delayed  zset  id -> due, ms
--- KEYS[2] classes  set   kinds seen in this queue
--- KEYS[3] claims   hash  id -> claim
--- KEYS[4..] ready  zset  id -> rank, one per class in this call
--- ARGV[1] wake channel
--- ARGV[2] only jobs due at or before this instant, ms, or +inf
--- ARGV[3] now, ms, or 0 for the server's
--- ARGV[4] number of classes, followed by their names in the order of the ready keys
--- then per job: id, place of its class
+-- KEYS    delayed claims lanes locks blocked links shares serving
+-- LANES   where the jobs are to stand in line
+-- ARGV[1] now, ms, or 0 for the server's
+-- ARGV[2] wake channel
+-- ARGV[3] only jobs due at or before this instant, ms; or +inf, which also starts those that wait for others
+-- ARGV[4] number of lanes, followed by their names in the order of their keys
+-- then per job: id, place of its lane, share key or empty
 -- RETURN  how many became ready
 -- LIMIT   O(log N) per job; the caller sends at most 128
 -- OOM     allowed: it moves, it does not add
 
-local now = clock(ARGV[3])
-local classes = tonumber(ARGV[4])
-local latest = ARGV[2] == '+inf' and math.huge or tonumber(ARGV[2])
-local moved, wake = 0, false
-redis.call('SADD', KEYS[2], unpack(ARGV, 5, 4 + classes))
-for i = 5 + classes, #ARGV, 2 do
-  local due = redis.call('ZSCORE', KEYS[1], ARGV[i])
+local now, places = clock(ARGV[1]), tonumber(ARGV[4])
+local latest = ARGV[3] == '+inf' and math.huge or tonumber(ARGV[3])
+local moved, wake, heads, first = 0, {}, {}, {}
+-- Since when the first of a lane could have started.
+local function head_of(place, share)
+  if heads[place] == nil then
+    local head = share == '' and call('LINDEX', LANES[place], 0)
+    heads[place] = head and sub(head, 1, 8) or ''
+  end
+  return heads[place]
+end
+if places > 0 then call('SADD', k.lanes, unpack(ARGV, 5, 4 + places)) end
+for i = 5 + places, #ARGV, 3 do
+  local id, place = ARGV[i], tonumber(ARGV[i + 1])
+  local due = call('ZSCORE', k.delayed, id)
+  if not due and latest == math.huge and call('HDEL', k.blocked, id) == 1 then due = now end
   if due and tonumber(due) <= latest then
-    local ready = KEYS[3 + tonumber(ARGV[i + 1])]
-    local claim = read_claim(redis.call('HGET', KEYS[3], ARGV[i]))
-    -- Reclaiming leaves a nonce that nobody has; 4 quarters are one crash.
-    local keeps_place = claim and claim.nonce == '-' and claim.blame <= 4 and claim.rank ~= '0'
-    redis.call('ZREM', KEYS[1], ARGV[i])
-    redis.call('ZADD', ready, keeps_place and claim.rank or string.format('%.0f', math.min(tonumber(due), now)), ARGV[i])
+    local claim = read_claim(call('HGET', k.claims, id))
+    call('ZREM', k.delayed, id)
+    local back = claim ~= nil and claim.nonce == '~' and claim.lost <= 1 and claim.rank ~= '0'
+    local rank = back and claim.rank or rank_of(math.min(tonumber(due), now))
+    local separator = claim and '+' or call('HEXISTS', k.locks, id) == 1 and '*' or ' '
+    if call('EXISTS', LANES[place]) == 0 then wake[place] = true end
+    local head = head_of(place, ARGV[i + 2])
+    if rank < head or (back and (rank == head or ARGV[i + 2] ~= '')) then
+      first[#first + 1] = { rank = rank, entry = rank .. separator .. id, lane = LANES[place], share = ARGV[i + 2] }
+    else
+      join(k, LANES[place], rank .. separator .. id, ARGV[i + 2])
+    end
     moved = moved + 1
-    wake = wake or redis.call('ZCARD', ready) == 1
   end
 end
-if wake then redis.call('PUBLISH', ARGV[1], 'ready') end
+-- What could have started before all that wait goes before them; the oldest last, so that it comes first.
+table.sort(first, function(left, right) return left.rank > right.rank end)
+for _, job in ipairs(first) do join(k, job.lane, job.entry, job.share, true) end
+for place in pairs(wake) do call('PUBLISH', ARGV[2], ARGV[4 + place]) end
 return moved

@@ -1,68 +1,107 @@
--- reclaim: take jobs back whose holder did not renew in time.
+-- reclaim: take jobs back whose holder did not renew in time, or was seen to die of them.
 --
--- A crash is blamed in quarters. The only job its worker held takes the whole of it (4); a job lost in
--- company takes a quarter (1), for it is probably innocent. At `quota` the job is quarantined. Jobs lost
--- in company come back spread over a moment, so that the guilty one finds other company each time.
+-- A loss is blamed in quarters of a crash. The only job its worker held takes the whole of it (4); a job lost
+-- in company takes a quarter (1), for it is probably innocent. At `quota` the job is quarantined. A crash that
+-- was witnessed, by the parent of a process that ran nothing but this job, is certain: then it is enough that
+-- the job was lost as often as `most` says. Jobs lost in company come back spread over a moment, so that the
+-- guilty one finds other company each time.
 --
--- KEYS[1] leases   zset  id -> leased until, ms
--- KEYS[2] claims   hash  id -> claim
--- KEYS[3] held     hash  worker -> jobs it holds; stays as it was when the worker died
--- KEYS[4] trail    hash  id -> how earlier attempts ended
--- KEYS[5] delayed  zset  id -> due, ms
--- KEYS[6] dead     zset  id -> died at, ms
--- KEYS[7] outcomes hash  id -> outcome
--- KEYS[8] stats    hash  counter -> value
--- KEYS[9] jobs     hash  id -> envelope
--- KEYS[10] unique  hash  unique key -> id
--- KEYS[11] cancels hash  id -> who asked, and why
--- KEYS[12] done    zset  id -> kept until, ms
+-- KEYS    jobs claims terms batches open leases held running waits trail notes logs delayed dead done counts
+--         outcomes stats unique cancels links blocked shares serving waiters bytes
+-- LANES   where jobs stand in line that waited for these to have ended
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] quota of blame, in quarters of a crash
--- ARGV[3] how long a cancelled job is kept, ms
--- ARGV[4] outcome of a job that was cancelled while its worker was lost
--- then per job: id, delay ms if lost in company, unique key or empty, outcome if quarantined
+-- ARGV[3] how often a job may be lost, once it is certain whose fault it was
+-- ARGV[4] how long a cancelled job is kept, ms
+-- ARGV[5] outcome of a job that was cancelled while its worker was lost
+-- ARGV[6] wake channel
+-- ARGV[7] channel of ends
+-- ARGV[8] number of claims that are over, followed by their nonces
+-- ARGV[9+] number of jobs, then per job: id, delay ms if lost in company, unique key or empty, outcome if
+--          quarantined, nonce if its crash was witnessed or empty, what was witnessed
+-- then per job that waits for one of these to have ended: place of the job, `child place share`
 -- RETURN  {reclaimed, quarantined, cancelled}
 -- LIMIT   O(log N) per job; the trail is cut at 4 KiB; the caller sends at most 128
 -- OOM     allowed: a lost job must come back when memory is short
 
-local now = clock(ARGV[1])
-local quota = tonumber(ARGV[2])
+k.ended = ARGV[7]
+local now, quota, most = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local claims_over, at = tonumber(ARGV[8]), 9 + tonumber(ARGV[8])
+local count = tonumber(ARGV[at])
 local reclaimed, quarantined, cancelled = 0, 0, 0
-for i = 5, #ARGV, 4 do
-  local id = ARGV[i]
-  local expiry = redis.call('ZSCORE', KEYS[1], id)
-  if expiry and tonumber(expiry) <= now then
-    local claim = read_claim(redis.call('HGET', KEYS[2], id))
-      or { attempt = 1, blame = 0, rank = '0', since = '0', fence = '0', nonce = '-', worker = '-' }
-    local alone = (tonumber(redis.call('HGET', KEYS[3], claim.worker)) or 1) <= 1
+local gone, ended, is_ended = {}, {}, {}
+
+local function is_over(id, claim)
+  local own = call('ZSCORE', k.leases, id)
+  if own then return tonumber(own) <= now end
+  if not is_held(claim) then return false end
+  local term = call('ZSCORE', k.terms, claim.nonce)
+  return not term or tonumber(term) <= now
+end
+
+for n = 1, count do
+  local i = at + 6 * n - 5
+  local id, witness = ARGV[i], ARGV[i + 4]
+  local text = call('HGET', k.claims, id)
+  local claim = read_claim(text)
+  local seen = witness ~= '' and holds(text, witness)
+  if claim == nil and call('ZSCORE', k.leases, id) then
+    claim = { nonce = '?', mark = '.', attempt = 1, blame = 0, lost = 0, rank = '0', since = '0', worker = '-', tags = '' }
+  end
+  if claim and (seen or (witness == '' and is_over(id, claim))) then
+    local alone = seen or (tonumber(call('HGET', k.held, claim.worker)) or 1) <= 1
+    gone[#gone + 1] = { id, { nonce = claim.nonce, worker = claim.worker, mark = claim.mark, tags = claim.tags } }
     claim.blame = claim.blame + (alone and 4 or 1)
-    claim.held = false
+    claim.lost = claim.lost + 1
     -- A nonce that nobody has: the late holder is refused from here on.
-    claim.nonce = '-'
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('HSET', KEYS[2], id, write_claim(claim))
-    local trail = redis.call('HGET', KEYS[4], id) or ''
-    local line = string.format('%.0f %d lost %s', now, claim.attempt, claim.worker)
-    redis.call('HSET', KEYS[4], id, string.sub(trail .. line .. '\n', -4096))
-    if redis.call('HDEL', KEYS[11], id) == 1 then
+    claim.nonce, claim.mark, claim.tags = '~', '.', ''
+    call('HSET', k.claims, id, write_claim(claim))
+    note(k, id, string.format('%.0f %d %s %s%s', now, claim.attempt, seen and 'crashed' or 'lost', claim.worker,
+                              ARGV[i + 5] ~= '' and ' ' .. ARGV[i + 5] or ''))
+    local stopped = call('HDEL', k.cancels, id) == 1
+    if stopped then
       -- Somebody asked it to stop, and its worker can no longer say that it did.
-      redis.call('ZADD', KEYS[12], now + tonumber(ARGV[3]), id)
-      redis.call('HSET', KEYS[7], id, ARGV[4])
-      free(KEYS[10], ARGV[i + 2], id)
+      call('HSET', k.outcomes, id, ARGV[5])
+      call('HDEL', k.claims, id)
+      call('INCRBY', k.bytes, #ARGV[5])
+      keep_done(k, now + tonumber(ARGV[4]), { id }, size_of(k, id))
       cancelled = cancelled + 1
-    elseif claim.blame >= quota then
-      redis.call('HSETNX', KEYS[9], id, '')
-      redis.call('ZADD', KEYS[6], now, id)
-      redis.call('HSET', KEYS[7], id, ARGV[i + 3])
-      free(KEYS[10], ARGV[i + 2], id)
+    elseif claim.blame >= quota or (seen and claim.lost >= most) then
+      keep_dead(k, now, id, ARGV[i + 3])
       quarantined = quarantined + 1
     else
-      redis.call('ZADD', KEYS[5], now + (alone and 0 or tonumber(ARGV[i + 1])), id)
+      call('ZADD', k.delayed, now + (alone and 0 or tonumber(ARGV[i + 1])), id)
       reclaimed = reclaimed + 1
+    end
+    if stopped or claim.blame >= quota or (seen and claim.lost >= most) then
+      free(k, ARGV[i + 2], id)
+      ended[#ended + 1], is_ended[n] = id, true
     end
   end
 end
-if reclaimed > 0 then redis.call('HINCRBY', KEYS[8], 'reclaimed', reclaimed) end
-if quarantined > 0 then redis.call('HINCRBY', KEYS[8], 'dead', quarantined) end
-if cancelled > 0 then redis.call('HINCRBY', KEYS[8], 'cancelled', cancelled) end
+for i = at + 1 + 6 * count, #ARGV, 2 do
+  local n = tonumber(ARGV[i])
+  local child, place, share = match(ARGV[i + 1], '^(%S+) (%d+) ?(%S*)$')
+  if is_ended[n] and cut_link(k, ARGV[at + 6 * n - 5], child) then
+    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
+    call('PUBLISH', ARGV[6], '')
+  end
+end
+-- What a claim holds besides has leases of its own by now.
+for i = 9, 8 + claims_over do
+  local term = call('ZSCORE', k.terms, ARGV[i])
+  if term and tonumber(term) <= now then
+    call('ZREM', k.terms, ARGV[i])
+    call('HDEL', k.batches, ARGV[i])
+  end
+end
+for first = 1, #gone, 64 do
+  local some = {}
+  for i = first, math.min(first + 63, #gone) do some[#some + 1] = gone[i] end
+  let_go(k, now, some, true)
+end
+if reclaimed > 0 then call('HINCRBY', k.stats, 'reclaimed', reclaimed) end
+if quarantined > 0 then call('HINCRBY', k.stats, 'dead', quarantined) end
+if cancelled > 0 then call('HINCRBY', k.stats, 'cancelled', cancelled) end
+tell_waiters(k, ended)
 return { reclaimed, quarantined, cancelled }

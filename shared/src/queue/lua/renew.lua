@@ -1,8 +1,9 @@
 -- renew: lengthen the leases that the caller still holds, and tell it what was cancelled.
 --
--- KEYS[1] leases   zset  id -> leased until, ms
--- KEYS[2] claims   hash  id -> claim
--- KEYS[3] cancels  hash  id -> who asked, and why
+-- A claim gives one lease to all of its jobs; a job that is renewed has one of its own from then on.
+--
+-- KEYS    claims leases cancels
+-- LANES   none
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] lease, ms
 -- then per job: id, nonce
@@ -11,14 +12,17 @@
 -- OOM     allowed: a full Redis must not make running jobs look dead
 
 local now = clock(ARGV[1])
-local answers = {}
-for i = 3, #ARGV, 2 do
-  local id = ARGV[i]
-  local answer = 0
-  if standing(read_claim(redis.call('HGET', KEYS[2], id)), ARGV[i + 1]) == 1 then
-    redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[2]), id)
-    answer = redis.call('HEXISTS', KEYS[3], id) == 1 and 3 or 1
+local ids, answers, leases = {}, {}, {}
+for i = 3, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+local claims = call('HMGET', k.claims, unpack(ids))
+local any = call('EXISTS', k.cancels) == 1
+for n, id in ipairs(ids) do
+  answers[n] = 0
+  if holds(claims[n], ARGV[2 * n + 2]) then
+    leases[#leases + 1] = now + tonumber(ARGV[2])
+    leases[#leases + 1] = id
+    answers[n] = any and call('HEXISTS', k.cancels, id) == 1 and 3 or 1
   end
-  answers[#answers + 1] = answer
 end
+if #leases > 0 then call('ZADD', k.leases, unpack(leases)) end
 return answers

@@ -1,7 +1,7 @@
 -- report: say that a worker is alive, and forget those that have not said so for long.
 --
--- KEYS[1] workers     zset  worker -> last seen, ms
--- KEYS[2] worker info hash  worker -> what it is
+-- KEYS    workers worker_info
+-- LANES   none
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] after how long a worker is gone, ms
 -- ARGV[3] worker
@@ -11,11 +11,11 @@
 -- OOM     allowed: a worker must not look gone because memory is short
 
 local now = clock(ARGV[1])
-redis.call('ZADD', KEYS[1], now, ARGV[3])
-redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, 100)
+call('ZADD', k.workers, now, ARGV[3])
+call('HSET', k.worker_info, ARGV[3], ARGV[4])
+local gone = call('ZRANGEBYSCORE', k.workers, '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, 100)
 if #gone > 0 then
-  redis.call('ZREM', KEYS[1], unpack(gone))
-  redis.call('HDEL', KEYS[2], unpack(gone))
+  call('ZREM', k.workers, unpack(gone))
+  call('HDEL', k.worker_info, unpack(gone))
 end
 return 'OK'

@@ -1,0 +1,269 @@
+//! A job as people look at it.
+
+use std::fmt::Debug;
+
+use redis::{FromRedisValue, Value};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::queue::envelope::Envelope;
+use crate::queue::outcome::Outcome;
+use crate::queue::{Note, Queue, QueueError};
+
+/// Where a job can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It may start as soon as a worker is free.
+    Waiting,
+    /// It is due later.
+    Delayed,
+    /// It waits for other jobs to end.
+    Blocked,
+    /// A worker holds it.
+    Running,
+    /// It ended, done or cancelled.
+    Done,
+    /// It is in the dead letter.
+    Dead,
+}
+
+/// A job as people look at it.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobView {
+    /// Its id.
+    pub id: String,
+    /// Its queue.
+    pub queue: String,
+    /// Where it is.
+    pub state: State,
+    /// Its kind; empty where the envelope cannot be read.
+    pub kind: String,
+    /// Its payload.
+    pub args: Json,
+    /// How urgent it is.
+    pub priority: u8,
+    /// Its share key.
+    pub share: Option<String>,
+    /// When it was enqueued, ms since 1970.
+    pub enqueued_ms: i64,
+    /// Since when or until when it is in that state, ms since 1970: due, leased until, died at, ended at.
+    pub state_ms: i64,
+    /// When it was handed out last, ms since 1970.
+    pub started_ms: i64,
+    /// It is not to start after this instant, ms since 1970.
+    pub expires_ms: Option<i64>,
+    /// How many attempts have been handed out.
+    pub attempt: u32,
+    /// How many of its holders were lost.
+    pub lost: u32,
+    /// Who holds it, or held it last.
+    pub worker: String,
+    /// The schedule that fired it.
+    pub schedule: Option<String>,
+    /// How many jobs it still waits for.
+    pub waits_for: u32,
+    /// How far it is.
+    pub note: Option<Note>,
+    /// What its handler logged.
+    pub log: Vec<String>,
+    /// How earlier attempts ended, oldest first.
+    pub trail: Vec<String>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Who asked it to stop, while it runs.
+    pub stop_asked: Option<String>,
+    /// What was enqueued, where it cannot be read.
+    pub unreadable: Option<String>,
+}
+
+/// What stands in a lane for a job.
+pub(crate) struct LaneEntry {
+    pub(crate) rank_ms: i64,
+    pub(crate) id: String,
+}
+
+/// Reads an entry of a lane; see `lua/parts/lane.lua`.
+pub(crate) fn entry_of(entry: &str) -> Option<LaneEntry> {
+    let rank_ms = i64::from_str_radix(entry.get(..8)?, 36).ok()?;
+    let id = entry.get(9..)?.split(' ').next()?.to_owned();
+    Some(LaneEntry { rank_ms, id })
+}
+
+/// What Redis holds about one job, in the order in which it is asked.
+struct Facts<'v>(&'v [Value]);
+
+/// The number of things that are asked about one job.
+const FACTS: usize = 12;
+
+impl Facts<'_> {
+    fn text(&self, place: usize) -> Option<String> {
+        let bytes: Option<Vec<u8>> = redis::from_redis_value_ref(self.0.get(place)?).ok()?;
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds")]
+    fn score(&self, place: usize) -> Option<i64> {
+        Option::<f64>::from_redis_value_ref(self.0.get(place)?).ok()?.map(|score| score as i64)
+    }
+
+    fn lines(&self, place: usize) -> Vec<String> {
+        self.text(place).unwrap_or_default().lines().map(ToOwned::to_owned).collect()
+    }
+}
+
+/// The claim of a job; see `lua/parts/claim.lua`.
+#[derive(Default)]
+struct ClaimText {
+    is_held: bool,
+    attempt: u32,
+    lost: u32,
+    since_ms: i64,
+    worker: String,
+}
+
+impl ClaimText {
+    fn read(text: &str) -> Self {
+        let words: Vec<&str> = text.split(' ').collect();
+        let number = |place: usize| words.get(place).and_then(|word| word.parse().ok()).unwrap_or_default();
+        Self {
+            is_held: words.first().is_some_and(|nonce| !matches!(*nonce, "-" | "~" | "")),
+            attempt: number(2),
+            lost: number(4),
+            since_ms: words.get(6).and_then(|word| word.parse().ok()).unwrap_or_default(),
+            worker: words.get(7).map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+}
+
+impl Queue {
+    /// One job, with everything that is known about it.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn show(&self, id: &str) -> Result<Option<JobView>, QueueError> {
+        Ok(self.views(&[id.to_owned()]).await?.into_iter().next().flatten())
+    }
+
+    /// The same for many; none in the place of a job that is not known.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn views(&self, ids: &[String]) -> Result<Vec<Option<JobView>>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let k = self.keys();
+        let mut pipe = redis::pipe();
+        for id in ids {
+            for hash in [&k.jobs, &k.claims, &k.outcomes, &k.trail, &k.cancels, &k.notes, &k.logs, &k.blocked]
+            {
+                pipe.cmd("HGET").arg(hash).arg(id);
+            }
+            for set in [&k.delayed, &k.dead, &k.kept, &k.leases] {
+                pipe.cmd("ZSCORE").arg(set).arg(id);
+            }
+        }
+        let values: Vec<Value> = self.run_all("show jobs", &pipe).await?;
+        let facts = || ids.iter().zip(values.chunks_exact(FACTS));
+        let mut views: Vec<_> = facts().map(|(id, facts)| self.view(id, &Facts(facts))).collect();
+        self.note_leases(&mut views, facts().map(|(_, facts)| Facts(facts))).await?;
+        Ok(views)
+    }
+
+    /// Until when running jobs are leased; those without a lease of their own, as long as all of their claim.
+    async fn note_leases<'v>(
+        &self,
+        views: &mut [Option<JobView>],
+        facts: impl Iterator<Item = Facts<'v>>,
+    ) -> Result<(), QueueError> {
+        let mut pipe = redis::pipe();
+        let mut open = Vec::new();
+        for (view, facts) in views.iter_mut().zip(facts) {
+            let Some(view) = view.as_mut().filter(|view| view.state == State::Running) else { continue };
+            if let Some(until) = facts.score(11) {
+                view.state_ms = until;
+                continue;
+            }
+            let claim = facts.text(1).unwrap_or_default();
+            pipe.cmd("ZSCORE").arg(&self.keys().terms).arg(claim.split(' ').next().unwrap_or_default());
+            open.push(view);
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let terms: Vec<Option<f64>> = self.run_all("look at leases", &pipe).await?;
+        for (view, until) in open.into_iter().zip(terms) {
+            #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds")]
+            let until = until.unwrap_or_default() as i64;
+            view.state_ms = until;
+        }
+        Ok(())
+    }
+
+    fn view(&self, id: &str, facts: &Facts<'_>) -> Option<JobView> {
+        let record: Vec<u8> = Option::<Vec<u8>>::from_redis_value_ref(facts.0.first()?).ok()??;
+        let claim = ClaimText::read(&facts.text(1).unwrap_or_default());
+        let outcome: Option<Outcome> = facts.text(2).and_then(|json| serde_json::from_str(&json).ok());
+        let envelope = Envelope::from_record(id, &record);
+        let unreadable =
+            envelope.is_err().then(|| String::from_utf8_lossy(&record).chars().take(500).collect());
+        let envelope = envelope.ok();
+        let (state, state_ms) = state(facts, &claim, outcome.as_ref(), envelope.as_ref());
+        let args = envelope.as_ref().and_then(|job| serde_json::from_str(job.args.get()).ok());
+        Some(JobView {
+            id: id.to_owned(),
+            queue: self.name().to_owned(),
+            state,
+            kind: envelope.as_ref().map(|job| job.kind.clone()).unwrap_or_default(),
+            args: args.unwrap_or_default(),
+            priority: envelope.as_ref().map_or(0, |job| job.priority),
+            share: envelope.as_ref().and_then(|job| job.share.clone()),
+            enqueued_ms: envelope.as_ref().map(|job| job.at).unwrap_or_default(),
+            state_ms,
+            started_ms: claim.since_ms,
+            expires_ms: envelope.as_ref().and_then(|job| job.expires),
+            attempt: outcome.as_ref().map_or(0, |outcome| outcome.attempt).max(claim.attempt),
+            lost: claim.lost,
+            worker: if claim.worker.is_empty() {
+                outcome.as_ref().map(|outcome| outcome.worker.clone()).unwrap_or_default()
+            } else {
+                claim.worker
+            },
+            schedule: envelope.and_then(|job| job.schedule),
+            waits_for: facts.text(7).and_then(|count| count.parse().ok()).unwrap_or(0),
+            note: facts.text(5).and_then(|json| serde_json::from_str(&json).ok()),
+            log: facts.lines(6),
+            trail: facts.lines(3),
+            outcome,
+            stop_asked: facts.text(4),
+            unreadable,
+        })
+    }
+}
+
+/// Where a job is, and since when or until when.
+fn state(
+    facts: &Facts<'_>,
+    claim: &ClaimText,
+    outcome: Option<&Outcome>,
+    envelope: Option<&Envelope>,
+) -> (State, i64) {
+    if let Some(died) = facts.score(9) {
+        return (State::Dead, died);
+    }
+    if let Some(outcome) = outcome {
+        return (State::Done, outcome.at);
+    }
+    if claim.is_held {
+        return (State::Running, 0);
+    }
+    if let Some(due) = facts.score(8) {
+        return (State::Delayed, due);
+    }
+    if facts.text(7).is_some() {
+        return (State::Blocked, 0);
+    }
+    let ready = envelope.map_or(0, |job| job.due.unwrap_or(0).max(job.at));
+    (State::Waiting, ready)
+}

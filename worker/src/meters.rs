@@ -1,0 +1,131 @@
+//! What a worker counts, looked up once and not for every job.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::metrics::{Counter, Histogram};
+use brasa_jobs::Catalog;
+use brasa_shared::queue::Queue;
+use brasa_shared::telemetry::metrics;
+
+use crate::run::Tally;
+
+/// What became of a job that this worker held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Done,
+    Retried,
+    Snoozed,
+    Dead,
+    Cancelled,
+    Expired,
+    Returned,
+    Lost,
+}
+
+/// All of them, in the order of their numbers.
+const ALL: [Told; 8] = [
+    Told::Done,
+    Told::Retried,
+    Told::Snoozed,
+    Told::Dead,
+    Told::Cancelled,
+    Told::Expired,
+    Told::Returned,
+    Told::Lost,
+];
+
+/// The name under which jobs are counted whose kind cannot be told.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
+impl Told {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retried => "retried",
+            Self::Snoozed => "snoozed",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Returned => "returned",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether the job is at its end.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Dead | Self::Cancelled | Self::Expired)
+    }
+}
+
+struct KindMeters {
+    duration: Histogram,
+    verdicts: [Counter; ALL.len()],
+}
+
+impl KindMeters {
+    fn of(kind: &str) -> Self {
+        Self {
+            duration: metrics::job_duration_seconds(kind),
+            verdicts: ALL.map(|told| metrics::jobs_finished_total(kind, told.name())),
+        }
+    }
+}
+
+/// What a worker counts.
+pub(crate) struct Meters {
+    kinds: HashMap<&'static str, KindMeters>,
+    waits: HashMap<String, Histogram>,
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Meters {
+    /// For the kinds of a catalogue and these queues.
+    pub(crate) fn new<'q>(catalog: &Catalog, queues: impl IntoIterator<Item = &'q Queue>) -> Self {
+        let names = catalog.kinds().map(|kind| kind.name).chain([UNREADABLE]);
+        let wait = |queue: &Queue| (queue.name().to_owned(), metrics::job_wait_seconds(queue.name()));
+        Self {
+            kinds: names.map(|name| (name, KindMeters::of(name))).collect(),
+            waits: queues.into_iter().map(wait).collect(),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts what became of a job.
+    pub(crate) fn count(&self, kind: &str, told: Told) {
+        match told {
+            Told::Done => drop(self.done.fetch_add(1, Ordering::Relaxed)),
+            Told::Dead | Told::Retried => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if let Some(meters) = self.kinds.get(kind) {
+            meters.verdicts[told as usize].increment(1);
+        }
+    }
+
+    /// How long a run took.
+    pub(crate) fn ran(&self, kind: &str, took: Duration) {
+        if let Some(meters) = self.kinds.get(kind) {
+            meters.duration.record(took);
+        }
+    }
+
+    /// How long a job waited from when it could start.
+    pub(crate) fn waited(&self, queue: &str, wait: Duration) {
+        if let Some(waits) = self.waits.get(queue) {
+            waits.record(wait);
+        }
+    }
+
+    /// What has been done so far.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally { done: self.done.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
+    }
+
+    /// A job that came through the outbox has ended.
+    #[expect(clippy::unused_self, reason = "the outbox is not there yet")]
+    pub(crate) fn ended_for_outbox(&self, _id: &str) {}
+}
