@@ -14,6 +14,7 @@ mod claiming;
 mod cli;
 mod crashes;
 mod crontab_oracle;
+mod doctor;
 mod draining;
 mod enqueuing;
 mod faults;
