@@ -33,5 +33,6 @@ mod schedule_changes;
 mod scheduling;
 mod serving;
 mod settling;
+mod testing;
 mod ticking;
 mod tidy;
