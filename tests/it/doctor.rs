@@ -362,7 +362,7 @@ async fn workers_and_queues_without_one_are_told() {
     assert_eq!(report.finding("fleet", "workers")[..2], ["ok", "1 on 1 host(s), for 3 job(s) at a time"]);
     assert_eq!(report.level("fleet", "versions"), "ok");
     let [level, found, _] = report.finding("fleet", "queues");
-    assert_eq!((level, found), ("warning", "no worker serves `low`, with 1 job(s) that are not at an end"));
+    assert_eq!((level, found), ("warning", "no worker serves `low`, with 1 open job(s)"));
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ fn workers(facts: &Facts) -> Vec<Finding> {
         ),
         (0, open) => Finding::warning(
             "workers",
-            format!("none was seen within the last minute, and {open} job(s) are not at an end"),
+            format!("none was seen within the last minute, and there are {open} open job(s)"),
             "they wait until there is one",
             "brasa worker, or brasa run",
         ),
@@ -94,7 +94,7 @@ fn versions(facts: &Facts) -> Vec<Finding> {
     for worker in &facts.workers {
         *by_version.entry(worker.version.as_str()).or_default() += 1;
     }
-    let told = by_version.iter().map(|(version, count)| format!("{count} of {version}"));
+    let told = by_version.iter().map(|(version, count)| format!("{version} ({count} worker(s))"));
     let told = told.collect::<Vec<_>>().join(", ");
     let why = "kinds, arguments and schedules that only one of them knows are treated unlike by the other";
     let finding = match by_version.len() {
@@ -102,13 +102,13 @@ fn versions(facts: &Facts) -> Vec<Finding> {
         1 if by_version.contains_key(facts.version) => Finding::fine("versions", told),
         1 => Finding::note(
             "versions",
-            format!("workers: {told}; this program: {}", facts.version),
+            format!("{told}; this program: {}", facts.version),
             why,
             "deploy the same version everywhere",
         ),
         _ => Finding::warning(
             "versions",
-            format!("workers: {told}"),
+            told,
             why,
             "nothing to do during a deployment; else end the workers of the older version",
         ),
@@ -134,7 +134,7 @@ fn queues(facts: &Facts) -> Vec<Finding> {
             Finding::note("queues", found, "jobs that are put there wait", help)
         }
         open => {
-            let found = format!("no worker serves `{queue}`, with {open} job(s) that are not at an end");
+            let found = format!("no worker serves `{queue}`, with {open} open job(s)");
             Finding::warning("queues", found, "they wait until one does", help)
         }
     };
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                (Level::Warning, "no worker serves `low`, with 2 job(s) that are not at an end"),
+                (Level::Warning, "no worker serves `low`, with 2 open job(s)"),
                 (Level::Note, "no worker serves `mail`, which is empty"),
             ]
         );

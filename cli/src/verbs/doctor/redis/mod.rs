@@ -64,7 +64,7 @@ fn clock(facts: &Facts) -> Vec<Finding> {
 }
 
 fn away(error: &StoreError) -> Finding {
-    let found = format!("could not {}: {}", error.action, chain(&error.source));
+    let found = format!("cannot be looked at: {}", chain(&error.source));
     Finding::problem(
         "answers",
         found,
