@@ -16,11 +16,13 @@ help:
 demo: build ## see it at work, on a Redis, a Postgres and real data of its own
 	@$(TARGET)/debug/brasa demo $(ARGS)
 
-# `with-servers` is one of the things that are built, and one Redis and one Postgres serve the whole run.
+# `with-servers` is one of the things that are built, and one Redis and one Postgres serve the whole run. nextest does
+# not run the examples of the documentation.
 test: setup ## run every test, on a Redis and a Postgres of their own
 	@cargo build --workspace --all-targets --locked
 	@if cargo nextest --version >/dev/null 2>&1; \
-	then $(TARGET)/debug/with-servers cargo nextest run --workspace --locked; \
+	then $(TARGET)/debug/with-servers cargo nextest run --workspace --locked && \
+	cargo test --workspace --locked --doc; \
 	else $(TARGET)/debug/with-servers cargo test --workspace --locked; fi
 
 lint: ## check the format, the lints, the documentation and the dependencies

@@ -16,11 +16,11 @@ use sqlx::{PgPool, Row};
 use crate::failure::{Failure, chain};
 
 /// The oldest Redis that has everything the scripts use.
-const REDIS_MIN: (u32, u32) = (7, 0);
+pub(crate) const REDIS_MIN: (u32, u32) = (7, 0);
 /// The oldest Valkey.
-const VALKEY_MIN: (u32, u32) = (7, 2);
+pub(crate) const VALKEY_MIN: (u32, u32) = (7, 2);
 /// The oldest Postgres, as `server_version_num` counts.
-const POSTGRES_MIN: i32 = 130_000;
+pub(crate) const POSTGRES_MIN: i32 = 130_000;
 /// How long a command of a person waits for Redis to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
 

@@ -8,18 +8,25 @@ mod catalog;
 mod connection;
 mod context;
 pub mod database;
+mod enqueue;
 mod job;
 mod middleware;
 mod reporter;
 pub mod sql;
+pub mod testing;
 mod verdict;
 
 use brasa_shared::config::did_you_mean;
 
 pub use batch::{BatchJob, Batching, Item, RawItem};
+pub use brasa_shared::clock::Clock;
+pub use brasa_shared::config::Config;
+pub use brasa_shared::queue::{Enqueued, Envelope};
+pub use brasa_shared::store::Store;
 pub use catalog::{Catalog, Kind};
 pub use connection::Connection;
 pub use context::{JobContext, Reach, ThisJob};
+pub use enqueue::{EnqueueError, Enqueuer, Queues, job_of};
 pub use job::{Job, Policy};
 pub use middleware::{Middleware, Next};
 pub use reporter::Reporter;

@@ -14,6 +14,7 @@ mod check;
 mod completions;
 mod dead;
 mod demo;
+mod doctor;
 mod enqueue;
 mod health;
 mod jobs;
@@ -51,6 +52,8 @@ enum Verb {
     Migrate(migrate::Migrate),
     /// Check the configuration, and every statement on the real database
     Check(check::Check),
+    /// Look at the servers: what is wrong, why it matters, and what to do
+    Doctor(doctor::Doctor),
     /// Enqueue a job, or many
     Enqueue(enqueue::Enqueue),
     /// List, show, retry and cancel jobs
@@ -85,6 +88,7 @@ impl Cli {
             Verb::Demo(verb) => verb.obey(catalog, &mut out).await,
             Verb::Migrate(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Check(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
+            Verb::Doctor(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Enqueue(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Jobs(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Queues(verb) => verb.obey(&open(catalog)?, &mut out).await,

@@ -1,7 +1,9 @@
 //! The migrations of schema `brasa`, embedded one line each.
 
-use sqlx::SqlSafeStr;
+use std::collections::BTreeSet;
+
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Executor as _, PgConnection, Row as _, SqlSafeStr};
 
 /// The table that records what has run; in our own schema, not among the application's tables.
 pub(crate) const RECORD: &str = "brasa._sqlx_migrations";
@@ -20,6 +22,35 @@ pub(crate) fn migrator() -> Migrator {
     migrator.create_schema("brasa");
     migrator.dangerous_set_table_name(RECORD);
     migrator
+}
+
+/// How far schema `brasa` is, compared with what this build has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether there is a record of migrations at all.
+    pub is_there: bool,
+    /// Migrations of this build that have not run.
+    pub missing: usize,
+    /// Migrations that ran and that this build does not know: a newer one has been here.
+    pub unknown: usize,
+}
+
+/// Looks how far schema `brasa` is, without changing anything. In the simple protocol, so that poolers of
+/// every kind can be asked through.
+///
+/// # Errors
+/// The database is out of reach, or the role may not look.
+pub async fn standing(connection: &mut PgConnection) -> Result<Standing, sqlx::Error> {
+    let ask = "select to_regclass('brasa._sqlx_migrations') is not null";
+    let is_there: bool = connection.fetch_one(ask).await?.try_get(0)?;
+    let known: BTreeSet<i64> = ALL.iter().map(|(version, ..)| *version).collect();
+    if !is_there {
+        return Ok(Standing { is_there, missing: known.len(), unknown: 0 });
+    }
+    let rows = connection.fetch_all("select version from brasa._sqlx_migrations where success").await?;
+    let ran = rows.iter().map(|row| row.try_get(0)).collect::<Result<BTreeSet<i64>, _>>()?;
+    let (missing, unknown) = (known.difference(&ran).count(), ran.difference(&known).count());
+    Ok(Standing { is_there, missing, unknown })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod numeric;
 mod statement;
 
 pub use bind::{BindError, Param};
+pub use migrations::{Standing, standing};
 pub use statement::{Column, Described, array_of, describe, execute, fetch};
 
 /// How long a database may take to answer when somebody asks whether it is there.

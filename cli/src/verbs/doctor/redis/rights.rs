@@ -1,0 +1,196 @@
+//! May this user do what the processes do? Redis itself is asked, in a script (which is how the queue engine
+//! works anyway) that runs none of the commands.
+
+use std::collections::BTreeSet;
+
+use brasa_shared::queue::{FleetKeys, QueueKeys};
+use brasa_shared::store::Fault;
+use redis::{Script, cmd};
+
+use super::super::finding::Finding;
+use super::facts::Facts;
+use crate::app::App;
+use crate::failure::chain;
+
+const CODE: &str = include_str!("rights.lua");
+
+/// What is done to keys of a queue, by scripts and beside them.
+const ON_QUEUES: &[&str] = &[
+    "DEL",
+    "EXISTS",
+    "GET",
+    "HDEL",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HINCRBY",
+    "HKEYS",
+    "HMGET",
+    "HSET",
+    "HSETNX",
+    "LINDEX",
+    "LPOP",
+    "LPUSH",
+    "LRANGE",
+    "LTRIM",
+    "SADD",
+    "SET",
+    "SMEMBERS",
+    "ZADD",
+    "ZCARD",
+    "ZPOPMIN",
+    "ZRANGE",
+    "ZRANGEBYSCORE",
+    "ZREM",
+    "ZREVRANGE",
+    "ZSCORE",
+];
+/// What is done to the keys that all processes share.
+const ON_FLEET: &[&str] =
+    &["DEL", "GET", "HDEL", "HSET", "HVALS", "PEXPIRE", "SADD", "SET", "SMEMBERS", "ZADD", "ZREM"];
+/// What is done to no key.
+const ON_NOTHING: &[&str] = &["INFO", "PING", "TIME"];
+
+/// What this user may do.
+#[derive(Debug, Default)]
+pub(super) enum Rights {
+    /// Nobody could be asked.
+    #[default]
+    Unknown,
+    /// Scripts themselves are refused, as Redis says it.
+    NoScripts(String),
+    /// These commands are refused, with what they would be done to.
+    Refused(BTreeSet<(String, String)>),
+}
+
+/// Asks for every command that processes with this configuration send.
+pub(super) async fn ask(app: &App) -> Rights {
+    let commands = needed(app);
+    let script = Script::new(CODE);
+    let mut call = cmd("EVALSHA");
+    call.arg(script.get_hash()).arg(0);
+    for words in &commands {
+        call.arg(words.join("\n"));
+    }
+    match app.store.run_script::<Vec<usize>>("say what this user may do", &call, CODE).await {
+        Ok(places) => {
+            let words = places.iter().filter_map(|place| commands.get(place - 1));
+            let shown = |words: &Vec<String>| {
+                let target = words.get(1).cloned().unwrap_or_default();
+                (words.first().cloned().unwrap_or_default(), target)
+            };
+            Rights::Refused(words.map(shown).collect())
+        }
+        Err(error) if error.fault == Fault::Denied => Rights::NoScripts(chain(&error.source)),
+        Err(_) => Rights::Unknown,
+    }
+}
+
+/// The commands, each with as many words as it needs to be one.
+fn needed(app: &App) -> Vec<Vec<String>> {
+    let prefix = &app.config.redis.prefix;
+    let mut commands: Vec<Vec<String>> = ON_NOTHING.iter().map(|name| vec![(*name).to_owned()]).collect();
+    let mut on = |key: &str, names: &[&str]| {
+        commands.extend(names.iter().map(|name| command(name, key)));
+    };
+    on(&FleetKeys::new(prefix).queues, ON_FLEET);
+    for queue in app.config.known_queues() {
+        let keys = QueueKeys::new(prefix, queue);
+        on(&keys.jobs, ON_QUEUES);
+        for channel in [&keys.wake, &keys.control] {
+            on(channel, &["PUBLISH", "SUBSCRIBE"]);
+        }
+    }
+    for warmer in app.config.warm.values() {
+        let key = warmer.key.render(&|_| Some("x")).unwrap_or_default();
+        on(&key, &["SET"]);
+    }
+    commands
+}
+
+fn command(name: &str, key: &str) -> Vec<String> {
+    let more = match name {
+        "DEL" | "EXISTS" | "GET" | "HGETALL" | "HKEYS" | "HVALS" | "LPOP" | "SMEMBERS" | "SUBSCRIBE"
+        | "ZCARD" | "ZPOPMIN" => 0,
+        "HDEL" | "HEXISTS" | "HGET" | "HMGET" | "LINDEX" | "LPUSH" | "PEXPIRE" | "PUBLISH" | "SADD"
+        | "SET" | "ZREM" | "ZSCORE" => 1,
+        _ => 2,
+    };
+    let words = [name, key].into_iter().chain(std::iter::repeat_n("1", more));
+    words.map(ToOwned::to_owned).collect()
+}
+
+/// What is refused, once per command.
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let why = "what needs it fails as soon as a process tries it";
+    let finding = match &facts.rights {
+        Rights::Unknown => Finding::note(
+            "rights",
+            "this server could not be asked what its user may do",
+            "a right that is missing is found out only when a process needs it",
+            "ACL WHOAMI and ACL GETUSER say what the user has",
+        ),
+        Rights::NoScripts(said) => Finding::problem(
+            "rights",
+            format!("scripts are refused: {said}"),
+            "the queue engine is made of scripts",
+            "ACL SETUSER this user with +evalsha +script|load",
+        ),
+        Rights::Refused(refused) if refused.is_empty() => {
+            Finding::fine("rights", "this user may do everything that the processes do")
+        }
+        Rights::Refused(refused) => {
+            let shown = refused.iter().take(SHOWN_MAX).map(|(name, on)| format!("{name} {on}"));
+            let mut shown = shown.collect::<Vec<_>>().join(", ");
+            if refused.len() > SHOWN_MAX {
+                shown = format!("{shown} and {} more", refused.len() - SHOWN_MAX);
+            }
+            Finding::problem("rights", format!("refused to this user: {shown}"), why, grant(facts, refused))
+        }
+    };
+    vec![finding]
+}
+
+/// How many refusals are told one by one.
+const SHOWN_MAX: usize = 6;
+
+/// The rule that grants it all.
+fn grant(facts: &Facts, refused: &BTreeSet<(String, String)>) -> String {
+    let names: BTreeSet<_> =
+        refused.iter().map(|(name, _)| format!("+{}", name.to_ascii_lowercase())).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(" ");
+    let all = format!("{}:*", facts.prefix);
+    format!("ACL SETUSER this user with ~{all} &{all} {names}, and the keys that the warmers write")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_scripts_is_asked_for() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/queue/lua");
+        let mut files = vec![];
+        for entry in fs::read_dir(&folder).unwrap().chain(fs::read_dir(folder.join("parts")).unwrap()) {
+            files.push(entry.unwrap().path());
+        }
+        let texts = files.iter().filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
+        let called: BTreeSet<String> = texts
+            .flat_map(|text| {
+                let calls =
+                    text.split("call('").skip(1).map(|rest| rest.split('\'').next().unwrap().to_owned());
+                calls.collect::<Vec<_>>()
+            })
+            .collect();
+        let asked = |name: &String| {
+            [ON_QUEUES, ON_FLEET, ON_NOTHING, &["PUBLISH"]].iter().any(|known| known.contains(&name.as_str()))
+        };
+
+        let missing: Vec<_> = called.iter().filter(|name| !asked(name)).collect();
+        assert!(missing.is_empty(), "add to ON_QUEUES: {missing:?}");
+        assert!(called.len() > 10, "{called:?}");
+    }
+}

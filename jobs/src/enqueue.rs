@@ -1,0 +1,134 @@
+//! How an application enqueues: through a trait, so that its tests can put something else in its place.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use brasa_shared::clock::Clock;
+use brasa_shared::queue::{Enqueued, Envelope, EnvelopeError, Fleet, Queue, QueueError};
+use brasa_shared::store::{Fault, Store, StoreError};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+use crate::job::Job;
+
+/// Why a job was not enqueued.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// The arguments are not what the kind reads.
+    #[error("the arguments do not fit the kind `{kind}`: {why}")]
+    Args {
+        /// The kind.
+        kind: &'static str,
+        /// What is wrong, in words.
+        why: String,
+    },
+    /// The job cannot be put into words.
+    #[error("the job cannot be enqueued")]
+    Envelope(#[from] EnvelopeError),
+    /// The queue did not take it.
+    #[error("the job could not be enqueued")]
+    Queue(#[from] QueueError),
+    /// Redis did not take the name of the queue.
+    #[error("the queue could not be named")]
+    Store(#[from] StoreError),
+}
+
+/// Where an application puts its jobs: [`Queues`] in production, and
+/// [`Captured`](crate::testing::Captured) in a test.
+///
+/// ```
+/// use brasa_jobs::{Clock, EnqueueError, Enqueuer, Job, job_of};
+/// # use brasa_jobs::{JobContext, JobResult, Policy};
+/// # use serde::Deserialize;
+/// use serde_json::json;
+/// # #[derive(Deserialize)]
+/// # struct Settle { invoice: i64 }
+/// # impl Job for Settle {
+/// #     const KIND: &'static str = "invoice.settle";
+/// #     const ABOUT: &'static str = "Marks an invoice as settled";
+/// #     const POLICY: Policy = Policy::new();
+/// #     async fn run(&self, _: &JobContext) -> JobResult<serde_json::Value> { Ok(json!(self.invoice)) }
+/// # }
+///
+/// /// A function of an application that enqueues.
+/// async fn paid(jobs: &dyn Enqueuer, invoice: i64) -> Result<(), EnqueueError> {
+///     let job = job_of::<Settle>(&json!({ "invoice": invoice }), &Clock::System)?;
+///     jobs.enqueue(Settle::POLICY.queue, job).await?;
+///     Ok(())
+/// }
+/// ```
+pub trait Enqueuer: Send + Sync {
+    /// Enqueues one job.
+    ///
+    /// # Errors
+    /// The job breaks a rule, or it could not be taken.
+    fn enqueue<'a>(&'a self, queue: &'a str, job: Envelope) -> BoxFuture<'a, Result<Enqueued, EnqueueError>>;
+}
+
+/// A job of a kind, with a fresh id and the kind's version, enqueued now. Its other fields are yours to set:
+/// `job.due`, `job.unique` and so on.
+///
+/// # Errors
+/// The arguments are not what the kind reads: what a worker would bury is refused here.
+pub fn job_of<J: Job>(args: &impl Serialize, clock: &Clock) -> Result<Envelope, EnqueueError> {
+    let unfit = |error: serde_json::Error| EnqueueError::Args { kind: J::KIND, why: error.to_string() };
+    let args = serde_json::to_value(args).map_err(unfit)?;
+    let mut job = Envelope::new(J::KIND, &args, clock.now())?;
+    job.kv = J::VERSION;
+    serde_json::from_value::<J>(args).map_err(unfit)?;
+    Ok(job)
+}
+
+/// The queues of a Redis.
+#[derive(Debug)]
+pub struct Queues {
+    store: Store,
+    prefix: String,
+    clock: Clock,
+    named: Mutex<BTreeSet<String>>,
+}
+
+impl Queues {
+    /// The queues of the Redis at `url`, under the prefix of the workers (`[redis] prefix`, `brasa` where
+    /// nothing is said). Connects when first used.
+    ///
+    /// # Errors
+    /// The address cannot be understood.
+    pub fn open(url: &str, prefix: &str) -> Result<Self, StoreError> {
+        Ok(Self::new(Store::open(url)?, prefix, Clock::System))
+    }
+
+    /// The same over a connection that there is already, on a clock of your choice.
+    pub fn new(store: Store, prefix: &str, clock: Clock) -> Self {
+        Self { store, prefix: prefix.to_owned(), clock, named: Mutex::default() }
+    }
+
+    /// One of them.
+    pub fn queue(&self, name: &str) -> Queue {
+        Queue::new(self.store.clone(), &self.prefix, name, self.clock.clone())
+    }
+
+    /// Makes a queue known before anything is put into it, so that `brasa queues list` shows it.
+    async fn name(&self, queue: &str) -> Result<(), StoreError> {
+        if self.named.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+            return Ok(());
+        }
+        let fleet = Fleet::new(self.store.clone(), &self.prefix, self.clock.clone());
+        match fleet.add_queue(queue).await {
+            // A full Redis takes no name, and says so better about the job.
+            Err(error) if error.fault == Fault::OutOfMemory => return Ok(()),
+            answer => answer?,
+        }
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
+        Ok(())
+    }
+}
+
+impl Enqueuer for Queues {
+    fn enqueue<'a>(&'a self, queue: &'a str, job: Envelope) -> BoxFuture<'a, Result<Enqueued, EnqueueError>> {
+        Box::pin(async move {
+            self.name(queue).await?;
+            Ok(self.queue(queue).enqueue(&job).await?)
+        })
+    }
+}
