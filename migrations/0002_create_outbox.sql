@@ -31,6 +31,9 @@ comment on table brasa.outbox is
 -- What a relay looks for. Empty while Redis is there, however many jobs are on their way.
 create index outbox_waiting on brasa.outbox (queue, enqueued_at) where pushed_at is null and refused_at is null;
 
+-- What people look for.
+create index outbox_refused on brasa.outbox (refused_at) where refused_at is not null;
+
 -- When the next reconciliation is due: one row. Whoever moves the instant on does the round, so no worker holds a lock
 -- while it works, and one that dies is made up for by the next round.
 create table brasa.outbox_turn (

@@ -179,6 +179,11 @@ fn worker(
         let weight = app.config.queues.get(name).map_or(1, |section| section.weight);
         queues.push((queue.clone(), weight));
     }
+    let outbox = app.outbox()?.map(|table| brasa_worker::outbox::Settings {
+        table,
+        queues: all.values().cloned().collect(),
+        pace: brasa_worker::outbox::Pace::default(),
+    });
     let settings = brasa_worker::Settings {
         queues,
         fleet: app.fleet(),
@@ -189,6 +194,7 @@ fn worker(
         shutdown_grace: section.shutdown_grace,
         crashes_max: section.crashes_max,
         until_empty: roles.until_empty,
+        outbox,
     };
     let pulses = brasa_worker::Pulses::of(progress);
     Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))

@@ -102,6 +102,7 @@ fn settings(store: &Store, queue: &Queue, until_empty: bool) -> Settings {
         shutdown_grace: Duration::from_secs(5),
         crashes_max: 3,
         until_empty,
+        outbox: None,
     }
 }
 

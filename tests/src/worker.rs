@@ -40,6 +40,7 @@ impl World {
             shutdown_grace: Duration::from_secs(5),
             crashes_max: 3,
             until_empty: false,
+            outbox: None,
         }
     }
 

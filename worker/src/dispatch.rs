@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use crate::claim::Job;
 use crate::leases::{Leases, StopReason, StopSign};
+use crate::outbox::Outbox;
 use crate::run::Tally;
 use crate::settle::{Settler, Word};
 
@@ -30,6 +31,7 @@ pub(crate) struct Dispatch {
     pub(crate) reach: Arc<Reach>,
     pub(crate) leases: Leases,
     pub(crate) settler: Settler,
+    pub(crate) outbox: Outbox,
     pub(crate) worker: String,
     pub(crate) done: AtomicU64,
     pub(crate) failed: AtomicU64,
@@ -241,6 +243,7 @@ impl Dispatch {
                 "the outcome of a job was not accepted; it runs again elsewhere"
             );
         }
+        self.outbox.hear(known.map(|known| &known.envelope), verdict);
         match verdict {
             "done" => self.done.fetch_add(1, Ordering::Relaxed),
             "dead" | "retried" => self.failed.fetch_add(1, Ordering::Relaxed),

@@ -6,6 +6,7 @@
 //!   │ a slot per job             └── leases: on a thread and a connection of their own
 //!   └── wake: a push, or once a second
 //! housekeep: due jobs become ready, lost ones come back, the inbox is admitted
+//! outbox: what was enqueued in SQL comes from Postgres, and is looked after until it has ended
 //! ```
 //!
 //! apalis runs the handlers (`feed.rs` and `run.rs` alone know it); everything that must be right is ours:
@@ -17,6 +18,7 @@ mod drain;
 mod feed;
 mod housekeep;
 mod leases;
+pub mod outbox;
 mod run;
 mod settle;
 

@@ -18,6 +18,7 @@ use crate::drain::Shutdown;
 use crate::feed::Feed;
 use crate::housekeep::Housekeeper;
 use crate::leases::Leases;
+use crate::outbox::{self, Outbox};
 use crate::settle::Settler;
 
 /// After running jobs were told to stop, how long handing them back may take.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub crashes_max: u32,
     /// End once nothing is waiting, delayed or running.
     pub until_empty: bool,
+    /// The outbox to relay, where there is to be one.
+    pub outbox: Option<outbox::Settings>,
 }
 
 /// How a worker shows that it makes progress.
@@ -90,11 +93,13 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let leases = Leases::new(&info.worker, settings.lease);
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
+    let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
     let dispatch = Arc::new(Dispatch {
         catalog: settings.catalog.clone(),
         reach: Arc::clone(&settings.reach),
         leases: leases.clone(),
         settler: Settler::start(settings.concurrency),
+        outbox: outbox.clone(),
         worker: info.worker.clone(),
         done: AtomicU64::new(0),
         failed: AtomicU64::new(0),
@@ -113,19 +118,11 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
         pulse: pulses.claiming,
         stop: shutdown.drain.clone(),
     };
-    let housekeeper = Housekeeper {
-        queues: over_own_connection(&queues),
-        fleet: settings.fleet.clone(),
-        info: info.clone(),
-        crashes_max: settings.crashes_max,
-        pulse: pulses.housekeeping,
-        stop: stopped.clone(),
-        unseen: HashMap::new(),
-    };
+    let housekeeper = housekeeper(&settings, &info, pulses.housekeeping, stopped.clone());
     let keeping = tokio::spawn(housekeeper.run());
     let hearing = tokio::spawn(hear(queues.clone(), wake, leases.clone()));
     if settings.until_empty {
-        tokio::spawn(end_when_empty(over_own_connection(&queues), shutdown.clone()));
+        tokio::spawn(end_when_empty(over_own_connection(&queues), outbox, shutdown.clone()));
     }
     let claiming = tokio::spawn(claimer.run());
     let end = shutdown.drain.clone();
@@ -135,8 +132,8 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     end.cancel();
     stopped.cancel();
     hearing.abort();
-    // Both end by themselves now; a panic in either has been logged by the runtime already.
-    drop(tokio::join!(claiming, keeping));
+    // All end by themselves now; a panic in any has been logged by the runtime already.
+    drop(tokio::join!(claiming, keeping, outbox_tasks.end()));
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }
@@ -208,10 +205,12 @@ async fn drain(
 }
 
 /// Asks for the drain once nothing is waiting, delayed or running in any of the queues.
-async fn end_when_empty(queues: Vec<Queue>, shutdown: Shutdown) {
+async fn end_when_empty(queues: Vec<Queue>, outbox: Outbox, shutdown: Shutdown) {
+    let names: Vec<String> = queues.iter().map(|queue| queue.name().to_owned()).collect();
     let mut looked_empty = false;
     loop {
-        let mut open = 0;
+        // The outbox first: what leaves it is in a queue by then.
+        let mut open = u64::from(outbox.has_waiting(&names).await);
         for queue in &queues {
             match queue.counts().await {
                 Ok(counts) => open += counts.open(),
@@ -237,6 +236,19 @@ fn over_own_connection(queues: &[Queue]) -> Vec<Queue> {
     let Some(first) = queues.first() else { return Vec::new() };
     let store = first.store().apart();
     queues.iter().map(|queue| queue.clone().over(store.clone())).collect()
+}
+
+fn housekeeper(settings: &Settings, info: &WorkerInfo, pulse: Pulse, stop: CancellationToken) -> Housekeeper {
+    let queues: Vec<Queue> = settings.queues.iter().map(|(queue, _)| queue.clone()).collect();
+    Housekeeper {
+        queues: over_own_connection(&queues),
+        fleet: settings.fleet.clone(),
+        info: info.clone(),
+        crashes_max: settings.crashes_max,
+        pulse,
+        stop,
+        unseen: HashMap::new(),
+    }
 }
 
 fn claimant(info: &WorkerInfo, lease: Duration) -> Claimant {

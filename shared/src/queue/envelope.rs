@@ -90,6 +90,9 @@ pub struct Envelope {
     /// W3C trace context of the producer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// It came through the outbox of Postgres, which wants to hear of its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub outbox: bool,
 }
 
 fn one() -> u32 {
@@ -99,6 +102,11 @@ fn one() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_one(n: &u32) -> bool {
     *n == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(truth: &bool) -> bool {
+    !*truth
 }
 
 fn no_args() -> Box<RawValue> {
@@ -128,6 +136,7 @@ impl Envelope {
             unique: None,
             schedule: None,
             trace: None,
+            outbox: false,
         })
     }
 

@@ -26,6 +26,17 @@ pub enum State {
     Dead,
 }
 
+/// Whether a job is still to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits, is delayed or runs.
+    Open,
+    /// It is done, cancelled or dead.
+    Ended,
+    /// Nothing is known of it.
+    Unknown,
+}
+
 /// How many jobs of a queue are where.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
@@ -152,6 +163,37 @@ impl Queue {
     /// Redis is out of reach.
     pub async fn show(&self, id: &str) -> Result<Option<JobView>, QueueError> {
         Ok(self.views(&[id.to_owned()]).await?.into_iter().next().flatten())
+    }
+
+    /// Whether these jobs, [`BATCH_MAX`](super::BATCH_MAX) per round trip, are still to be waited for.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn standings(&self, ids: &[String]) -> Result<Vec<Standing>, QueueError> {
+        let k = &self.keys;
+        let mut standings = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(super::BATCH_MAX) {
+            let mut pipe = redis::pipe();
+            // What is ended is looked for first: a job that ends in between is open, or ended, and never unknown.
+            pipe.cmd("ZMSCORE").arg(&k.done).arg(ids);
+            pipe.cmd("ZMSCORE").arg(&k.dead).arg(ids);
+            for id in ids {
+                pipe.cmd("HEXISTS").arg(&k.jobs).arg(id);
+            }
+            let answers: Vec<redis::Value> = self.run_all("look for jobs", &pipe).await?;
+            let scores = |place: usize| -> Vec<Option<f64>> {
+                let scores = answers.get(place).map(redis::from_redis_value_ref);
+                scores.and_then(Result::ok).unwrap_or_default()
+            };
+            let (done, dead) = (scores(0), scores(1));
+            let has_score = |scores: &[Option<f64>], place| scores.get(place).is_some_and(Option::is_some);
+            standings.extend((0..ids.len()).map(|place| match answers.get(2 + place) {
+                _ if has_score(&done, place) || has_score(&dead, place) => Standing::Ended,
+                Some(redis::Value::Int(0)) => Standing::Unknown,
+                _ => Standing::Open,
+            }));
+        }
+        Ok(standings)
     }
 
     async fn ids(&self, set: &str, newest_first: bool, most: usize) -> Result<Vec<String>, QueueError> {

@@ -34,7 +34,7 @@ pub use enqueue::Enqueued;
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::QueueError;
 pub use fleet::{Fleet, Leadership, WorkerInfo};
-pub use inspect::{Counts, JobView, State};
+pub use inspect::{Counts, JobView, Standing, State};
 pub use keep::Reclaimed;
 pub use keys::{FleetKeys, QueueKeys};
 pub use outcome::{Ending, Outcome};
@@ -105,6 +105,11 @@ impl Queue {
     /// The clock that its scripts obey.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How long and how many done jobs it keeps.
+    pub fn keep_done(&self) -> Keep {
+        self.keep_done
     }
 
     /// The connection that it uses.

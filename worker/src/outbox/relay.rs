@@ -1,0 +1,184 @@
+//! From Postgres to Redis.
+//!
+//! A batch is a short transaction: rows are locked, pushed, marked. Whoever dies in it lets its rows wait again,
+//! at once; what was pushed by then is known to Redis, and is not pushed a second time. Other relays pass over
+//! locked rows, so any number of them share the work, and those who enqueue never meet a lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brasa_shared::db::outbox::{OutboxRow, OutboxTable, Relayed};
+use brasa_shared::queue::envelope::VERSION;
+use brasa_shared::queue::{BATCH_MAX, Enqueued, Envelope, Queue, QueueError};
+use brasa_shared::store::Fault;
+use brasa_shared::telemetry::logs::chain;
+use brasa_shared::telemetry::metrics;
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+
+use crate::outbox::{Settings, Trouble, ask};
+
+/// How long Redis may take for a batch: for so long a transaction may stay open.
+const PUSH_WITHIN: Duration = Duration::from_secs(3);
+/// The first and the longest pause after a fault.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How long the outcome of a job is kept at least, in ms: long enough for reconciliation to come by many times.
+const KEEP_MS: u64 = 10 * 60_000;
+
+/// Relays rows into queues.
+pub(super) struct Relay {
+    table: OutboxTable,
+    queues: HashMap<String, Queue>,
+    poll: Duration,
+    wake: Arc<Notify>,
+    /// Queues that took nothing: until when they are left alone, and for how long that is.
+    resting: HashMap<String, (Instant, Duration)>,
+}
+
+impl Relay {
+    pub(super) fn new(settings: &Settings, wake: Arc<Notify>) -> Self {
+        let queues = settings.queues.iter().map(|queue| (queue.name().to_owned(), queue.clone()));
+        let (table, poll) = (settings.table.clone(), settings.pace.poll);
+        Self { table, queues: queues.collect(), poll, wake, resting: HashMap::new() }
+    }
+
+    /// Relays for ever, whatever Postgres and Redis do.
+    pub(super) async fn run(mut self) {
+        let mut pause = None;
+        loop {
+            let Err(error) = self.round(pause.is_some()).await else {
+                pause = None;
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(self.poll) => {}
+                }
+                continue;
+            };
+            metrics::redis_faults_total("outbox").increment(u64::from(error.is_of_redis()));
+            tracing::warn!(error = %chain(&error), "cannot relay the outbox; its rows wait");
+            let this = pause.unwrap_or(PAUSE.0);
+            // Not to be woken: while writers write, there would be no pause.
+            tokio::time::sleep(this.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+            pause = Some((this * 2).min(PAUSE.1));
+        }
+    }
+
+    /// Relays until nothing waits, a batch of each queue in turn.
+    async fn round(&mut self, after_a_fault: bool) -> Result<(), Trouble> {
+        loop {
+            let now = Instant::now();
+            let is_awake = |name: &&String| self.resting.get(*name).is_none_or(|(until, _)| *until <= now);
+            let names: Vec<String> = self.queues.keys().filter(is_awake).cloned().collect();
+            let waiting = ask(self.table.waiting_for(&names)).await?;
+            let queues: Vec<Queue> =
+                waiting.iter().filter_map(|name| self.queues.get(name)).cloned().collect();
+            let mut more = false;
+            for queue in queues {
+                if after_a_fault {
+                    // No rows are locked for a Redis that is still away.
+                    queue.paused().await?;
+                }
+                match self.batch(&queue).await {
+                    Ok(count) => {
+                        self.resting.remove(queue.name());
+                        more |= count == BATCH_MAX;
+                    }
+                    Err(Trouble::Queue(error)) if !error.fault().is_some_and(Fault::passes) => {
+                        self.rest(&queue, &error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Relays one batch of a queue; returns how many rows it had.
+    async fn batch(&self, queue: &Queue) -> Result<usize, Trouble> {
+        let taken = ask(self.table.take(queue.name(), BATCH_MAX)).await?;
+        if taken.rows.is_empty() {
+            return Ok(0);
+        }
+        let count = taken.rows.len();
+        let lags: Vec<_> = taken.rows.iter().map(|row| row.waited_ms.max(0).unsigned_abs()).collect();
+        let pushing = Instant::now();
+        let pushed = tokio::time::timeout(PUSH_WITHIN, push(queue, &taken.rows)).await;
+        let relayed = pushed.map_err(|_| Trouble::RedisLate)??;
+        let took = pushing.elapsed();
+        ask(taken.record(&relayed)).await?;
+        metrics::outbox_relayed_total().increment(relayed.pushed.len() as u64);
+        for lag_ms in lags {
+            metrics::outbox_relay_lag_seconds().record(Duration::from_millis(lag_ms) + took);
+        }
+        Ok(count)
+    }
+
+    /// Leaves a queue alone that takes nothing, such as one of a full Redis; the others go on.
+    fn rest(&mut self, queue: &Queue, error: &QueueError) {
+        metrics::redis_faults_total("outbox").increment(1);
+        tracing::warn!(error = %chain(error), "a queue does not take what is in the outbox; its rows wait");
+        let pause = self.resting.get(queue.name()).map_or(PAUSE.0, |(_, last)| (*last * 2).min(PAUSE.1));
+        self.resting.insert(queue.name().to_owned(), (Instant::now() + pause, pause));
+    }
+}
+
+/// Pushes the jobs of these rows; says what became of each.
+async fn push(queue: &Queue, rows: &[OutboxRow]) -> Result<Relayed, QueueError> {
+    let mut relayed = Relayed::default();
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in rows {
+        match envelope(queue, row) {
+            Ok(job) => jobs.push(job),
+            Err(reason) => refuse(&mut relayed, queue, &row.id, reason),
+        }
+    }
+    // A job that cannot be put into words is told before anything is sent, one at a time.
+    let answers = loop {
+        match queue.enqueue_all(&jobs).await {
+            Err(QueueError::Envelope { id, source, .. }) => {
+                jobs.retain(|job| job.id != id);
+                refuse(&mut relayed, queue, &id, source.to_string());
+            }
+            answers => break answers?,
+        }
+    };
+    for (job, answer) in jobs.into_iter().zip(answers) {
+        match answer {
+            Enqueued::New | Enqueued::Known => relayed.pushed.push(job.id),
+            Enqueued::Held { by } => {
+                tracing::info!(job.id, queue = queue.name(), by, "not run: another job has its unique key");
+                relayed.settled.push(job.id);
+            }
+        }
+    }
+    Ok(relayed)
+}
+
+fn envelope(queue: &Queue, row: &OutboxRow) -> Result<Envelope, String> {
+    let args = RawValue::from_string(row.args.clone()).map_err(|error| error.to_string())?;
+    Ok(Envelope {
+        v: VERSION,
+        id: row.id.clone(),
+        kind: row.kind.clone(),
+        kv: u32::try_from(row.kv).unwrap_or(0),
+        args,
+        at: row.enqueued_ms,
+        due: row.run_ms,
+        attempts: None,
+        timeout_ms: None,
+        keep_ms: Some(KEEP_MS.max(queue.keep_done().age_ms)),
+        unique: row.unique.clone(),
+        schedule: None,
+        trace: None,
+        outbox: true,
+    })
+}
+
+/// Puts a row aside, and tells somebody.
+fn refuse(relayed: &mut Relayed, queue: &Queue, id: &str, reason: String) {
+    tracing::error!(job.id = id, queue = queue.name(), reason, "a row of the outbox cannot become a job");
+    relayed.refused.push((id.to_owned(), reason));
+}
