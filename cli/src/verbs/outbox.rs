@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::app::{App, greet_postgres};
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::{Output, short};
 
 #[derive(Debug, Subcommand)]
@@ -51,11 +51,11 @@ impl Outbox {
         match self {
             Self::Status(Status { limit }) => status(&table, limit, out).await,
             Self::Retry(Chosen { ids }) => {
-                let changed = table.retry_refused(&ids).await.map_err(said)?;
+                let changed = table.retry_refused(&ids).await?;
                 tell(&ids, &changed, ("retry", "waiting again"), out)
             }
             Self::Delete(Delete { chosen: Chosen { ids }, .. }) => {
-                let changed = table.delete_refused(&ids).await.map_err(said)?;
+                let changed = table.delete_refused(&ids).await?;
                 tell(&ids, &changed, ("delete", "deleted"), out)
             }
         }
@@ -66,7 +66,7 @@ async fn open(app: &App) -> Result<OutboxTable, Failure> {
     let pool = app.pool_needed()?;
     greet_postgres(&pool).await?;
     let table = OutboxTable::of(pool);
-    if table.exists().await.map_err(said)? {
+    if table.exists().await? {
         Ok(table)
     } else {
         Err(Failure::environment("this database has no outbox\n  help: run `brasa migrate`"))
@@ -74,9 +74,9 @@ async fn open(app: &App) -> Result<OutboxTable, Failure> {
 }
 
 async fn status(table: &OutboxTable, limit: u32, out: &mut Output) -> Result<(), Failure> {
-    let status = table.status().await.map_err(said)?;
-    let waiting = table.waiting().await.map_err(said)?;
-    let refused = table.refused(limit).await.map_err(said)?;
+    let status = table.status().await?;
+    let waiting = table.waiting().await?;
+    let refused = table.refused(limit).await?;
     let oldest = status.oldest_ms.map_or(String::new(), |ms| format!(", the oldest for {}", age(ms)));
     out.line(format!("{} row(s) wait to be pushed into Redis{oldest}", status.waiting))?;
     for (queue, count) in &waiting {
@@ -115,10 +115,6 @@ fn tell(
     }
     out.value(&json!({ verb: changed, "unchanged": unchanged }))?;
     if unchanged.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
-}
-
-fn said(error: sqlx::Error) -> Failure {
-    Failure::environment(format!("postgres: {}", chain(&error)))
 }
 
 fn age(ms: i64) -> String {

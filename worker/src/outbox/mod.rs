@@ -169,7 +169,7 @@ impl Outbox {
         let Some(inner) = &self.0 else { return false };
         match ask(inner.table.exists()).await {
             Ok(false) => false,
-            Ok(true) => !ask(inner.table.waiting_for(queues)).await.is_ok_and(|waiting| waiting.is_empty()),
+            Ok(true) => ask(inner.table.has_waiting(queues)).await.unwrap_or(true),
             Err(error) => {
                 tracing::debug!(error = %chain(&error), "cannot look into the outbox");
                 true

@@ -14,6 +14,7 @@ use brasa_shared::queue::{BATCH_MAX, Enqueued, Envelope, Queue, QueueError};
 use brasa_shared::store::Fault;
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
+use rand::seq::SliceRandom as _;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
@@ -64,54 +65,53 @@ impl Relay {
         }
     }
 
-    /// Relays until nothing waits, a batch of each queue in turn.
+    /// Relays until nothing waits.
     async fn round(&mut self, after_a_fault: bool) -> Result<(), Trouble> {
-        loop {
-            let now = Instant::now();
-            let is_awake = |name: &&String| self.resting.get(*name).is_none_or(|(until, _)| *until <= now);
-            let names: Vec<String> = self.queues.keys().filter(is_awake).cloned().collect();
-            let waiting = ask(self.table.waiting_for(&names)).await?;
-            let queues: Vec<Queue> =
-                waiting.iter().filter_map(|name| self.queues.get(name)).cloned().collect();
-            let mut more = false;
-            for queue in queues {
-                if after_a_fault {
-                    // No rows are locked for a Redis that is still away.
-                    queue.paused().await?;
-                }
-                match self.batch(&queue).await {
-                    Ok(count) => {
-                        self.resting.remove(queue.name());
-                        more |= count == BATCH_MAX;
-                    }
-                    Err(Trouble::Queue(error)) if !error.fault().is_some_and(Fault::passes) => {
-                        self.rest(&queue, &error);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if !more {
-                return Ok(());
-            }
+        if after_a_fault && let Some(queue) = self.queues.values().next() {
+            // No rows are locked for a Redis that is still away.
+            queue.paused().await?;
         }
+        while self.batch().await? == BATCH_MAX {}
+        Ok(())
     }
 
-    /// Relays one batch of a queue; returns how many rows it had.
-    async fn batch(&self, queue: &Queue) -> Result<usize, Trouble> {
-        let taken = ask(self.table.take(queue.name(), BATCH_MAX)).await?;
-        if taken.rows.is_empty() {
+    /// Relays one batch; returns how many rows it had.
+    async fn batch(&mut self) -> Result<usize, Trouble> {
+        let now = Instant::now();
+        let is_awake = |name: &&String| self.resting.get(*name).is_none_or(|(until, _)| *until <= now);
+        let mut names: Vec<String> = self.queues.keys().filter(is_awake).cloned().collect();
+        if names.is_empty() {
             return Ok(0);
         }
+        // No queue keeps the others waiting with its backlog: each comes first as often as any other.
+        names.shuffle(&mut rand::rng());
+        let taken = ask(self.table.take(&names, BATCH_MAX)).await?;
         let count = taken.rows.len();
-        let lags: Vec<_> = taken.rows.iter().map(|row| row.waited_ms.max(0).unsigned_abs()).collect();
-        let pushing = Instant::now();
-        let pushed = tokio::time::timeout(PUSH_WITHIN, push(queue, &taken.rows)).await;
-        let relayed = pushed.map_err(|_| Trouble::RedisLate)??;
-        let took = pushing.elapsed();
+        if count == 0 {
+            return Ok(0);
+        }
+        let (mut relayed, mut lags) = (Relayed::default(), Vec::with_capacity(count));
+        for rows in taken.rows.chunk_by(|one, next| one.queue == next.queue) {
+            let Some(queue) = rows.first().and_then(|row| self.queues.get(&row.queue)).cloned() else {
+                continue;
+            };
+            let pushing = Instant::now();
+            let pushed = tokio::time::timeout(PUSH_WITHIN, push(&queue, rows, &mut relayed)).await;
+            match pushed.map_err(|_| Trouble::RedisLate)? {
+                Ok(()) => drop(self.resting.remove(queue.name())),
+                Err(error) if error.fault().is_some_and(Fault::passes) => return Err(error.into()),
+                Err(error) => {
+                    self.rest(&queue, &error);
+                    continue;
+                }
+            }
+            let (took, waited) = (pushing.elapsed(), |row: &OutboxRow| row.waited_ms.max(0).unsigned_abs());
+            lags.extend(rows.iter().map(|row| Duration::from_millis(waited(row)) + took));
+        }
         ask(taken.record(&relayed)).await?;
         metrics::outbox_relayed_total().increment(relayed.pushed.len() as u64);
-        for lag_ms in lags {
-            metrics::outbox_relay_lag_seconds().record(Duration::from_millis(lag_ms) + took);
+        for lag in lags {
+            metrics::outbox_relay_lag_seconds().record(lag);
         }
         Ok(count)
     }
@@ -125,14 +125,15 @@ impl Relay {
     }
 }
 
-/// Pushes the jobs of these rows; says what became of each.
-async fn push(queue: &Queue, rows: &[OutboxRow]) -> Result<Relayed, QueueError> {
-    let mut relayed = Relayed::default();
+/// Pushes the jobs of rows of one queue, and writes down what became of each. Where it fails, nothing is
+/// written down, and the rows wait.
+async fn push(queue: &Queue, rows: &[OutboxRow], relayed: &mut Relayed) -> Result<(), QueueError> {
     let mut jobs = Vec::with_capacity(rows.len());
+    let mut refused = Vec::new();
     for row in rows {
         match envelope(queue, row) {
             Ok(job) => jobs.push(job),
-            Err(reason) => refuse(&mut relayed, queue, &row.id, reason),
+            Err(reason) => refused.push((row.id.clone(), reason)),
         }
     }
     // A job that cannot be put into words is told before anything is sent, one at a time.
@@ -140,11 +141,15 @@ async fn push(queue: &Queue, rows: &[OutboxRow]) -> Result<Relayed, QueueError> 
         match queue.enqueue_all(&jobs).await {
             Err(QueueError::Envelope { id, source, .. }) => {
                 jobs.retain(|job| job.id != id);
-                refuse(&mut relayed, queue, &id, source.to_string());
+                refused.push((id, source.to_string()));
             }
             answers => break answers?,
         }
     };
+    for (id, reason) in &refused {
+        tracing::error!(job.id = id, queue = queue.name(), reason, "a row of the outbox cannot become a job");
+    }
+    relayed.refused.append(&mut refused);
     for (job, answer) in jobs.into_iter().zip(answers) {
         match answer {
             Enqueued::New | Enqueued::Known => relayed.pushed.push(job.id),
@@ -154,7 +159,7 @@ async fn push(queue: &Queue, rows: &[OutboxRow]) -> Result<Relayed, QueueError> 
             }
         }
     }
-    Ok(relayed)
+    Ok(())
 }
 
 fn envelope(queue: &Queue, row: &OutboxRow) -> Result<Envelope, String> {
@@ -175,10 +180,4 @@ fn envelope(queue: &Queue, row: &OutboxRow) -> Result<Envelope, String> {
         trace: None,
         outbox: true,
     })
-}
-
-/// Puts a row aside, and tells somebody.
-fn refuse(relayed: &mut Relayed, queue: &Queue, id: &str, reason: String) {
-    tracing::error!(job.id = id, queue = queue.name(), reason, "a row of the outbox cannot become a job");
-    relayed.refused.push((id.to_owned(), reason));
 }

@@ -21,15 +21,17 @@ const CHANNEL: &str = "brasa_outbox";
 /// it keeps neither rows from the others nor old versions of rows from the vacuum.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
 
-/// The rows of one queue that wait longest and that no other relay has in its hands.
-const TAKE: &str = "select id, kind, kv, args::text as args, priority, unique_key,
-        (extract(epoch from enqueued_at) * 1000)::bigint as enqueued_ms,
-        (extract(epoch from run_at) * 1000)::bigint as run_ms,
-        (extract(epoch from clock_timestamp() - enqueued_at) * 1000)::bigint as waited_ms
-    from brasa.outbox
-    where queue = $1 and pushed_at is null and refused_at is null
-    order by enqueued_at limit $2
-    for update skip locked";
+/// The rows of each queue that wait longest and that no other relay has in its hands, queue after queue.
+const TAKE: &str = "select o.* from unnest($1::text[]) as known (queue) cross join lateral (
+        select id, queue, kind, kv, args::text as args, priority, unique_key,
+            (extract(epoch from enqueued_at) * 1000)::bigint as enqueued_ms,
+            (extract(epoch from run_at) * 1000)::bigint as run_ms,
+            (extract(epoch from clock_timestamp() - enqueued_at) * 1000)::bigint as waited_ms
+        from brasa.outbox
+        where queue = known.queue and pushed_at is null and refused_at is null
+        order by enqueued_at limit $2
+        for update skip locked
+    ) as o limit $2";
 
 const PUSHED: &str =
     "update brasa.outbox set pushed_at = clock_timestamp(), pushes = pushes + 1 where id = any($1)";
@@ -39,9 +41,8 @@ const REFUSED: &str = "update brasa.outbox o set refused_at = clock_timestamp(),
 
 const DELETE: &str = "delete from brasa.outbox where id = any($1)";
 
-/// Those of these queues for which rows wait: a probe of the index for each.
-const WAITING_FOR: &str = "select queue from unnest($1::text[]) as known (queue) where exists (
-        select from brasa.outbox o where o.queue = known.queue and o.pushed_at is null and o.refused_at is null)";
+const HAS_WAITING: &str = "select exists (
+        select from brasa.outbox where queue = any($1) and pushed_at is null and refused_at is null)";
 
 const TURN: &str = "update brasa.outbox_turn set due_at = clock_timestamp() + make_interval(secs => $1)
     where due_at <= clock_timestamp()";
@@ -68,6 +69,8 @@ pub struct OutboxTable(PgPool);
 pub struct OutboxRow {
     /// Its id, and the job's.
     pub id: String,
+    /// The job's queue.
+    pub queue: String,
     /// What is to be done.
     pub kind: String,
     /// The version of the arguments.
@@ -131,22 +134,22 @@ impl OutboxTable {
         query.fetch_one(&self.0).await
     }
 
-    /// Those of these queues for which rows wait.
+    /// Whether rows wait for any of these queues.
     ///
     /// # Errors
     /// What Postgres says.
-    pub async fn waiting_for(&self, queues: &[String]) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar(WAITING_FOR).bind(queues).fetch_all(&self.0).await
+    pub async fn has_waiting(&self, queues: &[String]) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(HAS_WAITING).bind(queues).fetch_one(&self.0).await
     }
 
-    /// Takes up to `most` rows that wait for a queue. They are locked until something is said about them: for
-    /// other relays, which pass over them, and not for those who enqueue.
+    /// Takes up to `most` rows that wait for these queues, those of the first queue first. They are locked until
+    /// something is said about them: for other relays, which pass over them, and not for those who enqueue.
     ///
     /// # Errors
     /// What Postgres says.
-    pub async fn take(&self, queue: &str, most: usize) -> Result<Taken, sqlx::Error> {
+    pub async fn take(&self, queues: &[String], most: usize) -> Result<Taken, sqlx::Error> {
         let mut transaction = self.0.begin_with(BEGIN).await?;
-        let query = sqlx::query(TAKE).bind(queue).bind(i64::try_from(most).unwrap_or(i64::MAX));
+        let query = sqlx::query(TAKE).bind(queues).bind(i64::try_from(most).unwrap_or(i64::MAX));
         let rows = query.fetch_all(&mut *transaction).await?;
         let rows = rows.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Taken { rows, transaction })
@@ -239,6 +242,7 @@ impl Taken {
 fn read(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
     Ok(OutboxRow {
         id: row.try_get("id")?,
+        queue: row.try_get("queue")?,
         kind: row.try_get("kind")?,
         kv: row.try_get("kv")?,
         args: row.try_get("args")?,
