@@ -122,7 +122,7 @@ begin
 
     -- Postgres folds the notifications of a transaction into one, and sends it when the transaction commits.
     if found and current_setting('brasa.notify', true) is distinct from 'off' then
-        perform pg_notify('brasa_outbox', '');
+        perform pg_notify('brasa.outbox', '');
     end if;
     return job;
 end

@@ -90,13 +90,14 @@ impl Relay {
         if count == 0 {
             return Ok(0);
         }
+        let until = tokio::time::Instant::now() + PUSH_WITHIN;
         let (mut relayed, mut lags) = (Relayed::default(), Vec::with_capacity(count));
         for rows in taken.rows.chunk_by(|one, next| one.queue == next.queue) {
             let Some(queue) = rows.first().and_then(|row| self.queues.get(&row.queue)).cloned() else {
                 continue;
             };
             let pushing = Instant::now();
-            let pushed = tokio::time::timeout(PUSH_WITHIN, push(&queue, rows, &mut relayed)).await;
+            let pushed = tokio::time::timeout_at(until, push(&queue, rows, &mut relayed)).await;
             match pushed.map_err(|_| Trouble::RedisLate)? {
                 Ok(()) => drop(self.resting.remove(queue.name())),
                 Err(error) if error.fault().is_some_and(Fault::passes) => return Err(error.into()),

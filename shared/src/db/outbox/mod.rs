@@ -15,7 +15,7 @@ pub use admin::{OutboxStatus, RefusedRow};
 pub use ears::Ears;
 
 /// What is notified when rows were put in.
-const CHANNEL: &str = "brasa_outbox";
+const CHANNEL: &str = "brasa.outbox";
 
 /// Rows stay locked while a relay pushes them. One that stands still meanwhile is cut off by Postgres, so that
 /// it keeps neither rows from the others nor old versions of rows from the vacuum.
