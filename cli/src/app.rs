@@ -22,8 +22,9 @@ const REDIS_MIN: (u32, u32) = (7, 0);
 const VALKEY_MIN: (u32, u32) = (7, 2);
 /// The oldest Postgres, as `server_version_num` counts.
 const POSTGRES_MIN: i32 = 130_000;
-/// How many connections the outbox of a worker holds at most, beside the one on which it listens.
-const OUTBOX_CONNECTIONS: u32 = 2;
+/// How many connections the outbox of a worker holds at most, beside the one on which it listens: one to relay, one
+/// to record ends, and one for what looks around.
+const OUTBOX_CONNECTIONS: u32 = 3;
 /// How long a command of a person waits for Redis to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
 

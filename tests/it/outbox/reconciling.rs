@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use brasa::servers::{RedisOptions, RedisServer};
-use brasa_shared::queue::{Standing, State};
+use brasa_shared::queue::{Keep, Standing, State};
 use brasa_tests::kinds::kinds;
 use brasa_tests::{Worker, eventually};
 use brasa_worker::Settings;
@@ -89,18 +89,27 @@ async fn turn(scene: &Scene) -> f64 {
 #[tokio::test]
 async fn an_end_that_is_just_being_recorded_is_not_taken_for_a_loss() {
     let scene = Scene::new().await;
-    // It keeps no outcomes, so every job is unknown from its end on.
-    let keep = brasa_shared::queue::Keep { count: 0, age_ms: 0 };
-    let mut settings = scene.settings(kinds(), Pace { second_look: Duration::from_millis(500), ..BUSY });
-    let (queue, weight) = settings.queues.remove(0);
-    settings.queues.push((queue.clone().keeping(keep, keep), weight));
+    // It keeps no outcomes, so its jobs are unknown from their end on; and this test records them in its place.
+    let keep = Keep { count: 0, age_ms: 0 };
+    let mut settings = Settings { outbox: None, ..scene.settings(kinds(), BUSY) };
+    settings.queues = vec![(scene.queue.clone().keeping(keep, keep), 1)];
     let worker = Worker::start(settings);
+    let relay = scene.relay(DEAF_TO_TIME);
+    let ids = [enqueue(scene.pool(), "test.echo", &json!({})).await];
+    eventually("it is marked", async || count(scene.pool(), ON_THEIR_WAY).await == 1).await;
+    let unknown = [Standing::Unknown];
+    eventually("it has ended", async || scene.queue.standings(&ids).await.unwrap() == unknown).await;
+    relay.drain().await;
 
-    for _ in 0..100 {
-        enqueue(scene.pool(), "test.echo", &json!({})).await;
-    }
-    scene.is_empty().await;
+    let reconciler = scene.relay(Pace { second_look: Duration::from_secs(3), ..BUSY });
+    eventually("a round has begun", async || turn(&scene).await > 0.0).await;
+    // Time enough for one that would not look twice.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    sqlx::query("delete from brasa.outbox").execute(scene.pool()).await.unwrap();
+    let begun = turn(&scene).await;
+    eventually("it has ended, and the next has begun", async || turn(&scene).await > begun).await;
 
-    assert_eq!((scene.total("enqueued").await, scene.done().await), (100, 100));
+    assert_eq!((scene.rows().await, scene.total("enqueued").await), (0, 1));
+    reconciler.drain().await;
     worker.drain().await;
 }

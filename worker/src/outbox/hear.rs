@@ -12,7 +12,7 @@ use crate::outbox::Trouble;
 /// How long to wait before listening again after the connection broke.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long to leave it at polling where notifications do not arrive.
-const DEAF_FOR: Duration = Duration::from_mins(10);
+const DEAF_FOR: Duration = Duration::from_mins(1);
 
 /// Listens for ever, and wakes.
 pub(super) async fn run(table: &OutboxTable, wake: &Notify) {

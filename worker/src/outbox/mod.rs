@@ -65,8 +65,8 @@ pub struct Pace {
     pub reconcile_every: Duration,
     /// How long a row is on its way before it is looked after.
     pub reconcile_after: Duration,
-    /// How long a job must be unknown to Redis before it counts as lost. An end that a worker is just recording
-    /// is recorded within that time.
+    /// How long a job must be unknown to Redis before it counts as lost. What a worker has to record when
+    /// Postgres comes back is recorded within that time: longer than one try and the pause behind it.
     pub second_look: Duration,
 }
 
@@ -76,7 +76,7 @@ impl Default for Pace {
             poll: Duration::from_secs(1),
             reconcile_every: Duration::from_secs(30),
             reconcile_after: Duration::from_secs(30),
-            second_look: Duration::from_secs(5),
+            second_look: Duration::from_secs(15),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::outbox::ask;
 /// Rows per statement.
 const BATCH: usize = 512;
 /// The first and the longest pause between two tries while Postgres is away.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long a worker that ends may take to record what it has been told.
 const CLOSING_WITHIN: Duration = Duration::from_secs(3);
 
