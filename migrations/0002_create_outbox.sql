@@ -11,9 +11,10 @@ create table brasa.outbox (
     args        jsonb not null,
     queue       text collate "C" not null,
     priority    smallint not null,
-    run_at      timestamptz,
+    -- One row that cannot be read would keep all others from being read.
+    run_at      timestamptz check (isfinite(run_at)),
     unique_key  text,
-    enqueued_at timestamptz not null default clock_timestamp(),
+    enqueued_at timestamptz not null default clock_timestamp() check (isfinite(enqueued_at)),
     pushed_at   timestamptz,
     pushes      integer not null default 0,
     refused_at  timestamptz,

@@ -243,7 +243,7 @@ impl Dispatch {
                 "the outcome of a job was not accepted; it runs again elsewhere"
             );
         }
-        self.outbox.hear(known.map(|known| &known.envelope), verdict);
+        self.outbox.notice(known.map(|known| &known.envelope), verdict);
         match verdict {
             "done" => self.done.fetch_add(1, Ordering::Relaxed),
             "dead" | "retried" => self.failed.fetch_add(1, Ordering::Relaxed),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brasa::servers::{RedisOptions, RedisServer};
 use brasa_jobs::Catalog;
-use brasa_shared::queue::{Queue, State};
+use brasa_shared::queue::{Keep, Queue, State};
 use brasa_shared::store::Store;
 use brasa_tests::ledger::{self, Ledger};
 use brasa_tests::process::{Brasa, is_long, within};
@@ -51,8 +51,12 @@ async fn every_committed_row_runs_and_no_other_when_workers_are_killed_while_the
         ledger.missing(rounds * 10).await.is_empty().then_some(())
     })
     .await;
-    // What a killed worker did not record is found by looking.
-    let reconciler = Worker::start(scene.settings(Catalog::default(), BUSY));
+    // What a killed worker did not record is found by looking, while Redis remembers how the job ended: it is to
+    // keep as many as the others do.
+    let keep = Keep { count: 100_000, age_ms: 3_600_000 };
+    let mut settings = scene.settings(Catalog::default(), BUSY);
+    settings.queues = vec![(scene.queue.clone().keeping(keep, keep), 1)];
+    let reconciler = Worker::start(settings);
     within(LIMIT, "the outbox is empty", async || (scene.rows().await == 0).then_some(())).await;
     // A connection that is just being made would keep the database from being dropped.
     reconciler.drain().await;

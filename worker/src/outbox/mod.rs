@@ -144,7 +144,7 @@ impl Outbox {
 
     /// What dispatch says about every job whose word was accepted, or was not: only ends of jobs that came
     /// through the outbox concern it.
-    pub(crate) fn hear(&self, job: Option<&Envelope>, verdict: &str) {
+    pub(crate) fn notice(&self, job: Option<&Envelope>, verdict: &str) {
         if let Some(job) = job.filter(|job| job.outbox && ENDINGS.contains(&verdict)) {
             self.ended(&job.id);
         }

@@ -19,7 +19,9 @@ const CHANNEL: &str = "brasa.outbox";
 
 /// Rows stay locked while a relay pushes them. One that stands still meanwhile is cut off by Postgres, so that
 /// it keeps neither rows from the others nor old versions of rows from the vacuum.
-const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
+/// And whatever is usual in this database, relays are to pass over what others have changed.
+const BEGIN: &str =
+    "begin isolation level read committed; set local idle_in_transaction_session_timeout = '15s'";
 
 /// The rows of each queue that wait longest and that no other relay has in its hands, queue after queue.
 const TAKE: &str = "select o.* from unnest($1::text[]) as known (queue) cross join lateral (
