@@ -8,6 +8,7 @@ use std::time::Duration;
 use brasa_jobs::{Catalog, Reach};
 use brasa_shared::clock::Clock;
 use brasa_shared::config::{self, Config, did_you_mean};
+use brasa_shared::db::outbox::OutboxTable;
 use brasa_shared::db::{self, PoolLimits};
 use brasa_shared::queue::{Budget, Fleet, Keep, Limit, LimitScope, Queue};
 use brasa_shared::store::Store;
@@ -21,6 +22,9 @@ pub(crate) const REDIS_MIN: (u32, u32) = (7, 0);
 pub(crate) const VALKEY_MIN: (u32, u32) = (7, 2);
 /// The oldest Postgres, as `server_version_num` counts.
 pub(crate) const POSTGRES_MIN: i32 = 130_000;
+/// How many connections the outbox of a worker holds at most, beside the one on which it listens: one to relay, one
+/// to record ends, and one for what looks around.
+const OUTBOX_CONNECTIONS: u32 = 3;
 /// How long a command of a person waits for Redis to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -101,10 +105,20 @@ impl App {
 
     /// A pool for Postgres, if an address was given.
     pub(crate) fn pool(&self) -> Result<Option<PgPool>, Failure> {
+        self.pool_of(self.config.postgres.pool.max)
+    }
+
+    /// The outbox of Postgres, over connections of its own, where it is to be relayed.
+    pub(crate) fn outbox(&self) -> Result<Option<OutboxTable>, Failure> {
+        let pool = if self.config.outbox.enabled { self.pool_of(OUTBOX_CONNECTIONS)? } else { None };
+        Ok(pool.map(OutboxTable::of))
+    }
+
+    fn pool_of(&self, connections_max: u32) -> Result<Option<PgPool>, Failure> {
         let postgres = &self.config.postgres;
         let Some(url) = &postgres.url else { return Ok(None) };
         let limits = PoolLimits {
-            connections_max: postgres.pool.max,
+            connections_max,
             acquire_timeout: postgres.pool.acquire_timeout,
             statement_timeout: postgres.statement_timeout,
         };

@@ -105,6 +105,12 @@ impl From<DbError> for Failure {
     }
 }
 
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::environment(format!("postgres did not do what was asked: {}", chain(&error)))
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         // A reader that has seen enough (`| head`) is no failure worth a word.

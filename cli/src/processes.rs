@@ -181,6 +181,11 @@ fn worker(
         let weight = app.config.queues.get(name).map_or(1, |section| section.weight);
         queues.push((queue.clone(), weight));
     }
+    let outbox = app.outbox()?.map(|table| brasa_worker::outbox::Settings {
+        table,
+        queues: all.values().cloned().collect(),
+        pace: brasa_worker::outbox::Pace::default(),
+    });
     let settings = brasa_worker::Settings {
         queues,
         fleet: app.fleet(),
@@ -197,6 +202,7 @@ fn worker(
         },
         isolation: if section.isolate && !roles.is_isolated { isolation(app, &names) } else { None },
         is_isolated: roles.is_isolated,
+        outbox,
     };
     let pulses = brasa_worker::Pulses::of(progress);
     Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))

@@ -106,6 +106,7 @@ fn settings(store: &Store, queue: &Queue, until_empty: bool) -> Settings {
         order: Order::Weighted,
         isolation: None,
         is_isolated: false,
+        outbox: None,
     }
 }
 

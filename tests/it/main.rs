@@ -25,6 +25,7 @@ mod leases;
 mod memory;
 mod migrations;
 mod outages;
+mod outbox;
 mod pausing;
 mod retention;
 mod retries;

@@ -43,6 +43,7 @@ impl World {
             order: Order::Weighted,
             isolation: None,
             is_isolated: false,
+            outbox: None,
         }
     }
 

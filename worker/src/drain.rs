@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::leases::Leases;
+use crate::outbox::Outbox;
 use crate::run::HAND_BACK;
 
 /// Two tokens: the first asks for a drain, the second for an end at once.
@@ -59,13 +60,23 @@ pub(crate) async fn drain(
     }
 }
 
+/// What has to be empty.
+pub(crate) struct Emptiness {
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) outbox: Outbox,
+    /// Only suspects count.
+    pub(crate) only_suspects: bool,
+}
+
 /// Asks for the drain once nothing is waiting, delayed or running in any of the queues.
-pub(crate) async fn end_when_empty(queues: Vec<Queue>, shutdown: Shutdown, only_suspects: bool) {
+pub(crate) async fn end_when_empty(of: Emptiness, shutdown: Shutdown) {
+    let names: Vec<String> = of.queues.iter().map(|queue| queue.name().to_owned()).collect();
     let mut looked_empty = false;
     loop {
-        let mut open = 0;
-        for queue in &queues {
-            let left = if only_suspects {
+        // The outbox first: what leaves it is in a queue by then.
+        let mut open = u64::from(!of.only_suspects && of.outbox.has_waiting(&names).await);
+        for queue in &of.queues {
+            let left = if of.only_suspects {
                 suspects(queue).await
             } else {
                 queue.counts().await.map(|counts| counts.open())

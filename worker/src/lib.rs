@@ -7,6 +7,7 @@
 //!   └── wake: a push, or once a second
 //! isolate: jobs that were lost with more than one worker, in a process of their own
 //! housekeep: due jobs become ready, lost ones come back, the inbox is admitted
+//! outbox: what was enqueued in SQL comes from Postgres, and is looked after until it has ended
 //! ```
 //!
 //! apalis runs the handlers (`feed.rs` and `run.rs` alone know it); everything that must be right is ours:
@@ -25,6 +26,7 @@ mod judge;
 mod leases;
 mod meters;
 mod order;
+pub mod outbox;
 mod run;
 mod settle;
 

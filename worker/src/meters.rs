@@ -124,8 +124,4 @@ impl Meters {
     pub(crate) fn tally(&self) -> Tally {
         Tally { done: self.done.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
     }
-
-    /// A job that came through the outbox has ended.
-    #[expect(clippy::unused_self, reason = "the outbox is not there yet")]
-    pub(crate) fn ended_for_outbox(&self, _id: &str) {}
 }

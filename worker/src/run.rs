@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce::Announce;
 use crate::claim::{Alarm, Claimer, Served};
 use crate::dispatch::Dispatch;
-use crate::drain::{Shutdown, drain, end_when_empty};
+use crate::drain::{Emptiness, Shutdown, drain, end_when_empty};
 use crate::feed::Feed;
 use crate::gather::Gatherers;
 use crate::housekeep::Housekeeper;
@@ -23,7 +23,8 @@ use crate::job::Job;
 use crate::leases::Leases;
 use crate::meters::Meters;
 use crate::order::Order;
-use crate::settle::Settler;
+use crate::outbox::{self, Outbox};
+use crate::settle::{Ledger, Settler};
 
 /// After running jobs were told to stop, how long handing them back may take.
 pub(crate) const HAND_BACK: Duration = Duration::from_secs(3);
@@ -56,6 +57,8 @@ pub struct Settings {
     pub isolation: Option<Isolation>,
     /// This worker runs such jobs and nothing else, and tells its parent which it begins.
     pub is_isolated: bool,
+    /// The outbox to relay, where there is to be one.
+    pub outbox: Option<outbox::Settings>,
 }
 
 /// How a worker shows that it makes progress.
@@ -102,7 +105,8 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let leases = Leases::new(&info.worker, settings.lease);
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
-    let dispatch = Arc::new(dispatch(&settings, &info, &leases));
+    let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
+    let dispatch = Arc::new(dispatch(&settings, &info, &leases, outbox.clone()));
     let meters = Arc::clone(&dispatch.meters);
     let slots = Arc::new(Semaphore::new(settings.concurrency));
     let (send, receive) = mpsc::channel(settings.concurrency);
@@ -114,7 +118,9 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
         tokio::spawn(isolator.run());
     }
     if settings.until_empty {
-        tokio::spawn(end_when_empty(over_own_connection(&settings), shutdown.clone(), settings.is_isolated));
+        let emptiness =
+            Emptiness { queues: over_own_connection(&settings), outbox, only_suspects: settings.is_isolated };
+        tokio::spawn(end_when_empty(emptiness, shutdown.clone()));
     }
     let claiming = tokio::spawn(claimer.run());
     let end = shutdown.drain.clone();
@@ -124,8 +130,8 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     end.cancel();
     stopped.cancel();
     hearing.abort();
-    // Both end by themselves now; a panic in either has been logged by the runtime already.
-    drop(tokio::join!(claiming, keeping));
+    // All end by themselves now; a panic in any has been logged by the runtime already.
+    drop(tokio::join!(claiming, keeping, outbox_tasks.end()));
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }
@@ -134,14 +140,14 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     ended.map(|()| tally)
 }
 
-fn dispatch(settings: &Settings, info: &WorkerInfo, leases: &Leases) -> Dispatch {
+fn dispatch(settings: &Settings, info: &WorkerInfo, leases: &Leases, outbox: Outbox) -> Dispatch {
     let meters = Arc::new(Meters::new(&settings.catalog, settings.queues.iter().map(|(queue, _)| queue)));
     let words = settings.concurrency.saturating_mul(WORDS_PER_SLOT);
     Dispatch {
         catalog: settings.catalog.clone(),
         reach: Arc::clone(&settings.reach),
         leases: leases.clone(),
-        settler: Settler::start(words, &info.worker, Arc::clone(&meters)),
+        settler: Settler::start(words, &info.worker, Ledger { meters: Arc::clone(&meters), outbox }),
         gatherers: Gatherers::start(&settings.catalog),
         meters,
         announce: Announce(settings.is_isolated),

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::leases::Watch;
 use crate::meters::{Meters, Told};
+use crate::outbox::Outbox;
 
 /// How long an outcome is held on to while Redis is out of reach. By then the lease has long run out, and
 /// the job will run again.
@@ -39,7 +40,7 @@ pub(crate) struct Said {
     pub(crate) told: Told,
     /// The kind, as metrics know it.
     pub(crate) kind: &'static str,
-    /// The id, where it has come through the outbox.
+    /// Whether it came through the outbox, which waits to hear of its end.
     pub(crate) outbox: bool,
     /// Its lease, which is kept until the word is accepted.
     pub(crate) watch: Watch,
@@ -51,9 +52,9 @@ pub(crate) struct Settler(mpsc::Sender<Said>);
 
 impl Settler {
     /// A settler, and the task that does its work; the task ends when the last clone is gone.
-    pub(crate) fn start(capacity: usize, worker: &str, meters: Arc<Meters>) -> Self {
+    pub(crate) fn start(capacity: usize, worker: &str, ledger: Ledger) -> Self {
         let (send, receive) = mpsc::channel(capacity.max(1));
-        tokio::spawn(run(receive, worker.to_owned(), meters));
+        tokio::spawn(run(receive, worker.to_owned(), ledger));
         Self(send)
     }
 
@@ -65,7 +66,14 @@ impl Settler {
     }
 }
 
-async fn run(mut words: mpsc::Receiver<Said>, worker: String, meters: Arc<Meters>) {
+/// Who is told what became of a job, once that is certain.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) outbox: Outbox,
+}
+
+async fn run(mut words: mpsc::Receiver<Said>, worker: String, ledger: Ledger) {
     let mut gathered = Vec::with_capacity(BATCH_MAX);
     let mut voices: HashMap<String, Queue> = HashMap::new();
     while words.recv_many(&mut gathered, BATCH_MAX).await > 0 {
@@ -84,7 +92,7 @@ async fn run(mut words: mpsc::Receiver<Said>, worker: String, meters: Arc<Meters
             batch.add(said);
             batches.insert(name, batch);
         }
-        join_all(batches.into_values().map(|batch| batch.send(&meters))).await;
+        join_all(batches.into_values().map(|batch| batch.send(&ledger))).await;
     }
 }
 
@@ -154,21 +162,21 @@ impl Batch {
         }
     }
 
-    async fn send(self, meters: &Meters) {
+    async fn send(self, ledger: &Ledger) {
         let Self { queue, finish, retry, bury, hand_back } = self;
         let queue = &queue;
         tokio::join!(
-            tell(queue, meters, finish, async |words| queue.finish(words).await),
-            tell(queue, meters, retry, async |words| queue.retry(words).await),
-            tell(queue, meters, bury, async |words| queue.bury(words).await),
-            tell(queue, meters, hand_back, async |words| queue.hand_back(words).await),
+            tell(queue, ledger, finish, async |words| queue.finish(words).await),
+            tell(queue, ledger, retry, async |words| queue.retry(words).await),
+            tell(queue, ledger, bury, async |words| queue.bury(words).await),
+            tell(queue, ledger, hand_back, async |words| queue.hand_back(words).await),
         );
     }
 }
 
 async fn tell<W>(
     queue: &Queue,
-    meters: &Meters,
+    ledger: &Ledger,
     said: Words<W>,
     call: impl AsyncFnOnce(&[W]) -> Result<Vec<Settled>, QueueError>,
 ) {
@@ -178,7 +186,7 @@ async fn tell<W>(
     match call(&said.words).await {
         Ok(answers) => {
             for (waiting, answer) in said.waiting.into_iter().zip(answers) {
-                conclude(queue, meters, waiting, answer).await;
+                conclude(queue, ledger, waiting, answer).await;
             }
         }
         Err(error) => {
@@ -187,12 +195,12 @@ async fn tell<W>(
                 error = %chain(&error),
                 "outcomes could not be recorded; those jobs will run again"
             );
-            said.waiting.iter().for_each(|waiting| meters.count(waiting.kind, Told::Lost));
+            said.waiting.iter().for_each(|waiting| ledger.meters.count(waiting.kind, Told::Lost));
         }
     }
 }
 
-async fn conclude(queue: &Queue, meters: &Meters, waiting: Waiting, answer: Settled) {
+async fn conclude(queue: &Queue, ledger: &Ledger, waiting: Waiting, answer: Settled) {
     let told = match answer {
         Settled::Accepted => waiting.told,
         Settled::Refused => Told::Lost,
@@ -212,9 +220,9 @@ async fn conclude(queue: &Queue, meters: &Meters, waiting: Waiting, answer: Sett
             "the outcome of a job was not accepted; it runs again elsewhere"
         );
     }
-    meters.count(waiting.kind, told);
+    ledger.meters.count(waiting.kind, told);
     if waiting.outbox && told.is_final() {
-        meters.ended_for_outbox(&waiting.held.id);
+        ledger.outbox.ended(&waiting.held.id);
     }
 }
 

@@ -20,6 +20,7 @@ mod health;
 mod jobs;
 mod kinds;
 mod migrate;
+mod outbox;
 mod queues;
 mod schedules;
 mod serve;
@@ -65,6 +66,9 @@ enum Verb {
     /// List, show, retry and delete dead jobs
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// Look at what was enqueued in SQL, and decide about what was refused
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// List, preview and run schedules
     #[command(subcommand)]
     Schedules(schedules::Schedules),
@@ -93,6 +97,7 @@ impl Cli {
             Verb::Jobs(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Queues(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Dead(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Outbox(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Schedules(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,

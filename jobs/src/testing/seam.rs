@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use brasa_shared::queue::{
-    Burial, Claimant, ClaimedJob, Company, Ending, Finish, Held, Link, Outcome, Queue, QueueError, Retry, Settled,
+    Burial, Claimant, ClaimedJob, Company, Ending, Finish, Held, Link, Outcome, Queue, QueueError, Retry,
+    Settled,
 };
 use serde_json::Value;
 
@@ -94,7 +95,14 @@ impl Hand {
             }
             Word::Bury(why) => {
                 let outcome = self.outcome(queue, about, Ending::Dead).because(why);
-                queue.bury(&[Burial { held, unique: about.unique.clone(), outcome, next: about.next.to_vec() }]).await?
+                queue
+                    .bury(&[Burial {
+                        held,
+                        unique: about.unique.clone(),
+                        outcome,
+                        next: about.next.to_vec(),
+                    }])
+                    .await?
             }
             Word::Return(delay, snooze, why) => {
                 let now = queue.clock().now().as_millisecond();

@@ -16,6 +16,7 @@ mod complaint;
 mod interpolate;
 mod json;
 mod key_template;
+mod outbox;
 mod placeholders;
 mod postgres;
 mod problem;
@@ -40,6 +41,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError};
+pub use self::outbox::Outbox;
 pub use self::placeholders::highest_placeholder;
 pub use self::postgres::{Pool, Postgres};
 pub use self::problem::{Origin, Problem, Problems};
@@ -73,6 +75,8 @@ pub struct Config {
     pub sql: BTreeMap<String, Statement>,
     /// `[warm.NAME]`
     pub warm: BTreeMap<String, Warmer>,
+    /// `[outbox]`
+    pub outbox: Outbox,
     /// `[telemetry]`
     pub telemetry: Telemetry,
 }
@@ -88,6 +92,7 @@ impl Default for Config {
             schedules: BTreeMap::new(),
             sql: BTreeMap::new(),
             warm: BTreeMap::new(),
+            outbox: Outbox::default(),
             telemetry: Telemetry::default(),
         }
     }
@@ -155,6 +160,7 @@ impl Config {
             schedules: root.named("schedules", |section| Schedule::read(section, &queues)),
             sql: root.named("sql", Statement::read),
             warm: root.named("warm", Warmer::read),
+            outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),
             queues,
         }

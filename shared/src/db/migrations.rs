@@ -9,8 +9,10 @@ use sqlx::{Executor as _, PgConnection, Row as _, SqlSafeStr};
 pub(crate) const RECORD: &str = "brasa._sqlx_migrations";
 
 /// Version, description, text. Forward only; see `migrations/README.md`.
-const ALL: &[(i64, &str, &str)] =
-    &[(1, "create schema", include_str!("../../../migrations/0001_create_schema.sql"))];
+const ALL: &[(i64, &str, &str)] = &[
+    (1, "create schema", include_str!("../../../migrations/0001_create_schema.sql")),
+    (2, "create outbox", include_str!("../../../migrations/0002_create_outbox.sql")),
+];
 
 /// What `brasa migrate` runs.
 pub(crate) fn migrator() -> Migrator {

@@ -1,4 +1,4 @@
-//! Postgres: the pool, its time limits, the embedded migrations, and the users' statements.
+//! Postgres: the pool, its time limits, the embedded migrations, the outbox, and the users' statements.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 mod bind;
 mod migrations;
 mod numeric;
+pub mod outbox;
 mod statement;
 
 pub use bind::{BindError, Param};

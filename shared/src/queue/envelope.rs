@@ -197,13 +197,19 @@ impl Envelope {
         if !args.is_object() {
             return Err(EnvelopeError::Args(type_of(args)));
         }
-        Ok(Self {
+        let id = ulid::Ulid::generate().to_string();
+        Ok(Self::of(&id, kind, serde_json::value::to_raw_value(args)?, now.as_millisecond()))
+    }
+
+    /// A job of that id and kind with arguments that are JSON already, enqueued at `at` ms since 1970.
+    pub fn of(id: &str, kind: &str, args: Box<RawValue>, at: i64) -> Self {
+        Self {
             v: VERSION,
-            id: ulid::Ulid::generate().to_string(),
+            id: id.to_owned(),
             kind: kind.to_owned(),
             kv: 1,
-            args: serde_json::value::to_raw_value(args)?,
-            at: now.as_millisecond(),
+            args,
+            at,
             due: None,
             attempts: None,
             timeout_ms: None,
@@ -222,7 +228,7 @@ impl Envelope {
             outbox: false,
             schedule: None,
             trace: None,
-        })
+        }
     }
 
     /// The lane in which it stands.

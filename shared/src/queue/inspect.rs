@@ -9,6 +9,17 @@ use crate::queue::scripts::COUNT;
 use crate::queue::view::{LaneEntry, entry_of};
 use crate::queue::{BATCH_MAX, JobView, Paused, Queue, QueueError, State};
 
+/// Whether a job is still to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits, is delayed or runs.
+    Open,
+    /// It is done, cancelled or dead.
+    Ended,
+    /// Nothing is known of it.
+    Unknown,
+}
+
 /// How many jobs of a queue are where.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
@@ -138,6 +149,29 @@ impl Queue {
         }
         views.truncate(most);
         Ok(views)
+    }
+
+    /// Whether these jobs, [`BATCH_MAX`] per round trip, are still to be waited for.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn standings(&self, ids: &[String]) -> Result<Vec<Standing>, QueueError> {
+        let k = self.keys();
+        let mut standings = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(BATCH_MAX) {
+            let mut pipe = redis::pipe();
+            // The outcome is looked for first: a job that ends in between is open, or ended, and never unknown.
+            for id in ids {
+                pipe.cmd("HEXISTS").arg(&k.outcomes).arg(id).cmd("HEXISTS").arg(&k.jobs).arg(id);
+            }
+            let answers: Vec<u8> = self.run_all("look for jobs", &pipe).await?;
+            standings.extend(answers.chunks_exact(2).map(|answer| match answer {
+                [1, _] => Standing::Ended,
+                [_, 0] => Standing::Unknown,
+                _ => Standing::Open,
+            }));
+        }
+        Ok(standings)
     }
 
     async fn ids(&self, walk: &str, set: &str, most: usize) -> Result<Vec<String>, QueueError> {

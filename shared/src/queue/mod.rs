@@ -48,7 +48,7 @@ pub use error::QueueError;
 pub use explain::Why;
 pub use fleet::{Fleet, Leadership, WorkerInfo};
 pub use flow::{FLOW_MAX, Flow, FlowError};
-pub use inspect::Counts;
+pub use inspect::{Counts, Standing};
 pub use keys::{FleetKeys, QueueKeys};
 pub use lane::{PRIORITY_MAX, SUSPECT_FROM, class_of, is_suspect};
 pub use limit::{Limit, LimitScope};
@@ -196,6 +196,11 @@ impl Queue {
     /// The clock that its scripts obey.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// How long and how many done jobs it keeps.
+    pub fn keep_done(&self) -> Keep {
+        self.inner.keep_done
     }
 
     /// The connection that it uses.

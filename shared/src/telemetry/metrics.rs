@@ -68,6 +68,14 @@ metrics! {
     histogram warm_load_seconds [warmer];
     /// Tables by what came of an ANALYZE: analyzed or skipped.
     counter tables_analyzed_total [verdict];
+    /// Rows of the outbox in a state: waiting or refused.
+    gauge outbox_rows [state];
+    /// Rows of the outbox that this worker pushed into Redis.
+    counter outbox_relayed_total [];
+    /// Time from when a row was put into the outbox to when it was in Redis, in seconds.
+    histogram outbox_relay_lag_seconds [];
+    /// Rows of the outbox that this worker looked after, by verdict: ended, or lost and pushed again.
+    counter outbox_reconciled_total [verdict];
 }
 
 /// Starts to record metrics in this process and returns what renders them.

@@ -27,6 +27,7 @@ fn every_key_of_the_servers_and_of_the_process_is_read() {
     assert_eq!(config.worker.lease, Duration::from_secs(15));
     assert_eq!(config.worker.crashes_max, 5);
     assert_eq!(config.worker.queues.unwrap(), ["critical", "default"]);
+    assert!(!config.outbox.enabled);
     assert_eq!(config.telemetry.listen.unwrap().port(), 9700);
     assert!(config.telemetry.listen_explicit);
     assert_eq!(config.telemetry.log, LogForm::Json);

@@ -67,7 +67,7 @@ for i, id in ipairs(ids) do
     else
       done = done + 1
     end
-    if room > 0 and keep > 0 then
+    if keep > 0 and (room > 0 or mine and mine.keep) then
       local bytes = tonumber(ARGV[5 * i + 7])
       freed = freed - (bytes - tonumber(ARGV[5 * i + 8]))
       if mine and mine.keep then

@@ -4,7 +4,7 @@
 -- keeps the place that it had, for it has waited once already; one that was lost again does not, lest it take
 -- the same company down first thing each time.
 --
--- KEYS    delayed claims lanes locks blocked links shares serving
+-- KEYS    delayed claims lanes locks blocked shares serving
 -- LANES   where the jobs are to stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel

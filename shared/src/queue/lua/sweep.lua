@@ -1,6 +1,6 @@
 -- sweep: forget ended jobs that there is no longer room or time for, also where nothing ends any more.
 --
--- KEYS    jobs outcomes claims trail notes logs done kept dead counts rates waiters stats bytes
+-- KEYS    jobs outcomes claims trail notes logs done kept dead counts rates stats bytes
 -- LANES   none
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] most done jobs to keep

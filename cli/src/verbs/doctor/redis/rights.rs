@@ -16,6 +16,7 @@ const CODE: &str = include_str!("rights.lua");
 
 /// What is done to keys of a queue, by scripts and beside them.
 const ON_QUEUES: &[&str] = &[
+    "DECRBY",
     "DEL",
     "EXISTS",
     "GET",
@@ -25,21 +26,31 @@ const ON_QUEUES: &[&str] = &[
     "HGETALL",
     "HINCRBY",
     "HKEYS",
+    "HLEN",
     "HMGET",
+    "HRANDFIELD",
     "HSET",
     "HSETNX",
+    "HSTRLEN",
+    "HVALS",
+    "INCRBY",
     "LINDEX",
+    "LLEN",
     "LPOP",
     "LPUSH",
     "LRANGE",
     "LTRIM",
+    "RPUSH",
     "SADD",
     "SET",
     "SMEMBERS",
+    "SREM",
+    "SSCAN",
     "ZADD",
     "ZCARD",
     "ZPOPMIN",
     "ZRANGE",
+    "ZRANGEBYLEX",
     "ZRANGEBYSCORE",
     "ZREM",
     "ZREVRANGE",
@@ -97,7 +108,7 @@ fn needed(app: &App) -> Vec<Vec<String>> {
     for queue in app.config.known_queues() {
         let keys = QueueKeys::new(prefix, queue);
         on(&keys.jobs, ON_QUEUES);
-        for channel in [&keys.wake, &keys.control] {
+        for channel in [&keys.wake, &keys.control, &keys.ended] {
             on(channel, &["PUBLISH", "SUBSCRIBE"]);
         }
     }
@@ -110,10 +121,10 @@ fn needed(app: &App) -> Vec<Vec<String>> {
 
 fn command(name: &str, key: &str) -> Vec<String> {
     let more = match name {
-        "DEL" | "EXISTS" | "GET" | "HGETALL" | "HKEYS" | "HVALS" | "LPOP" | "SMEMBERS" | "SUBSCRIBE"
-        | "ZCARD" | "ZPOPMIN" => 0,
-        "HDEL" | "HEXISTS" | "HGET" | "HMGET" | "LINDEX" | "LPUSH" | "PEXPIRE" | "PUBLISH" | "SADD"
-        | "SET" | "ZREM" | "ZSCORE" => 1,
+        "DEL" | "EXISTS" | "GET" | "HGETALL" | "HKEYS" | "HLEN" | "HRANDFIELD" | "HVALS" | "LLEN"
+        | "LPOP" | "SMEMBERS" | "SUBSCRIBE" | "ZCARD" | "ZPOPMIN" => 0,
+        "DECRBY" | "HDEL" | "HEXISTS" | "HGET" | "HMGET" | "HSTRLEN" | "INCRBY" | "LINDEX" | "LPUSH"
+        | "PEXPIRE" | "PUBLISH" | "RPUSH" | "SADD" | "SET" | "SREM" | "SSCAN" | "ZREM" | "ZSCORE" => 1,
         _ => 2,
     };
     let words = [name, key].into_iter().chain(std::iter::repeat_n("1", more));

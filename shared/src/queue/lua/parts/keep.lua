@@ -1,7 +1,8 @@
 -- keep: ended jobs that are kept for a while, and forgetting them.
 --
 -- Jobs that ended in one call make one entry of the list `done`: `until bytes id id ...`. A job that is to be
--- kept for a time of its own stands in the sorted set `kept` instead. `counts` has how many there are in all
+-- kept for a time of its own stands in the sorted set `kept` instead, and is kept that long whatever the count:
+-- somebody waits for it. `counts` has how many there are in all
 -- (`done`) and how many bytes they take (`done_bytes`).
 local function forget(k, ids)
   if #ids == 0 then return end
@@ -68,7 +69,7 @@ end
 -- Forgets done jobs that have had their time, and those that there is no room for; at most `most`.
 local function trim_done(k, now, room, room_bytes, most)
   local kept = call('HMGET', k.counts, 'done', 'done_bytes')
-  local count, bytes = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')
+  local count, bytes = tonumber(kept[1] or '0') - call('ZCARD', k.kept), tonumber(kept[2] or '0')
   local gone = 0
   while gone < most do
     local head = call('LINDEX', k.done, 0)
@@ -90,8 +91,6 @@ local function trim_done(k, now, room, room_bytes, most)
   end
   if call('EXISTS', k.kept) == 1 and gone < most then
     gone = gone + drop_kept(k, call('ZRANGEBYSCORE', k.kept, '-inf', now, 'LIMIT', 0, most - gone))
-    local over = math.min(tonumber(call('HGET', k.counts, 'done') or '0') - room, most - gone)
-    if over > 0 then gone = gone + drop_kept(k, call('ZRANGE', k.kept, 0, over - 1)) end
   end
   return gone
 end
