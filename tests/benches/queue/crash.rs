@@ -8,6 +8,7 @@ use brasa_tests::bench::{Bar, Contestant, Row, Run, pause};
 
 use super::engine::{Engine, Standing};
 use super::field::{Everybody, Field, middle};
+use super::plan::LEFT_OUT;
 
 /// The lease of our jobs. Peers have what they have by default.
 const LEASE_S: f64 = 5.0;
@@ -33,10 +34,10 @@ struct Crash {
 
 pub(super) fn rows(field: &Field) -> Vec<Row> {
     let what = "kill -9, three times";
-    let all = if field.plan.are_peers_killed {
+    let all = if field.plan.are_peers_whole {
         field.everybody(what, 1, |who| crash(field, who))
     } else {
-        let left_out = Err("peers are not killed in the quick run".to_owned());
+        let left_out = Err(LEFT_OUT.to_owned());
         Everybody { ours: field.us(what, 1, |who| crash(field, who)), peers: vec![("BullMQ", left_out)] }
     };
     let bar = Bar::AtMost(LEASE_S + GRACE_S);

@@ -70,13 +70,14 @@ fn wait(field: &Field, who: &Contestant, rate: f64, is_meant: bool) -> Result<Wa
     let idle_cores = (workers.cpu_us() - before) / (field.plan.idle_s * 1e6);
     let idle_mb = workers.memory_mb(Memory::Now);
     workers.check()?;
-    let jobs = (rate * field.plan.latency_s) as u64;
+    let [cold, warm] = [field.plan.cold_s, field.plan.latency_s].map(|seconds| (rate * seconds) as usize);
+    let jobs = (cold + warm) as u64;
     let seconds = run.enqueue_at(rate, jobs, is_meant)?;
     workers.until(jobs)?;
     // The counts are written before the waits.
     pause(Duration::from_millis(100));
-    let waits = run.waits_us();
-    ensure!(waits.len() as u64 >= jobs, "only {} of {jobs} jobs said how long they waited", waits.len());
+    let waits = run.waits_us(cold);
+    ensure!(waits.len() >= warm, "only {} of {warm} jobs said how long they waited", waits.len());
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize] as f64 / 1_000.0;
     let reached = jobs as f64 / seconds / rate;
     Ok(Waits { p50_ms: at(0.5), p99_ms: at(0.99), idle_mb, idle_cores, reached })

@@ -4,6 +4,7 @@ use brasa_tests::bench::{Bar, Contestant, Redis, Row};
 
 use super::drain::{Drain, Load, drain};
 use super::field::{Field, Measured, middle};
+use super::plan::LEFT_OUT;
 
 /// All of it.
 pub(super) fn rows(field: &Field) -> Vec<Row> {
@@ -61,12 +62,14 @@ fn processes(field: &Field, load: Load) -> Vec<Row> {
     let row = |processes: usize| {
         let what = format!("no-op jobs, {processes} worker processes");
         let load = Load { processes, ..load };
-        let (ours, peers) = (
-            field.us(&what, field.plan.repeats, |who| drain(field.stage, &field.redis, who, load)),
-            field.peer("BullMQ", &what, |who| drain(field.stage, &field.redis, who, load)),
-        );
-        let [ours, peers] = [ours, peers].map(|drains| middle(&drains, |drain| drain.rate));
-        Row::new(what, "jobs/s").ours(&ours).beside("BullMQ", &peers)
+        let ours = field.us(&what, field.plan.repeats, |who| drain(field.stage, &field.redis, who, load));
+        let peer = if processes == 2 || field.plan.are_peers_whole {
+            field.peer("BullMQ", &what, |who| drain(field.stage, &field.redis, who, load))
+        } else {
+            Err(LEFT_OUT.to_owned())
+        };
+        let [ours, peer] = [ours, peer].map(|drains| middle(&drains, |drain| drain.rate));
+        Row::new(what, "jobs/s").ours(&ours).beside("BullMQ", &peer)
     };
     [2, 4].map(row).into()
 }

@@ -84,9 +84,9 @@ impl<'a> Run<'a> {
         protocol::counts(&self.folder)
     }
 
-    /// How long jobs waited, in µs, the shortest first.
-    pub fn waits_us(&self) -> Vec<u64> {
-        protocol::waits_us(&self.folder)
+    /// How long jobs waited, in µs, the shortest first; without as many of the first ones to run.
+    pub fn waits_us(&self, without: usize) -> Vec<u64> {
+        protocol::waits_us(&self.folder, without)
     }
 
     /// When each job was executed, in µs since 1970, by its id; in mode `crash`.
