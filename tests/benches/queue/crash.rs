@@ -7,7 +7,7 @@ use brasa_tests::bench::protocol::{Mode, now_us};
 use brasa_tests::bench::{Bar, Contestant, Row, Run, pause};
 
 use super::engine::{Engine, Standing};
-use super::field::{Everybody, Field, middle};
+use super::field::{Everybody, Field, Measured, middle};
 use super::plan::LEFT_OUT;
 
 /// The lease of our jobs. Peers have what they have by default.
@@ -24,6 +24,7 @@ const LOST_AFTER: Duration = Duration::from_secs(100);
 const EMPTY_WITHIN: Duration = Duration::from_mins(1);
 
 /// What three kills did.
+#[derive(Clone, Copy)]
 struct Crash {
     never: f64,
     twice: f64,
@@ -42,7 +43,11 @@ pub(super) fn rows(field: &Field) -> Vec<Row> {
     };
     let bar = Bar::AtMost(LEASE_S + GRACE_S);
     let mut rows = all.rows("kill -9: never executed", "jobs", Bar::AtMost(0.0), |crash| crash.never);
-    rows.extend(all.rows("kill -9: last kill until all have run", "s", bar, |crash| crash.all_s));
+    let whole = Everybody {
+        ours: if_all_ran("Brasa", &all.ours),
+        peers: all.peers.iter().map(|(name, crash)| (*name, if_all_ran(name, crash))).collect(),
+    };
+    rows.extend(whole.rows("kill -9: last kill until all have run", "s", bar, |crash| crash.all_s));
     let alone = |measure: &str, unit, pick: fn(&Crash) -> f64| {
         Row::new(format!("kill -9: {measure}"), unit).ours(&middle(&all.ours, pick))
     };
@@ -50,6 +55,12 @@ pub(super) fn rows(field: &Field) -> Vec<Row> {
     rows.push(alone("outcomes accepted twice", "jobs", |crash| crash.accepted_twice).bar(Bar::AtMost(0.0)));
     rows.push(alone("executed more than once", "jobs", |crash| crash.twice));
     rows.into_iter().map(|row| row.note("our lease is 5 s here; peers have their defaults")).collect()
+}
+
+/// Where jobs were lost, there is no time at which all had run.
+fn if_all_ran(name: &str, crash: &Measured<Vec<Crash>>) -> Measured<Vec<Crash>> {
+    let lost = crash.as_ref().ok().and_then(|crash| crash.first()).map_or(0.0, |crash| crash.never);
+    if lost > 0.0 { Err(format!("{name} never ran {lost} of the jobs")) } else { crash.clone() }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of jobs and µs fit")]

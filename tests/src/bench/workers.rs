@@ -12,10 +12,13 @@ use super::pause;
 use super::protocol::{self, Counts};
 use super::usage::{self, Memory};
 
-/// How often a number that is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often it is looked whether the first job has run: what processes cost is counted from then on.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+/// How often it is looked how many have; looking costs something too.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long nothing may happen before a run is given up.
 const PATIENCE: Duration = Duration::from_secs(45);
+
 /// Worker processes. Dropping them kills them.
 #[derive(Debug)]
 pub struct Workers {
@@ -56,7 +59,7 @@ impl Workers {
             }
             self.check()?;
             ensure!(since.elapsed() < PATIENCE, "stood still after {} of {count} jobs", last.count);
-            pause(LOOK_EVERY);
+            pause(if count > 1 { LOOK_EVERY } else { LOOK_FIRST });
         }
     }
 
