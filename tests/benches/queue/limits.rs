@@ -38,7 +38,8 @@ pub(super) fn begin(redis: &Redis) -> Begin {
 /// How many cores others kept busy meanwhile.
 pub(super) fn others(begin: &Begin, redis: &Redis) -> Row {
     let cores = (others_us(redis) - begin.others_us) / 1e6 / begin.at.elapsed().as_secs_f64();
-    let row = Row::new("cores that the rest of the machine was using", "cores").beside("others", &Ok(cores));
+    let row = Row::new("cores that the rest of the machine was using", "cores")
+        .beside("others", &Ok(cores.max(0.0)));
     row.note("the less, the more the figures are worth")
 }
 

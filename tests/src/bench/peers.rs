@@ -76,7 +76,10 @@ pub fn sidekiq(_: &Stage) -> Peer {
 /// Puts the driver into `folder`, and what it stands on as well, unless it is there already.
 fn install_bullmq(folder: &Path) -> Result<(), String> {
     let drivers = drivers("bullmq");
-    must("look for Node.js", Command::new("node").arg("--version"))?;
+    for program in ["node", "npm"] {
+        must("look", Command::new(program).arg("--version"))
+            .map_err(|_| format!("{program} is missing; BullMQ needs Node.js and npm"))?;
+    }
     let lock = "package-lock.json";
     let is_there = fs::read(folder.join(lock)).ok() == fs::read(drivers.join(lock)).ok()
         && folder.join("node_modules/bullmq/package.json").is_file();
