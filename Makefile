@@ -10,6 +10,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments of the demo: make demo ARGS="--for 20s --json"
 ARGS ?=
 
+# Which part `make bench` measures, instead of all of them, and whether it may be rough: make bench FAMILY=queue QUICK=1
+FAMILY ?=
+QUICK ?=
+
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -33,8 +37,8 @@ lint: ## check the format, the lints, the documentation and the dependencies
 	then cargo deny --locked check; \
 	else echo "lint: cargo-deny is not installed, so licences and advisories were not checked"; fi
 
-bench: setup ## measure how fast it is
-	@cargo bench --locked --package brasa-tests --bench queue
+bench: setup ## measure how fast it is: make bench [FAMILY=queue] [QUICK=1]
+	@cargo bench --locked --package brasa-tests --bench bench -- $(FAMILY) $(if $(QUICK),--quick)
 
 build: setup ## build the program, for debugging
 	@cargo build --locked

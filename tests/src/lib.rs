@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails, and says where; clippy's allowance for tests does not reach here"
 )]
 
+pub mod bench;
 mod database;
 pub mod hand;
 pub mod kinds;
