@@ -26,6 +26,15 @@ impl Output {
         if self.json { Ok(()) } else { Ok(writeln!(self.to, "{}", text.as_ref())?) }
     }
 
+    /// Begins a new screen on a terminal, and a new paragraph elsewhere.
+    pub(crate) fn clear(&mut self) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        let begin = if std::io::stdout().is_terminal() { "\u{1b}[2J\u{1b}[H" } else { "\n" };
+        Ok(write!(self.to, "{begin}")?)
+    }
+
     /// One line, whoever reads it.
     pub(crate) fn raw(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         Ok(writeln!(self.to, "{}", text.as_ref())?)

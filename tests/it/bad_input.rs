@@ -163,7 +163,6 @@ async fn mistakes_on_the_command_line_name_the_argument_and_enqueue_nothing() {
         (job(&["--args", "{\"name\": \"double\"}"]), &["--args: args.n is missing", "statement `double`"]),
         (job(&["--args", "@/nowhere/args.json"]), &["cannot read /nowhere/args.json: No such file"]),
         (job(&["--queue", "hihg"]), &["there is no queue `hihg`", "did you mean `high`?"]),
-        (job(&["--queue", "high", "--wait"]), &["--wait: queue `high` keeps no outcomes", "keep_done"]),
         (job(&["--in", "soon"]), &["'soon' for '--in <DURATION>'", "is not a duration", "\"30s\""]),
         (job(&["--timeout", "5"]), &["'5' for '--timeout <DURATION>'", "is not a duration"]),
         (job(&["--at", "tomorrow"]), &["'tomorrow' for '--at <INSTANT>'"]),

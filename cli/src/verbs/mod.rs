@@ -16,6 +16,7 @@ mod dead;
 mod demo;
 mod doctor;
 mod enqueue;
+mod flow;
 mod health;
 mod jobs;
 mod kinds;
@@ -57,13 +58,15 @@ enum Verb {
     Doctor(doctor::Doctor),
     /// Enqueue a job, or many
     Enqueue(enqueue::Enqueue),
-    /// List, show, retry and cancel jobs
+    /// Enqueue jobs that follow one another: a chain, or a group with a callback
+    Flow(flow::Flow),
+    /// List, show, explain, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// List, pause and resume queues
+    /// List and watch queues; pause, resume, drain and open them
     #[command(subcommand)]
     Queues(queues::Queues),
-    /// List, show, retry and delete dead jobs
+    /// Group, list, show, retry and delete dead jobs
     #[command(subcommand)]
     Dead(dead::Dead),
     /// Look at what was enqueued in SQL, and decide about what was refused
@@ -94,6 +97,7 @@ impl Cli {
             Verb::Check(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
             Verb::Doctor(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Enqueue(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Flow(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Jobs(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Queues(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Dead(verb) => verb.obey(&open(catalog)?, &mut out).await,

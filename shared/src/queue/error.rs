@@ -29,8 +29,8 @@ pub enum QueueError {
     },
     /// The queue holds as much as it may.
     #[error(
-        "queue `{queue}` is full: it holds {jobs} open jobs and {bytes} bytes, and may hold {}; {taken} of this call were taken",
-        said(*.budget)
+        "queue `{queue}` is full: it holds {jobs} open jobs and {bytes} bytes, and may hold {}{}",
+        said(*.budget), before(*.taken)
     )]
     Full {
         /// The queue.
@@ -45,7 +45,7 @@ pub enum QueueError {
         budget: Budget,
     },
     /// The queue is being drained and takes no new jobs.
-    #[error("queue `{queue}` takes no new jobs{}; {taken} of this call were taken", who(.by.as_ref()))]
+    #[error("queue `{queue}` takes no new jobs{}{}", who(.by.as_ref()), before(*.taken))]
     Closed {
         /// The queue.
         queue: String,
@@ -65,6 +65,10 @@ fn said(budget: Budget) -> String {
         (jobs, 0) => format!("{jobs} jobs"),
         (jobs, bytes) => format!("{jobs} jobs and {bytes} bytes"),
     }
+}
+
+fn before(taken: usize) -> String {
+    if taken == 0 { String::new() } else { format!("; {taken} of this call were taken") }
 }
 
 fn who(by: Option<&Paused>) -> String {

@@ -1,4 +1,4 @@
-//! `brasa jobs`: list, show, retry, cancel.
+//! `brasa jobs`: list, show, explain, retry, cancel.
 
 use brasa_shared::queue::{Cancelled, Ending, JobView, Queue, State};
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,12 +9,19 @@ use crate::failure::Failure;
 use crate::output::{Output, plain, short, when};
 use crate::verbs::queues::actor;
 
+mod bulk;
+mod why;
+
+use bulk::Chosen;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
     /// List jobs
     List(List),
     /// Show everything about one job
     Show(Show),
+    /// Say why a job is not running
+    Why(why::Why),
     /// Start jobs again: dead ones, and delayed ones before their time
     Retry(Retry),
     /// Stop jobs, whether they wait or run
@@ -45,19 +52,20 @@ pub(crate) struct Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct Retry {
-    /// The jobs
-    #[arg(required = true)]
-    ids: Vec<String>,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
-    /// The jobs
-    #[arg(required = true)]
-    ids: Vec<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Why, for the record
     #[arg(long, default_value = "")]
     reason: String,
+    /// With --all: do it without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -93,8 +101,9 @@ impl Jobs {
                 show(&view, app, out)?;
                 out.value(&view)
             }
-            Self::Retry(Retry { ids }) => retry(app, &ids, out).await,
-            Self::Cancel(Cancel { ids, reason }) => cancel(app, &ids, &reason, out).await,
+            Self::Why(verb) => verb.obey(app, out).await,
+            Self::Retry(Retry { chosen }) => retry(app, &chosen, out).await,
+            Self::Cancel(verb) => cancel(app, &verb, out).await,
         }
     }
 }
@@ -137,7 +146,7 @@ pub(crate) fn table(views: &[JobView], app: &App, out: &mut Output) -> Result<()
     out.table(["ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "ENQUEUED", "DETAIL"], rows.collect(), "no jobs")
 }
 
-fn state(view: &JobView) -> String {
+pub(crate) fn state(view: &JobView) -> String {
     match (&view.state, &view.outcome) {
         (State::Done, Some(outcome)) if outcome.ending == Ending::Cancelled => "cancelled".to_owned(),
         (state, _) => format!("{state:?}").to_lowercase(),
@@ -170,6 +179,11 @@ pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Fa
     line("attempt", &view.attempt.to_string())?;
     line("worker", if view.worker == "-" { "" } else { &view.worker })?;
     line("asked to stop", view.stop_asked.as_deref().unwrap_or_default())?;
+    if let Some(note) = &view.note {
+        line("progress", &format!("{:.0} % {} ({})", note.share * 100.0, note.text, when(note.at, now)))?;
+    }
+    line("priority", &if view.priority == 0 { String::new() } else { view.priority.to_string() })?;
+    line("share", view.share.as_deref().unwrap_or_default())?;
     line("as pushed", view.unreadable.as_deref().unwrap_or_default())?;
     if let Some(outcome) = &view.outcome {
         line("ended", &format!("{} after {} ms", when(outcome.at, now), outcome.took_ms))?;
@@ -179,6 +193,9 @@ pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Fa
     for past in &view.trail {
         let (at, told) = past.split_once(' ').unwrap_or(("0", past));
         line("before", &format!("{}: attempt {told}", when(at.parse().unwrap_or(0), now)))?;
+    }
+    for said in &view.log {
+        line("log", said)?;
     }
     Ok(())
 }
@@ -194,10 +211,15 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<(Queue, JobView), Failur
     Err(Failure::environment(format!("no queue knows the job `{}`\n  help: {help}", plain(id))))
 }
 
-async fn retry(app: &App, ids: &[String], out: &mut Output) -> Result<(), Failure> {
+async fn retry(app: &App, chosen: &Chosen, out: &mut Output) -> Result<(), Failure> {
     let mut said = Vec::new();
-    for id in ids {
-        let (queue, view) = find(app, id).await?;
+    for (queue, view) in chosen.find(app, &[State::Dead, State::Delayed]).await? {
+        let id = &view.id;
+        if chosen.dry_run {
+            out.line(format!("would start {id} ({}, {}) again", view.kind, state(&view)))?;
+            said.push(json!({ "id": id, "retried": false, "was": view.state, "dry_run": true }));
+            continue;
+        }
         let again = match view.state {
             State::Dead => queue.revive(std::slice::from_ref(id)).await? == [true],
             State::Delayed | State::Blocked => match queue.envelope(id).await? {
@@ -214,14 +236,26 @@ async fn retry(app: &App, ids: &[String], out: &mut Output) -> Result<(), Failur
         said.push(json!({ "id": id, "retried": again, "was": view.state }));
     }
     out.value(&said)?;
-    if said.iter().all(|one| one["retried"] == true) { Ok(()) } else { Err(Failure::silent(1)) }
+    let fine = chosen.dry_run || said.iter().all(|one| one["retried"] == true);
+    if fine { Ok(()) } else { Err(Failure::silent(1)) }
 }
 
-async fn cancel(app: &App, ids: &[String], reason: &str, out: &mut Output) -> Result<(), Failure> {
+async fn cancel(app: &App, verb: &Cancel, out: &mut Output) -> Result<(), Failure> {
+    let chosen = &verb.chosen;
+    if chosen.is_bulk() && !verb.yes && !chosen.dry_run {
+        let help = "add --yes, or look first with --dry-run";
+        return Err(Failure::usage(format!("this stops all jobs of the filter\n  help: {help}")));
+    }
     let mut said = Vec::new();
-    for id in ids {
-        let (queue, _) = find(app, id).await?;
-        let answer = queue.cancel(id, &actor(), reason).await?;
+    let open = [State::Running, State::Waiting, State::Delayed, State::Blocked];
+    for (queue, view) in chosen.find(app, &open).await? {
+        let id = &view.id;
+        if chosen.dry_run {
+            out.line(format!("would cancel {id} ({}, {})", view.kind, state(&view)))?;
+            said.push(json!({ "id": id, "dry_run": true, "was": view.state }));
+            continue;
+        }
+        let answer = queue.cancel(id, &actor(), &verb.reason).await?;
         out.line(match answer {
             Cancelled::Cancelled => format!("{id} is cancelled"),
             Cancelled::Asked => format!("{id} runs and has been asked to stop"),
@@ -233,5 +267,6 @@ async fn cancel(app: &App, ids: &[String], reason: &str, out: &mut Output) -> Re
     }
     out.value(&said)?;
     let stopped = |one: &serde_json::Value| one["cancel"] == "cancelled" || one["cancel"] == "asked";
-    if said.iter().all(stopped) { Ok(()) } else { Err(Failure::silent(1)) }
+    let fine = chosen.dry_run || said.iter().all(stopped);
+    if fine { Ok(()) } else { Err(Failure::silent(1)) }
 }

@@ -1,6 +1,9 @@
 //! `brasa dead`: the jobs that were given up.
 
+use std::time::Duration;
+
 use brasa_shared::queue::{JobView, State};
+use brasa_shared::units::parse_duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -9,17 +12,21 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::verbs::jobs::{find, show, table};
 
+mod groups;
+
 /// The most jobs of a queue that one bulk verb looks at.
 const BULK_MAX: usize = 1_000_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
+    /// Group dead jobs by what they died of, the largest group first
+    Groups(groups::Groups),
     /// List dead jobs, the latest first
     List(List),
     /// Show everything about one dead job
     Show(Show),
     /// Start dead jobs again, with a clean count of attempts
-    Retry(Chosen),
+    Retry(Retry),
     /// Delete dead jobs for good
     Delete(Delete),
 }
@@ -52,8 +59,11 @@ pub(crate) struct Filter {
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
     /// The jobs
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present_any = ["all", "group"], conflicts_with_all = ["all", "group"])]
     ids: Vec<String>,
+    /// All dead jobs of a group; see `brasa dead groups`
+    #[arg(long, value_name = "GROUP", conflicts_with = "all")]
+    group: Option<String>,
     /// All dead jobs of the filter
     #[arg(long)]
     all: bool,
@@ -62,6 +72,21 @@ pub(crate) struct Chosen {
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Start one of them first, and the others only if it is done
+    #[arg(long)]
+    canary: bool,
+    /// How long to wait for the canary
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration, requires = "canary")]
+    canary_wait: Duration,
+    /// Start one every so often, such as 100ms, instead of all at once
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    every: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +112,8 @@ impl Dead {
                 show(&view, app, out)?;
                 out.value(&view)
             }
-            Self::Retry(chosen) => chosen.act(app, out, Act::Retry).await,
+            Self::Groups(verb) => verb.obey(app, out).await,
+            Self::Retry(verb) => verb.obey(app, out).await,
             Self::Delete(Delete { chosen, yes }) => {
                 if !yes && !chosen.dry_run {
                     let help = "it cannot be undone; add --yes, or look first with --dry-run";
@@ -101,7 +127,7 @@ impl Dead {
 
 #[derive(Clone, Copy)]
 enum Act {
-    Retry,
+    Retry(Duration),
     Delete,
 }
 
@@ -116,17 +142,49 @@ impl Filter {
     }
 }
 
+impl Retry {
+    async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
+        let mut groups = self.chosen.by_queue(app).await?;
+        if self.canary && !self.chosen.dry_run {
+            let first = groups.iter_mut().find_map(|(name, ids)| Some((app.queue(name), ids.pop()?)));
+            let Some((queue, id)) = first else {
+                return Err(Failure::environment("there are no such dead jobs"));
+            };
+            if !groups::canary(&queue, &id, self.canary_wait, out).await? {
+                out.line("the others were left as they are")?;
+                return Err(Failure::silent(1));
+            }
+        }
+        self.chosen.act_on(groups, app, out, Act::Retry(self.every.unwrap_or_default())).await
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
+}
+
 impl Chosen {
     async fn act(self, app: &App, out: &mut Output, act: Act) -> Result<(), Failure> {
+        let groups = self.by_queue(app).await?;
+        self.act_on(groups, app, out, act).await
+    }
+
+    async fn act_on(
+        &self,
+        groups: Vec<(String, Vec<String>)>,
+        app: &App,
+        out: &mut Output,
+        act: Act,
+    ) -> Result<(), Failure> {
         let (mut changed, mut refused) = (Vec::new(), Vec::new());
-        for (name, ids) in self.by_queue(app).await? {
+        for (name, ids) in groups {
             if self.dry_run {
                 changed.extend(ids);
                 continue;
             }
             let queue = app.queue(&name);
             let answers = match act {
-                Act::Retry => queue.revive(&ids).await?,
+                Act::Retry(every) => queue.revive_every(&ids, every).await?,
                 Act::Delete => queue.forget(&ids).await?,
             };
             for (id, done) in ids.into_iter().zip(answers) {
@@ -134,7 +192,7 @@ impl Chosen {
             }
         }
         let (verb, past) = match act {
-            Act::Retry => ("retry", "waiting again"),
+            Act::Retry(_) => ("retry", "waiting again"),
             Act::Delete => ("delete", "deleted"),
         };
         out.line(if self.dry_run {
@@ -157,7 +215,10 @@ impl Chosen {
             Some((_, ids)) => ids.push(id),
             None => groups.push((queue, vec![id])),
         };
-        if self.all {
+        if let Some(signature) = &self.group {
+            let (queue, ids) = groups::members(app, signature).await?;
+            ids.into_iter().for_each(|id| add(queue.name().to_owned(), id));
+        } else if self.all {
             self.filter.find(app, BULK_MAX).await?.into_iter().for_each(|view| add(view.queue, view.id));
         } else {
             for id in &self.ids {

@@ -1,6 +1,7 @@
-//! `brasa queues`: what waits where; pause and resume.
+//! `brasa queues`: what waits where; pause and resume, drain and open.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -8,6 +9,11 @@ use serde_json::json;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, when};
+
+mod top;
+
+/// How often a drain that is waited for looks.
+const DRAIN_LOOK: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queues {
@@ -17,6 +23,24 @@ pub(crate) enum Queues {
     Pause(Pause),
     /// Hand out jobs of a queue again
     Resume(Resume),
+    /// Take no new jobs into a queue, and let what is there come to its end
+    Drain(Drain),
+    /// Take new jobs into a queue again
+    Open(Resume),
+    /// Show queues as they change, until you stop it
+    Top(top::Top),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// The queue
+    queue: String,
+    /// Why, for those who are refused
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Wait until nothing is waiting, delayed or running
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -56,8 +80,35 @@ impl Queues {
                 }
                 Ok(())
             }
+            Self::Drain(verb) => drain(verb, app, out).await,
+            Self::Open(Resume { queue }) => {
+                for queue in app.chosen_queues(Some(&queue)).await?.values() {
+                    let was = queue.reopen().await?;
+                    let said = if was { "takes new jobs again" } else { "was open" };
+                    out.line(format!("queue {} {said}", queue.name()))?;
+                    out.value(&json!({ "queue": queue.name(), "was_closed": was }))?;
+                }
+                Ok(())
+            }
+            Self::Top(verb) => verb.obey(app, out).await,
         }
     }
+}
+
+async fn drain(verb: Drain, app: &App, out: &mut Output) -> Result<(), Failure> {
+    for queue in app.chosen_queues(Some(&verb.queue)).await?.values() {
+        let closed = queue.close(&actor(), &verb.reason).await?;
+        let name = queue.name();
+        out.line(format!("queue {name} takes no new jobs; `brasa queues open {name}` ends that"))?;
+        let mut counts = queue.counts().await?;
+        while verb.wait && counts.open() > 0 {
+            tokio::time::sleep(DRAIN_LOOK).await;
+            counts = queue.counts().await?;
+        }
+        out.line(format!("{} job(s) are left", counts.open()))?;
+        out.value(&json!({ "queue": name, "closed": closed, "left": counts.open() }))?;
+    }
+    Ok(())
 }
 
 async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
@@ -69,6 +120,10 @@ async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
         let state = match &counts.paused {
             Some(paused) => format!("paused by {} {}", paused.by, paused.reason),
             None => "runs".to_owned(),
+        };
+        let state = match &counts.closed {
+            Some(closed) => format!("{state}; closed by {} {}", closed.by, closed.reason),
+            None => state,
         };
         let oldest = counts.oldest_ms.map_or_else(|| "-".to_owned(), |ms| when(ms, now));
         let numbers = [counts.waiting, counts.delayed, counts.running, counts.done, counts.dead];

@@ -4,9 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use brasa_jobs::Kind;
-use brasa_shared::jiff::Timestamp;
 use brasa_shared::queue::{Ending, Enqueued, Envelope, EnvelopeError, JobView, Queue, State};
-use brasa_shared::units::parse_duration;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -15,10 +13,14 @@ use crate::failure::Failure;
 use crate::output::{Output, plain};
 use crate::verbs::name_queue;
 
+mod particulars;
+
+use particulars::{Particulars, ms};
+
 /// How long the outcome of a job is kept for somebody who waits for it.
 const KEEP_FOR_WAITER: Duration = Duration::from_hours(24);
-/// How often to look whether the job has ended: at first, and at most.
-const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+/// How long one wait for the end of a job lasts, before the next begins.
+const WAIT_SLICE: Duration = Duration::from_mins(10);
 /// How many broken lines of a file are shown.
 const BROKEN_SHOWN: usize = 10;
 
@@ -35,24 +37,11 @@ pub(crate) struct Enqueue {
     /// The queue, instead of the kind's own
     #[arg(long)]
     queue: Option<String>,
-    /// Start it this much later, such as 90s or 2h
-    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at", value_parser = duration)]
-    after: Option<Duration>,
-    /// Start it at this instant, such as 2026-12-01T08:00:00Z
-    #[arg(long, value_name = "INSTANT")]
-    at: Option<Timestamp>,
-    /// Enqueue nothing while another job of the queue with this key waits or runs
-    #[arg(long, value_name = "KEY", conflicts_with = "bulk")]
-    unique: Option<String>,
+    #[command(flatten)]
+    particulars: Particulars,
     /// The id; enqueuing the same id twice is enqueuing once
     #[arg(long, conflicts_with = "bulk")]
     id: Option<String>,
-    /// How many attempts, instead of the kind's own number
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    attempts: Option<u32>,
-    /// How long one attempt may run, instead of the kind's own limit
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    timeout: Option<Duration>,
     /// Wait until it has ended and print the outcome; exit code 0 if it is done, 1 if not
     #[arg(long, conflicts_with = "bulk")]
     wait: bool,
@@ -68,11 +57,6 @@ impl Enqueue {
         let queue = self.queue.clone().unwrap_or_else(|| kind.policy.queue.to_owned());
         if self.queue.is_some() && !app.config.queues.contains_key(&queue) {
             return Err(unknown("queue", &queue, app.config.queues.keys()));
-        }
-        let kept = app.config.queues.get(&queue).is_none_or(|section| section.keep_done.count > 0);
-        if self.wait && !kept {
-            let help = format!("keep some: [queues.{queue}] keep_done = {{ count = 100 }}");
-            return Err(Failure::usage(format!("--wait: queue `{queue}` keeps no outcomes\n  help: {help}")));
         }
         let queue = app.queue(&queue);
         match &self.bulk {
@@ -165,21 +149,15 @@ impl Enqueue {
         let mut job = Envelope::new(kind.name, &args, now).map_err(|error| format!("{place}: {error}"))?;
         (kind.check)(job.args.get(), &app.config).map_err(|error| format!("{place}: {error}"))?;
         job.kv = kind.version;
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        if let Some(after) = self.after {
-            let due = now.saturating_add(after).map_err(|error| format!("--in: {error}"))?;
-            job.due = Some(due.as_millisecond());
-        }
-        job.due = self.at.map(Timestamp::as_millisecond).or(job.due);
-        job.timeout_ms = self.timeout.map(ms);
-        job.attempts = self.attempts;
-        job.unique.clone_from(&self.unique);
+        self.particulars.apply(&mut job, now)?;
         job.keep_ms = self.wait.then(|| ms(KEEP_FOR_WAITER));
         if let Some(id) = &self.id {
             job.id.clone_from(id);
         }
         job.to_wire().map_err(|error| match error {
-            EnvelopeError::Name(said) if said.starts_with("unique: ") => format!("--{said}"),
+            EnvelopeError::Name(said) if said.starts_with("unique: ") || said.starts_with("share: ") => {
+                format!("--{said}")
+            }
             EnvelopeError::Name(_) => format!("--id: {error}"),
             _ => format!("{place}: {error}"),
         })?;
@@ -187,11 +165,7 @@ impl Enqueue {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
-}
-
-fn read(file: &str) -> Result<String, Failure> {
+pub(super) fn read(file: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let outcome = if file == "-" {
         std::io::stdin().read_to_string(&mut text).map(drop)
@@ -204,16 +178,13 @@ fn read(file: &str) -> Result<String, Failure> {
 
 /// Waits for the end of a job, as long as it takes.
 async fn wait(queue: &Queue, id: &str) -> Result<JobView, Failure> {
-    let mut pause = LOOK.0;
     loop {
-        let Some(view) = queue.show(id).await? else {
+        let Some(view) = queue.wait_for_end(id, WAIT_SLICE).await? else {
             return Err(Failure::environment(format!("job {id} is gone, and so is its outcome")));
         };
         if matches!(view.state, State::Done | State::Dead) {
             return Ok(view);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOK.1);
     }
 }
 
