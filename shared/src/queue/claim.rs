@@ -155,21 +155,20 @@ impl Queue {
     }
 }
 
-fn number<T: FromRedisValue + Default>(value: Option<&Value>) -> T {
-    value.and_then(|value| T::from_redis_value_ref(value).ok()).unwrap_or_default()
+fn number<T: FromRedisValue + Default>(value: &Value) -> T {
+    T::from_redis_value_ref(value).unwrap_or_default()
 }
 
 fn read_claim(answer: Vec<Value>, asking: &Asking) -> Claimed {
-    let claimed_ms: i64 = number(answer.first());
-    let wait_ms: i64 = number(answer.get(1));
-    let first_fence: i64 = number(answer.get(2));
-    let count: usize = number(answer.get(3));
-    let look_again = u64::try_from(wait_ms).ok().map(Duration::from_millis);
-    let mut words = answer.into_iter().skip(4);
-    let mut jobs = Vec::with_capacity(count);
-    for place in 0..count {
-        let (Some(id), Some(envelope)) = (words.next(), words.next()) else { break };
-        jobs.push(ClaimedJob {
+    let Ok([now, wait, fence, ids, envelopes, before]) = <[Value; 6]>::try_from(answer) else {
+        return Claimed::default();
+    };
+    let (claimed_ms, wait_ms, first_fence): (i64, i64, i64) = (number(&now), number(&wait), number(&fence));
+    let mut jobs: Vec<ClaimedJob> = list(ids)
+        .into_iter()
+        .zip(list(envelopes))
+        .enumerate()
+        .map(|(place, (id, envelope))| ClaimedJob {
             id: String::from_redis_value(id).unwrap_or_default(),
             nonce: Arc::clone(&asking.nonce),
             attempt: 1,
@@ -178,18 +177,25 @@ fn read_claim(answer: Vec<Value>, asking: &Asking) -> Claimed {
             envelope: bytes(envelope),
             claimed_ms,
             asked: asking.asked,
-        });
-    }
+        })
+        .collect();
     // The few that were handed out before.
-    while let (Some(place), Some(attempt), Some(blame)) = (words.next(), words.next(), words.next()) {
-        let place: usize = number(Some(&place));
-        if let Some(job) = place.checked_sub(1).and_then(|place| jobs.get_mut(place)) {
-            (job.attempt, job.blame) = (number(Some(&attempt)), number(Some(&blame)));
+    for told in list(before).chunks_exact(3) {
+        let [place, attempt, blame] = told else { continue };
+        if let Some(job) = number::<usize>(place).checked_sub(1).and_then(|place| jobs.get_mut(place)) {
+            (job.attempt, job.blame) = (number(attempt), number(blame));
         }
     }
     // Of a claim that is answered again: those that have ended meanwhile.
     jobs.retain(|job| !job.id.is_empty());
-    Claimed { jobs, look_again }
+    Claimed { jobs, look_again: u64::try_from(wait_ms).ok().map(Duration::from_millis) }
+}
+
+fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values,
+        _ => Vec::new(),
+    }
 }
 
 fn bytes(value: Value) -> Vec<u8> {

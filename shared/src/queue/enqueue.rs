@@ -120,8 +120,11 @@ impl Queue {
             .lanes(&lanes.0);
         for (job, place) in jobs.iter().zip(places) {
             call.push(&job.id);
-            call.push(place);
-            call.push(&job.spec);
+            if job.spec.is_empty() {
+                call.push(place);
+            } else {
+                call.push(format!("{place} {}", job.spec));
+            }
             call.push(job.record.as_slice());
         }
         let said: Vec<redis::Value> = self.call(&call).await?;

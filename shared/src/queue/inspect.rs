@@ -208,7 +208,8 @@ impl Queue {
         pipe.cmd("ZRANGE").arg(&self.keys().leases).arg(0).arg(-1);
         let (batches, leased): (Vec<String>, Vec<String>) = self.run_all("list running jobs", &pipe).await?;
         let mut ids: Vec<String> = leased;
-        ids.extend(batches.iter().flat_map(|batch| batch.split(' ').skip(2).map(ToOwned::to_owned)));
+        let entries = batches.iter().flat_map(|batch| batch.lines().skip(1));
+        ids.extend(entries.filter_map(|entry| entry_of(entry).map(|entry| entry.id)));
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)

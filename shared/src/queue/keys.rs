@@ -45,8 +45,10 @@ keys! {
     claims = "claims",
     /// zset: nonce of a claim -> its jobs are leased until, ms.
     terms = "terms",
-    /// hash: nonce of a claim -> worker, first fence, and the ids of its jobs.
+    /// hash: nonce of a claim -> its first fence, and the entries of its jobs, a line each.
     batches = "batches",
+    /// hash: nonce of a claim -> its worker, and since when, ms.
+    owners = "owners",
     /// hash: nonce of a claim -> how many of its jobs have not ended.
     open = "open",
     /// zset: id -> leased until, ms, for jobs whose lease was renewed.

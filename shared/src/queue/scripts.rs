@@ -17,7 +17,7 @@ pub(crate) struct Lua {
 }
 
 /// What scripts say most often, looked up once: in the loops over jobs the look-ups would cost more than the work.
-const SHORT: &str = "local call, sub, byte, match = redis.call, string.sub, string.byte, string.match\n";
+const SHORT: &str = "local call, sub, byte, match, find =\n  redis.call, string.sub, string.byte, string.match, string.find\n";
 
 /// What a script is to the server.
 struct Built {

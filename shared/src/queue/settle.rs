@@ -128,12 +128,21 @@ impl Queue {
     pub async fn finish(&self, jobs: &[Finish]) -> Result<Vec<Settled>, QueueError> {
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(read(self.call(&self.finishing(batch)).await?));
+            let mut order: Vec<usize> = (0..batch.len()).collect();
+            order.sort_by_key(|&place| (&batch[place].held.nonce, &batch[place].held.id));
+            // Said twice in one breath, it is heard once.
+            order.dedup_by_key(|place| (&batch[*place].held.nonce, &batch[*place].held.id));
+            let sorted: Vec<&Finish> = order.iter().map(|&place| &batch[place]).collect();
+            let said = read(&self.call::<String>(&self.finishing(&sorted)).await?);
+            let mut heard = vec![Settled::Refused; batch.len()];
+            order.into_iter().zip(said).for_each(|(place, answer)| heard[place] = answer);
+            answers.extend(heard);
         }
         Ok(answers)
     }
 
-    fn finishing(&self, batch: &[Finish]) -> Call {
+    /// The call for jobs that come claim after claim.
+    fn finishing(&self, batch: &[&Finish]) -> Call {
         let keep = self.inner.keep_done;
         let mut lanes = Lanes::default();
         let links: Vec<_> = batch.iter().map(|item| places(&item.next, &mut lanes)).collect();
@@ -144,13 +153,19 @@ impl Queue {
             .arg(keep.age_ms)
             .arg(&self.keys().wake)
             .arg(&self.keys().ended)
+            .arg(batch.iter().map(|item| item.envelope_bytes).sum::<usize>())
             .arg(batch.len());
-        for item in batch {
-            let outcome = item.outcome.to_json();
-            call.push_held(&item.held);
-            call.push(item.envelope_bytes + outcome.len());
-            call.push(item.envelope_bytes);
-            call.push(outcome);
+        // What nobody keeps need not be sent.
+        let is_kept = keep.count > 0 || batch.iter().any(|item| item.keep_ms.is_some());
+        let claims: Vec<_> = batch.chunk_by(|one, next| one.held.nonce == next.held.nonce).collect();
+        call = call.arg(u8::from(is_kept)).arg(claims.len());
+        claims.iter().for_each(|jobs| {
+            call.push(&*jobs[0].held.nonce);
+            call.push(jobs.len());
+        });
+        batch.iter().for_each(|item| call.push(&item.held.id));
+        if is_kept {
+            batch.iter().for_each(|item| call.push(item.outcome.to_json()));
         }
         for (place, (item, links)) in batch.iter().zip(links).enumerate() {
             let mut particular = |what: &str, value: &str| {
@@ -188,7 +203,7 @@ impl Queue {
                 call.push(u8::from(item.snooze));
                 call.push(&item.note);
             }
-            answers.extend(read(self.call(&call).await?));
+            answers.extend(read(&self.call::<String>(&call).await?));
         }
         Ok(answers)
     }
@@ -222,7 +237,7 @@ impl Queue {
                     call.push(link);
                 }
             }
-            answers.extend(read(self.call(&call).await?));
+            answers.extend(read(&self.call::<String>(&call).await?));
         }
         Ok(answers)
     }
@@ -242,7 +257,7 @@ impl Queue {
                 call.push(place);
                 call.push(item.share.as_deref().unwrap_or_default());
             }
-            answers.extend(read(self.call(&call).await?));
+            answers.extend(read(&self.call::<String>(&call).await?));
         }
         Ok(answers)
     }
@@ -271,12 +286,13 @@ impl Call {
     }
 }
 
-fn read(codes: Vec<u8>) -> Vec<Settled> {
-    codes
-        .into_iter()
-        .map(|code| match code {
-            1 => Settled::Accepted,
-            3 => Settled::CancelFirst,
+/// A digit per job.
+fn read(digits: &str) -> Vec<Settled> {
+    digits
+        .bytes()
+        .map(|digit| match digit {
+            b'1' => Settled::Accepted,
+            b'3' => Settled::CancelFirst,
             _ => Settled::Refused,
         })
         .collect()

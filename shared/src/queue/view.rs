@@ -126,12 +126,15 @@ impl ClaimText {
     fn read(text: &str) -> Self {
         let words: Vec<&str> = text.split(' ').collect();
         let number = |place: usize| words.get(place).and_then(|word| word.parse().ok()).unwrap_or_default();
+        let is_held = words.first().is_some_and(|nonce| !matches!(*nonce, "-" | "~" | ""));
+        // Who holds it stands with the claim, and not with each of its jobs.
+        let past = if is_held { &[][..] } else { words.get(5..).unwrap_or_default() };
         Self {
-            is_held: words.first().is_some_and(|nonce| !matches!(*nonce, "-" | "~" | "")),
+            is_held,
             attempt: number(2),
             lost: number(4),
-            since_ms: words.get(6).and_then(|word| word.parse().ok()).unwrap_or_default(),
-            worker: words.get(7).map(ToString::to_string).unwrap_or_default(),
+            since_ms: past.get(2).and_then(|word| word.parse().ok()).unwrap_or_default(),
+            worker: past.get(1).map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -171,32 +174,33 @@ impl Queue {
         Ok(views)
     }
 
-    /// Until when running jobs are leased; those without a lease of their own, as long as all of their claim.
+    /// Who runs the running ones, since when and until when: what they have in common with all of their claim,
+    /// but for a lease of their own.
     async fn note_leases<'v>(
         &self,
         views: &mut [Option<JobView>],
         facts: impl Iterator<Item = Facts<'v>>,
     ) -> Result<(), QueueError> {
         let mut pipe = redis::pipe();
-        let mut open = Vec::new();
+        let mut running = Vec::new();
         for (view, facts) in views.iter_mut().zip(facts) {
             let Some(view) = view.as_mut().filter(|view| view.state == State::Running) else { continue };
-            if let Some(until) = facts.score(11) {
-                view.state_ms = until;
-                continue;
-            }
             let claim = facts.text(1).unwrap_or_default();
-            pipe.cmd("ZSCORE").arg(&self.keys().terms).arg(claim.split(' ').next().unwrap_or_default());
-            open.push(view);
+            let nonce = claim.split(' ').next().unwrap_or_default();
+            pipe.cmd("ZSCORE").arg(&self.keys().terms).arg(nonce);
+            pipe.cmd("HGET").arg(&self.keys().owners).arg(nonce);
+            running.push((view, facts.score(11)));
         }
-        if open.is_empty() {
+        if running.is_empty() {
             return Ok(());
         }
-        let terms: Vec<Option<f64>> = self.run_all("look at leases", &pipe).await?;
-        for (view, until) in open.into_iter().zip(terms) {
-            #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds")]
-            let until = until.unwrap_or_default() as i64;
-            view.state_ms = until;
+        let told: Vec<Value> = self.run_all("look at leases", &pipe).await?;
+        for ((view, own), told) in running.into_iter().zip(told.chunks_exact(2)) {
+            let told = Facts(told);
+            view.state_ms = own.or(told.score(0)).unwrap_or_default();
+            let owner = told.text(1).unwrap_or_default();
+            let (worker, since) = owner.split_once(' ').unwrap_or((&owner, "0"));
+            (view.worker, view.started_ms) = (worker.to_owned(), since.parse().unwrap_or_default());
         }
         Ok(())
     }

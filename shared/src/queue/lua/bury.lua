@@ -1,6 +1,6 @@
 -- bury: put jobs into the dead letter with their reason, if the caller still holds them.
 --
--- KEYS    jobs claims terms batches open leases held said running waits trail notes logs dead counts outcomes
+-- KEYS    jobs claims terms batches owners open leases held said running waits trail notes logs dead counts outcomes
 --         cancels unique links blocked shares serving waiters stats bytes
 -- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
@@ -14,7 +14,7 @@
 -- ARGV[9] number of jobs
 -- then per job: id, nonce, unique key or empty, outcome
 -- then per job that waits for one of these to have ended: place of the job, `child place share`
--- RETURN  per job: 1 buried | 0 the claim was lost to another worker
+-- RETURN  a digit per job: 1 buried | 0 the claim was lost to another worker
 -- LIMIT   O(log N) per job; the caller sends at most 128
 -- OOM     allowed: a failed job must not be lost because memory is short
 
@@ -30,10 +30,9 @@ for n = 1, count do
   local text = call('HGET', k.claims, id)
   local answer = holds(text, ARGV[i + 1]) and 1 or 0
   if answer == 1 then
-    local claim = read_claim(text)
-    gone[#gone + 1] = { id, read_claim(text) }
-    claim.nonce, claim.mark, claim.tags = '-', '.', ''
-    call('HSET', k.claims, id, write_claim(claim))
+    local claim = complete(k, id, read_claim(text))
+    gone[#gone + 1] = { id, claim }
+    call('HSET', k.claims, id, write_claim(laid_down(claim, '-')))
     call('HDEL', k.cancels, id)
     free(k, ARGV[i + 2], id)
     keep_dead(k, now, id, ARGV[i + 3])
@@ -49,10 +48,10 @@ for i = 10 + 4 * count, #ARGV, 2 do
     call('PUBLISH', ARGV[7], '')
   end
 end
-let_go(k, now, gone)
-if gone.limited then call('PUBLISH', ARGV[7], '') end
+if let_go(k, now, gone) then call('PUBLISH', ARGV[7], '') end
 if #buried > 0 then call('HINCRBY', k.stats, 'dead', #buried) end
 tell_waiters(k, buried)
 trim_dead(k, now - tonumber(ARGV[6]), tonumber(ARGV[4]), tonumber(ARGV[5]), 256)
+answers = table.concat(answers)
 remember(k, slot, word, answers)
 return answers

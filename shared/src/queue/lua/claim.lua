@@ -5,7 +5,7 @@
 -- lanes that it concerns are passed over; a job whose share key is at its limit is parked, and comes back when
 -- its key may go on, before all others.
 --
--- KEYS    jobs claims terms batches open held calls fence paused gone serving shares parked waits running
+-- KEYS    jobs claims terms batches owners open held calls fence paused gone serving shares parked waits running
 --         rates locks unique
 -- LANES   the lanes that the caller can run
 -- ARGV[1] now, ms, or 0 for the server's
@@ -16,8 +16,8 @@
 -- ARGV[6] ageing: what a step of priority is worth, ms
 -- ARGV[7] number of lanes, followed by their names in the order of their keys
 -- then per limit: field (q, k KIND, g), most at once, ms between two starts, starts at once
--- RETURN  {now, ms until something limited may go on or -1, fence of the first, number of jobs,
---         id, envelope or '', ..., and for those handed out before: place, attempt, blame, ...}
+-- RETURN  {now, ms until something limited may go on or -1, fence of the first, {id, ...}, {envelope or nil, ...},
+--         {place, attempt, blame, ... of those handed out before}}
 -- LIMIT   O(log N) per job, plus one look per lane; the caller asks for at most 128 and parks at most 256
 -- OOM     allowed: a full Redis must still be drained
 
@@ -27,24 +27,21 @@ local ageing, places = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 -- A call whose answer was lost is asked again with its nonce, and gets the same jobs.
 if call('HGET', k.calls, worker) == nonce then
-  local fence, ids = match(call('HGET', k.batches, nonce) or '', '^%S+ (%d+) (.*)$')
-  local reply, before, n = { now, -1, fence or '0', 0 }, {}, 0
-  for id in string.gmatch(ids or '', '%S+') do
+  local batch = call('HGET', k.batches, nonce) or ''
+  local fence, ids, envelopes, before = match(batch, '^(%d+)') or '0', {}, {}, {}
+  for id in string.gmatch(batch, '\n........[ *+](%S+)') do
     -- Those that have ended keep their place, for fences are counted by it.
     local text = call('HGET', k.claims, id)
     local claim = holds(text, nonce) and read_claim(text)
-    n = n + 1
-    reply[3 + 2 * n] = claim and id or ''
-    reply[4 + 2 * n] = claim and call('HGET', k.jobs, id) or ''
+    local n = #ids + 1
+    ids[n], envelopes[n] = claim and id or '', claim and call('HGET', k.jobs, id) or false
     if claim and (claim.attempt > 1 or claim.blame > 0) then
       for _, value in ipairs({ n, claim.attempt, claim.blame }) do before[#before + 1] = value end
     end
   end
-  reply[4] = n
-  for _, value in ipairs(before) do reply[#reply + 1] = value end
-  return reply
+  return { now, -1, fence, ids, envelopes, before }
 end
-if call('EXISTS', k.paused) == 1 then return { now, -1, '0', 0 } end
+if call('EXISTS', k.paused) == 1 then return { now, -1, '0', {}, {}, {} } end
 
 local limits, look = {}, nil
 for i = 8 + places, #ARGV, 4 do
@@ -76,7 +73,7 @@ for i = 1, places do
                bonus = tonumber(match(name, ':(%d+)$') or '0') * ageing }
 end
 
-local ids, ranks, old, tags = {}, {}, {}, {}
+local ids, taken_from, old, limited = {}, {}, {}, {}
 local any_left = call('EXISTS', k.gone) == 1
 -- Hands out what stands behind one entry; false if that is nothing, or something that has to wait.
 local function admit(lane, entry)
@@ -91,7 +88,7 @@ local function admit(lane, entry)
     return false
   end
   local n = #ids + 1
-  ids[n], ranks[n] = id, sub(entry, 1, 8)
+  ids[n], taken_from[n] = id, entry
   local mark = byte(entry, 9)
   if mark == 43 then old[#old + 1] = n end
   if mark == 42 then
@@ -101,11 +98,10 @@ local function admit(lane, entry)
       call('HDEL', k.locks, id)
     end
   end
-  local tag = ''
-  if limits.q then tag = 'q' end
-  if lane.limit then tag = tag .. '\1' .. lane.field end
-  if key then tag = tag .. '\1' .. key end
-  if tag ~= '' then tags[n] = tag end
+  local under = limits.q and 'q' or ''
+  if lane.limit then under = under .. '\1' .. lane.field end
+  if key then under = under .. '\1' .. key end
+  if under ~= '' then limited[n] = under end
   use('q', limits.q)
   use(lane.field, lane.limit)
   if key then use(key, limits.g) end
@@ -124,7 +120,7 @@ local function admit_plain(entries)
       n = #ids
     else
       n = n + 1
-      ids[n], ranks[n] = sub(entry, 10), sub(entry, 1, 8)
+      ids[n], taken_from[n] = sub(entry, 10), entry
       if mark == 43 then old[#old + 1] = n end
     end
   end
@@ -219,37 +215,36 @@ end
 local parked = limits.g and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
 if parked and parked ~= 'inf' then look = math.min(look or math.huge, tonumber(parked)) end
 local wait = look and math.max(1, math.ceil(look - now)) or -1
-if #ids == 0 then return { now, wait, '0', 0 } end
+if #ids == 0 then return { now, wait, '0', {}, {}, {} } end
 for field, n in pairs(taken) do
   take(k, now, field, sub(field, 1, 2) == 'g ' and limits.g or limits[field], n)
 end
 
 local fence = math.max(tonumber(call('GET', k.fence) or '0') + 1, now * 1000)
 local fence_text = string.format('%.0f', fence)
-local envelopes = call('HMGET', k.jobs, unpack(ids))
-local fresh, rest = nonce .. ' . 1 0 0 ', string.format(' %.0f %s ', now, worker)
-local claims, reply = {}, { now, wait, fence_text, #ids }
+-- Counted when handed out, not when it fails: a job that takes its worker down has used an attempt.
+local fresh = nonce .. ' . 1 0 0'
+local claims, before = {}, {}
 for i = 1, #ids do
-  local id, tag = ids[i], tags[i]
-  local at = 2 * i
-  claims[at - 1] = id
-  -- Counted when handed out, not when it fails: a job that takes its worker down has used an attempt.
-  claims[at] = tag and nonce .. ' # 1 0 0 ' .. ranks[i] .. rest .. tag or fresh .. ranks[i] .. rest
-  reply[at + 3], reply[at + 4] = id, envelopes[i] or ''
+  claims[2 * i - 1] = ids[i]
+  claims[2 * i] = limited[i] and nonce .. ' # 1 0 0 ' .. limited[i] or fresh
 end
 for _, i in ipairs(old) do
   local claim = read_claim(call('HGET', k.claims, ids[i])) or { attempt = 0, blame = 0, lost = 0 }
-  claim.nonce, claim.mark, claim.attempt = nonce, tags[i] and '#' or '.', claim.attempt + 1
-  claim.rank, claim.since, claim.worker, claim.tags = ranks[i], string.format('%.0f', now), worker, tags[i] or ''
+  claim.nonce, claim.mark, claim.limits = nonce, limited[i] and '#' or '.', limited[i] or ''
+  claim.attempt = claim.attempt + 1
   claims[2 * i] = write_claim(claim)
-  local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = i, claim.attempt, claim.blame
+  local n = #before
+  before[n + 1], before[n + 2], before[n + 3] = i, claim.attempt, claim.blame
 end
+-- A small hash with small values is searched from its beginning for each of them; one long value makes it a table.
+if call('EXISTS', k.claims) == 0 then call('HSET', k.claims, '', string.rep('-', 65)) end
 call('HSET', k.claims, unpack(claims))
 call('ZADD', k.terms, now + tonumber(ARGV[2]), nonce)
-call('HSET', k.batches, nonce, worker .. ' ' .. fence_text .. ' ' .. table.concat(ids, ' '))
+call('HSET', k.batches, nonce, fence_text .. '\n' .. table.concat(taken_from, '\n'))
+call('HSET', k.owners, nonce, string.format('%s %.0f', worker, now))
 call('HSET', k.open, nonce, #ids)
 call('HINCRBY', k.held, worker, #ids)
 call('HSET', k.calls, worker, nonce)
 call('SET', k.fence, string.format('%.0f', fence + #ids - 1))
-return reply
+return { now, wait, fence_text, ids, call('HMGET', k.jobs, unpack(ids)), before }

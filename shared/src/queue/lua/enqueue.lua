@@ -7,7 +7,8 @@
 -- ARGV[3] most open jobs in the queue, or 0
 -- ARGV[4] most bytes in the queue, or 0
 -- ARGV[5] number of lanes, followed by their names in the order of their keys
--- then per job: id, place of its lane, spec (see parts/put.lua), envelope
+-- then per job: id, place of its lane and, where there is more to say, a blank and its spec (see parts/put.lua),
+--               envelope
 -- RETURN  {open jobs, bytes, per job: 1 put | 0 known already | 2 it waits for others | 3 it is delayed
 --         | -1 no room for one job more | -2 no room for so many bytes | -3 the queue takes no new jobs
 --         | = and the id of the job that it replaced | the id that holds its unique key}
@@ -20,32 +21,52 @@ local room = room_in(k, tonumber(ARGV[3]), tonumber(ARGV[4]))
 local closed = call('EXISTS', k.door) == 1
 local answers, fresh = { 0, 0 }, 0
 local entries, rank = {}, rank_of(now)
-for i = 6 + places, #ARGV, 4 do
-  local place = tonumber(ARGV[i + 1])
-  local job = { id = ARGV[i], spec = ARGV[i + 2], envelope = ARGV[i + 3], separator = ' ', share = '' }
-  local answer = -3
+for place = 1, places do entries[place] = {} end
+
+-- A job with particulars: the answer to it, and its entry where it is to stand in line now.
+local function admit(id, place, spec, envelope)
+  local job = { id = id, spec = spec, envelope = envelope, separator = ' ', share = '' }
+  local answer = put(k, now, job, room)
+  if answer ~= 1 then return answer end
+  local entry = rank .. job.separator .. id
+  if job.share == '' then return 1, entry end
+  if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[5 + place]) end
+  join(k, LANES[place], entry, job.share)
+  return 1
+end
+
+local bounded = room.jobs < math.huge or room.bytes < math.huge
+local plain_rank = rank .. ' '
+for i = 6 + places, #ARGV, 3 do
+  local id, what, envelope = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local place, answer, entry = tonumber(what), nil, nil
   if closed then
-    if call('HEXISTS', k.jobs, job.id) == 1 then answer = 0 end
-  else
-    answer = put(k, now, job, room)
-  end
-  if answer == 1 then
-    local entry = rank .. job.separator .. job.id
-    if job.share == '' then
-      local list = entries[place] or {}
-      list[#list + 1] = entry
-      entries[place] = list
-    else
-      if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[5 + place]) end
-      join(k, LANES[place], entry, job.share)
+    place, answer = 0, call('HEXISTS', k.jobs, id) == 1 and 0 or -3
+  elseif place and not bounded then
+    answer = call('HSETNX', k.jobs, id, envelope)
+    if answer == 1 then
+      room.used = room.used + #envelope
+      entry = plain_rank .. id
     end
+  else
+    local spec = ''
+    if not place then
+      local text
+      text, spec = match(what, '^(%d+) (.*)$')
+      place = tonumber(text)
+    end
+    answer, entry = admit(id, place, spec, envelope)
+  end
+  if entry then
+    local list = entries[place]
+    list[#list + 1] = entry
   end
   if answer == 1 or answer == 2 or answer == 3 then fresh = fresh + 1 end
   answers[#answers + 1] = answer
 end
-for place, list in pairs(entries) do
+for place, list in ipairs(entries) do
   -- Only the first job of an empty lane wakes anybody: whoever sleeps has seen it empty.
-  if call('RPUSH', LANES[place], unpack(list)) == #list then
+  if #list > 0 and call('RPUSH', LANES[place], unpack(list)) == #list then
     call('PUBLISH', ARGV[2], ARGV[5 + place])
   end
 end

@@ -1,6 +1,6 @@
 -- finish: record that jobs came to their end, done or cancelled, if the caller still holds them.
 --
--- KEYS    jobs claims terms batches open leases held said running waits trail notes logs done kept counts outcomes
+-- KEYS    jobs claims terms batches owners open leases held said running waits trail notes logs done kept counts outcomes
 --         cancels unique links blocked shares serving waiters stats bytes
 -- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
@@ -11,12 +11,15 @@
 -- ARGV[6] how long to keep them, ms
 -- ARGV[7] wake channel
 -- ARGV[8] channel of ends
--- ARGV[9] number of jobs
--- then per job: id, nonce, bytes of envelope and outcome, bytes of the envelope, outcome
+-- ARGV[9] bytes of the envelopes of all of them
+-- ARGV[10] number of jobs
+-- ARGV[11] 1 if their outcomes are told, 0 if nobody keeps them
+-- ARGV[12] number of claims that they were handed out by, then per claim: nonce, number of its jobs
+-- then the ids of the jobs, claim after claim, and their outcomes
 -- then per particular: place of the job, what, value:
 --   u its unique key | k ms to keep it instead | c it was cancelled
 --   ! `child place share` a job that waits until it is done | ? the same, until it has ended
--- RETURN  per job: 1 recorded | 0 the claim was lost to another worker
+-- RETURN  a digit per job: 1 recorded | 0 the claim was lost to another worker
 -- LIMIT   O(log N) per job; the caller sends at most 128
 -- OOM     allowed: it frees more than it takes
 
@@ -24,13 +27,14 @@ k.ended = ARGV[8]
 local now, slot, word = clock(ARGV[1]), ARGV[2], ARGV[3]
 local answers = said_before(k, slot, word)
 if answers then return answers end
-answers = {}
-local room, count = tonumber(ARGV[4]), tonumber(ARGV[9])
+local room, age, count = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[10])
 -- Room for these first, so that a full Redis gets emptier by finishing.
 trim_done(k, now, math.max(0, room - count), tonumber(ARGV[5]), 256)
 
 local particulars = {}
-for i = 10 + 5 * count, #ARGV, 3 do
+local claimed = 12 + 2 * tonumber(ARGV[12])
+local told = claimed + count
+for i = told + 1 + (ARGV[11] == '1' and count or 0), #ARGV, 3 do
   local place = tonumber(ARGV[i])
   local mine = particulars[place] or { keep = nil, key = '', links = {}, cancelled = false }
   local what, value = ARGV[i + 1], ARGV[i + 2]
@@ -41,48 +45,79 @@ for i = 10 + 5 * count, #ARGV, 3 do
   particulars[place] = mine
 end
 
-local ids = {}
-for i = 1, count do ids[i] = ARGV[5 * i + 5] end
-local claims = call('HMGET', k.claims, unpack(ids))
 -- One command for all jobs instead of one per job: a batch costs little more than a job.
-local ended, gone, dropped, kept, outcomes = {}, {}, {}, {}, {}
-local kept_bytes, freed, done, cancelled, seen, batch = 0, 0, 0, 0, {}, {}
-for i, id in ipairs(ids) do
-  local nonce = ARGV[5 * i + 6]
-  local text = claims[i]
-  if holds(text, nonce) and not seen[id] then
-    seen[id] = true
-    answers[i] = 1
-    -- All jobs of a claim say the same but for their limits, so one is read for all that have none.
-    local claim = byte(text, #nonce + 2) == 46 and batch[nonce] or read_claim(text)
-    if claim.mark == '.' then batch[nonce] = claim end
+local claims = call('HMGET', k.claims, unpack(ARGV, claimed + 1, told))
+
+-- Nearly always all of them are held, were never handed out before, and have nothing particular about them.
+local function are_plain()
+  if next(particulars) then return false end
+  local at = 0
+  for group = 13, claimed, 2 do
+    local fresh = ARGV[group] .. ' . 1 0 0'
+    for i = at + 1, at + tonumber(ARGV[group + 1]) do
+      if claims[i] ~= fresh then return false end
+    end
+    at = at + tonumber(ARGV[group + 1])
+  end
+  return true
+end
+
+local function finish_plain()
+  call('HDEL', k.claims, unpack(ARGV, claimed + 1, told))
+  if call('EXISTS', k.cancels) == 1 then call('HDEL', k.cancels, unpack(ARGV, claimed + 1, told)) end
+  if call('EXISTS', k.leases) == 1 then call('ZREM', k.leases, unpack(ARGV, claimed + 1, told)) end
+  for group = 13, claimed, 2 do count_out(k, ARGV[group], tonumber(ARGV[group + 1])) end
+  local ids, bytes = { unpack(ARGV, claimed + 1, told) }, tonumber(ARGV[9])
+  if room > 0 and age > 0 then
+    local outcomes, sizes = {}, 0
+    for i = 1, count do
+      local outcome = ARGV[told + i]
+      outcomes[2 * i - 1], outcomes[2 * i] = ids[i], outcome
+      sizes = sizes + #outcome
+    end
+    call('HSET', k.outcomes, unpack(outcomes))
+    keep_done(k, now + age, ids, bytes + sizes)
+    call('INCRBY', k.bytes, sizes)
+  else
+    forget(k, ids)
+    call('DECRBY', k.bytes, bytes)
+  end
+  call('HINCRBY', k.stats, 'done', count)
+  tell_waiters(k, ids)
+  return string.rep('1', count)
+end
+
+if are_plain() then
+  answers = finish_plain()
+  remember(k, slot, word, answers)
+  return answers
+end
+
+answers = {}
+local ended, dropped, kept, outcomes = {}, {}, {}, {}
+local bytes, done, cancelled, limited, seen, batches = 0, 0, 0, false, {}, {}
+local group, left, nonce = 11, 0, ''
+for i = 1, count do
+  while left == 0 do
+    group = group + 2
+    nonce, left = ARGV[group], tonumber(ARGV[group + 1])
+  end
+  left = left - 1
+  local text, id = claims[i], ARGV[claimed + i]
+  if text and find(text, nonce, 1, true) == 1 and not seen[id] then
+    seen[id], answers[i] = true, 1
     ended[#ended + 1] = id
-    gone[#gone + 1] = { id, claim }
+    batches[nonce] = (batches[nonce] or 0) + 1
+    if byte(text, #nonce + 2) == 35 then
+      free_limits(k, now, read_claim(text).limits)
+      limited = true
+    end
     local mine = particulars[i]
-    local keep = tonumber(ARGV[6])
-    if mine then
-      keep = mine.keep or keep
-      free(k, mine.key, id)
-      if mine.cancelled then cancelled = cancelled + 1 else done = done + 1 end
-    else
+    if not mine then
       done = done + 1
-    end
-    if keep > 0 and (room > 0 or mine and mine.keep) then
-      local bytes = tonumber(ARGV[5 * i + 7])
-      freed = freed - (bytes - tonumber(ARGV[5 * i + 8]))
-      if mine and mine.keep then
-        keep_apart(k, now + keep, id, bytes)
-      else
-        kept[#kept + 1] = id
-        kept_bytes = kept_bytes + bytes
-      end
-      local n = #outcomes
-      outcomes[n + 1], outcomes[n + 2] = id, ARGV[5 * i + 9]
     else
-      dropped[#dropped + 1] = id
-      freed = freed + tonumber(ARGV[5 * i + 8])
-    end
-    if mine then
+      if mine.cancelled then cancelled = cancelled + 1 else done = done + 1 end
+      free(k, mine.key, id)
       for _, link in ipairs(mine.links) do
         local how, child, place, share = match(link, '^(.)(%S+) (%d+) ?(%S*)$')
         if (how == '?' or not mine.cancelled) and cut_link(k, id, child) then
@@ -91,22 +126,54 @@ for i, id in ipairs(ids) do
         end
       end
     end
+    if mine and mine.keep and mine.keep > 0 then
+      local outcome = ARGV[told + i]
+      call('HSET', k.outcomes, id, outcome)
+      keep_apart(k, now + mine.keep, id, size_of(k, id))
+      bytes = bytes + #outcome
+    elseif room > 0 and age > 0 and not (mine and mine.keep) then
+      local outcome = ARGV[told + i]
+      kept[#kept + 1] = id
+      outcomes[#outcomes + 1] = id
+      outcomes[#outcomes + 1] = outcome
+      bytes = bytes + #outcome
+    else
+      dropped[#dropped + 1] = id
+    end
   else
     answers[i] = 0
+  end
+end
+
+-- What the envelopes take of those that are kept together, or dropped: as the caller says, if that is all of them.
+local rest = tonumber(ARGV[9])
+if #kept + #dropped < count then
+  rest = 0
+  for _, ids in ipairs({ kept, dropped }) do
+    for _, id in ipairs(ids) do rest = rest + call('HSTRLEN', k.jobs, id) end
   end
 end
 if #ended > 0 then
   call('HDEL', k.claims, unpack(ended))
   if call('EXISTS', k.cancels) == 1 then call('HDEL', k.cancels, unpack(ended)) end
-  let_go(k, now, gone)
-  if gone.limited then call('PUBLISH', ARGV[7], '') end
+  if call('EXISTS', k.leases) == 1 then call('ZREM', k.leases, unpack(ended)) end
+  for nonce, n in pairs(batches) do count_out(k, nonce, n) end
+  if limited then call('PUBLISH', ARGV[7], '') end
 end
-if #outcomes > 0 then call('HSET', k.outcomes, unpack(outcomes)) end
-keep_done(k, now + tonumber(ARGV[6]), kept, kept_bytes)
-forget(k, dropped)
-if freed ~= 0 then call('DECRBY', k.bytes, freed) end
+if #kept > 0 then
+  local sizes = 0
+  for i = 2, #outcomes, 2 do sizes = sizes + #outcomes[i] end
+  call('HSET', k.outcomes, unpack(outcomes))
+  keep_done(k, now + age, kept, rest + sizes)
+end
+if #dropped > 0 then
+  forget(k, dropped)
+  bytes = bytes - rest
+end
+if bytes ~= 0 then call('INCRBY', k.bytes, bytes) end
 if done > 0 then call('HINCRBY', k.stats, 'done', done) end
 if cancelled > 0 then call('HINCRBY', k.stats, 'cancelled', cancelled) end
 tell_waiters(k, ended)
+answers = table.concat(answers)
 remember(k, slot, word, answers)
 return answers

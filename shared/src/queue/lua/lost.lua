@@ -12,9 +12,8 @@ local now, most = clock(ARGV[1]), tonumber(ARGV[2])
 local ids = call('ZRANGEBYSCORE', k.leases, '-inf', now, 'LIMIT', 0, most)
 local over = {}
 for _, nonce in ipairs(call('ZRANGEBYSCORE', k.terms, '-inf', now, 'LIMIT', 0, 16)) do
-  local batch = match(call('HGET', k.batches, nonce) or '', '^%S+ %d+ (.*)$') or ''
   local mine = {}
-  for id in string.gmatch(batch, '%S+') do
+  for id in string.gmatch(call('HGET', k.batches, nonce) or '', '\n........[ *+](%S+)') do
     if holds(call('HGET', k.claims, id), nonce) and not call('ZSCORE', k.leases, id) then
       mine[#mine + 1] = id
     end

@@ -6,7 +6,7 @@
 -- the job was lost as often as `most` says. Jobs lost in company come back spread over a moment, so that the
 -- guilty one finds other company each time.
 --
--- KEYS    jobs claims terms batches open leases held running waits trail notes logs delayed dead done counts
+-- KEYS    jobs claims terms batches owners open leases held running waits trail notes logs delayed dead done counts
 --         outcomes stats unique cancels links blocked shares serving waiters bytes
 -- LANES   where jobs stand in line that waited for these to have ended
 -- ARGV[1] now, ms, or 0 for the server's
@@ -46,16 +46,16 @@ for n = 1, count do
   local claim = read_claim(text)
   local seen = witness ~= '' and holds(text, witness)
   if claim == nil and call('ZSCORE', k.leases, id) then
-    claim = { nonce = '?', mark = '.', attempt = 1, blame = 0, lost = 0, rank = '0', since = '0', worker = '-', tags = '' }
+    claim = { nonce = '?', mark = '.', attempt = 1, blame = 0, lost = 0, limits = '', rank = '0', worker = '-', since = '0' }
   end
   if claim and (seen or (witness == '' and is_over(id, claim))) then
+    if claim.nonce ~= '?' then complete(k, id, claim) end
     local alone = seen or (tonumber(call('HGET', k.held, claim.worker)) or 1) <= 1
-    gone[#gone + 1] = { id, { nonce = claim.nonce, worker = claim.worker, mark = claim.mark, tags = claim.tags } }
-    claim.blame = claim.blame + (alone and 4 or 1)
-    claim.lost = claim.lost + 1
+    gone[#gone + 1] = { id, claim }
     -- A nonce that nobody has: the late holder is refused from here on.
-    claim.nonce, claim.mark, claim.tags = '~', '.', ''
-    call('HSET', k.claims, id, write_claim(claim))
+    local past = laid_down(claim, '~')
+    past.blame, past.lost = claim.blame + (alone and 4 or 1), claim.lost + 1
+    call('HSET', k.claims, id, write_claim(past))
     note(k, id, string.format('%.0f %d %s %s%s', now, claim.attempt, seen and 'crashed' or 'lost', claim.worker,
                               ARGV[i + 5] ~= '' and ' ' .. ARGV[i + 5] or ''))
     local stopped = call('HDEL', k.cancels, id) == 1
@@ -66,14 +66,14 @@ for n = 1, count do
       call('INCRBY', k.bytes, #ARGV[5])
       keep_done(k, now + tonumber(ARGV[4]), { id }, size_of(k, id))
       cancelled = cancelled + 1
-    elseif claim.blame >= quota or (seen and claim.lost >= most) then
+    elseif past.blame >= quota or (seen and past.lost >= most) then
       keep_dead(k, now, id, ARGV[i + 3])
       quarantined = quarantined + 1
     else
       call('ZADD', k.delayed, now + (alone and 0 or tonumber(ARGV[i + 1])), id)
       reclaimed = reclaimed + 1
     end
-    if stopped or claim.blame >= quota or (seen and claim.lost >= most) then
+    if stopped or past.blame >= quota or (seen and past.lost >= most) then
       free(k, ARGV[i + 2], id)
       ended[#ended + 1], is_ended[n] = id, true
     end
@@ -92,7 +92,6 @@ for i = 9, 8 + claims_over do
   local term = call('ZSCORE', k.terms, ARGV[i])
   if term and tonumber(term) <= now then
     call('ZREM', k.terms, ARGV[i])
-    call('HDEL', k.batches, ARGV[i])
   end
 end
 for first = 1, #gone, 64 do
