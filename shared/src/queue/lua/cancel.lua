@@ -38,10 +38,7 @@ keep_done(k, now + tonumber(ARGV[5]), { id }, size_of(k, id))
 call('HINCRBY', k.stats, 'cancelled', 1)
 for i = 10, #ARGV do
   local child, place, share = match(ARGV[i], '^(%S+) (%d+) ?(%S*)$')
-  if cut_link(k, id, child) then
-    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
-    call('PUBLISH', ARGV[8], '')
-  end
+  follow_on(k, now, id, child, LANES[tonumber(place)], share, ARGV[8])
 end
 tell_waiters(k, { id })
 return 'cancelled'

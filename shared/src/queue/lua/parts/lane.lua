@@ -21,6 +21,9 @@ local function rank_of(ms)
 end
 
 -- Puts one job at the end of its lane, or with `first` at its head.
+-- The name of the lane with this key.
+local function name_of(key) return match(key, '^.*:lane:(.*)$') end
+
 local function join(k, lane, entry, share, first)
   if share == '' then
     call(first and 'LPUSH' or 'RPUSH', lane, entry)
