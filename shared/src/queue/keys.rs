@@ -79,7 +79,8 @@ keys! {
     locks = "locks",
     /// set: names of the lanes seen in this queue.
     lanes = "lanes",
-    /// hash: id -> entries of lanes that stand for nothing any more; the sum of them under the empty name.
+    /// hash: id -> how many entries of lanes stand for nothing any more, and the highest rank that one can have;
+    /// the sum of all under the empty name.
     gone = "gone",
     /// string: the place that is being served in shared lanes.
     serving = "serving",

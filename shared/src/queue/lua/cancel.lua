@@ -27,7 +27,7 @@ if is_held(read_claim(call('HGET', k.claims, id))) then
   call('PUBLISH', ARGV[7], id)
   return 'asked'
 end
-if call('ZREM', k.delayed, id) == 0 and call('HDEL', k.blocked, id) == 0 then leave(k, id) end
+if call('ZREM', k.delayed, id) == 0 and call('HDEL', k.blocked, id) == 0 then leave(k, id, now) end
 call('HDEL', k.cancels, id)
 call('HDEL', k.claims, id)
 call('HDEL', k.locks, id)

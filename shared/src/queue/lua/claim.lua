@@ -5,8 +5,8 @@
 -- lanes that it concerns are passed over; a job whose share key is at its limit is parked, and comes back when
 -- its key may go on, before all others.
 --
--- KEYS    jobs claims terms batches open held calls fence paused gone serving shares parked waits running
---         rates locks unique
+-- KEYS    jobs outcomes delayed claims terms batches open held calls fence paused gone serving shares parked waits
+--         running rates locks unique
 -- LANES   the lanes that the caller can run
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] lease, ms
@@ -76,13 +76,28 @@ for i = 1, places do
                bonus = tonumber(match(name, ':(%d+)$') or '0') * ageing }
 end
 
+-- Whether an entry that came to the head of its lane stands for nothing any more: it is not of a higher rank than
+-- those that were left behind, or its job does not wait (the clock was set back, and the ranks say nothing).
+local handed_out = {}
+local function was_left(id, rank)
+  local n, before = match(call('HGET', k.gone, id) or '', '^(%d+) (%S+)$')
+  if not n then return false end
+  local waits = rank > before and call('HEXISTS', k.jobs, id) == 1 and call('HEXISTS', k.outcomes, id) == 0
+    and not call('ZSCORE', k.delayed, id) and not is_held(read_claim(call('HGET', k.claims, id)))
+    and not handed_out[id]
+  if waits then return false end
+  if n == '1' then call('HDEL', k.gone, id) else call('HSET', k.gone, id, (tonumber(n) - 1) .. ' ' .. before) end
+  if call('HINCRBY', k.gone, '', -1) <= 0 then call('HDEL', k.gone, '') end
+  return true
+end
+
 local ids, ranks, old, tags = {}, {}, {}, {}
 local any_left = call('EXISTS', k.gone) == 1
 -- Hands out what stands behind one entry; false if that is nothing, or something that has to wait.
 local function admit(lane, entry)
   local id, share = sub(entry, 10), ''
   if lane.shared then id, share = match(id, '^(%S+) (%S*)$') end
-  if any_left and was_left(k, id) then return false end
+  if any_left and was_left(id, sub(entry, 1, 8)) then return false end
   local key = share ~= '' and limits.g and 'g ' .. share or nil
   if key and free_of(key, limits.g) < 1 then
     call('ZADD', k.parked, 0, share .. ' ' .. lane.name .. ' ' .. sub(entry, 1, 9) .. id)
@@ -92,6 +107,7 @@ local function admit(lane, entry)
   end
   local n = #ids + 1
   ids[n], ranks[n] = id, sub(entry, 1, 8)
+  if any_left then handed_out[id] = true end
   local mark = byte(entry, 9)
   if mark == 43 then old[#old + 1] = n end
   if mark == 42 then

@@ -29,11 +29,12 @@ local function join(k, lane, entry, share, first)
     call(first and 'LPUSH' or 'RPUSH', lane, entry)
     return
   end
-  local serving = tonumber(call('GET', k.serving) or '0')
-  local place = serving
+  local name = name_of(lane)
+  local place = tonumber(call('HGET', k.serving, name) or '0')
   if not first then
-    place = math.max(serving, tonumber(call('ZSCORE', k.shares, share) or '0')) + 1
-    call('ZADD', k.shares, place, share)
+    local turn = name .. ' ' .. share
+    place = math.max(place, tonumber(call('HGET', k.shares, turn) or '0')) + 1
+    call('HSET', k.shares, turn, place)
   end
   call('ZADD', lane, place, entry .. ' ' .. share)
 end

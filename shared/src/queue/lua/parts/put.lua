@@ -51,7 +51,7 @@ local function override(k, now, id, since, job, spec)
     call('INCRBY', k.bytes, #job.envelope - before)
   end
   if due <= 0 and spec.conflict == 'e' then return true end
-  if not delayed then leave(k, id) end
+  if not delayed then leave(k, id, now) end
   call('ZREM', k.delayed, id)
   -- Also where it is due at once: it comes back through the delayed set, into the lane that it now belongs to.
   call('ZADD', k.delayed, math.max(due, now), id)
