@@ -37,7 +37,8 @@ local function replace(job)
     call('PUBLISH', ARGV[3], job)
     return
   end
-  if call('ZREM', k.delayed, job) == 0 and call('HDEL', k.blocked, job) == 0 then leave(k, job) end
+  if call('ZREM', k.delayed, job) == 0 and call('HDEL', k.blocked, job) == 0 then leave(k, job, now) end
+  call('HDEL', k.locks, job)
   call('HDEL', k.claims, job)
   call('HSET', k.outcomes, job, ARGV[14])
   call('INCRBY', k.bytes, #ARGV[14])
