@@ -82,9 +82,9 @@ keys! {
     /// hash: id -> how many entries of lanes stand for nothing any more, and the highest rank that one can have;
     /// the sum of all under the empty name.
     gone = "gone",
-    /// string: the place that is being served in shared lanes.
+    /// hash: lane -> the place that is being served there, where jobs have share keys.
     serving = "serving",
-    /// zset: share key -> the last place that it was given.
+    /// hash: lane and share key -> the last place that the key was given there, while it has jobs waiting.
     shares = "shares",
     /// zset: `share lane entry`, jobs whose share key is at its limit.
     parked = "parked",

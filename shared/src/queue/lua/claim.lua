@@ -189,7 +189,12 @@ for _, lane in ipairs(lanes) do
   lane.rank = head_of(lane)
   if lane.rank then heads[#heads + 1] = lane end
 end
-local passes, serving = 0, nil
+-- The last job of its key in a lane: the key has no turn to remember there.
+local function end_turn(name, entry, place)
+  local turn = name .. ' ' .. match(entry, '%S+$')
+  if tonumber(call('HGET', k.shares, turn) or '') == place then call('HDEL', k.shares, turn) end
+end
+local passes, serving = 0, {}
 while #ids < most and #heads > 0 and passes < 384 do
   local best, second = 1, math.huge
   for i = 2, #heads do
@@ -207,8 +212,11 @@ while #ids < most and #heads > 0 and passes < 384 do
     local entries = {}
     if lane.shared then
       local popped = call('ZPOPMIN', lane.key, #heads == 1 and want or 1)
-      for i = 1, #popped, 2 do entries[#entries + 1] = popped[i] end
-      if popped[1] then serving = math.max(serving or 0, tonumber(popped[#popped])) end
+      for i = 1, #popped, 2 do
+        entries[#entries + 1] = popped[i]
+        end_turn(lane.name, popped[i], tonumber(popped[i + 1]))
+      end
+      if popped[1] then serving[lane.name] = tonumber(popped[#popped]) end
     elseif #heads == 1 then
       entries = call('LPOP', lane.key, want) or {}
     else
@@ -227,12 +235,17 @@ while #ids < most and #heads > 0 and passes < 384 do
     if not lane.rank then table.remove(heads, best) end
   end
 end
-if serving then
-  call('SET', k.serving, math.max(serving, tonumber(call('GET', k.serving) or '0')))
-  local past = call('ZRANGEBYSCORE', k.shares, '-inf', serving, 'LIMIT', 0, 128)
-  if #past > 0 then call('ZREM', k.shares, unpack(past)) end
+for name, place in pairs(serving) do
+  if place > tonumber(call('HGET', k.serving, name) or '0') then call('HSET', k.serving, name, place) end
 end
-local parked = limits.g and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
+-- Where this call used a rate up, it is known when it allows another start.
+for field, n in pairs(taken) do
+  if n > 0 and left[field] < 1 and limits[field] then
+    local _, at = allowed(k, now, field, limits[field], n)
+    if at then look = math.min(look or math.huge, at) end
+  end
+end
+local parked = (limits.g or any_parked) and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
 if parked and parked ~= 'inf' then look = math.min(look or math.huge, tonumber(parked)) end
 local wait = look and math.max(1, math.ceil(look - now)) or -1
 if #ids == 0 then return { now, wait, '0', 0 } end
