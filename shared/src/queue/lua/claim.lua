@@ -101,7 +101,7 @@ local function admit(lane, entry)
   local key = share ~= '' and limits.g and 'g ' .. share or nil
   if key and free_of(key, limits.g) < 1 then
     call('ZADD', k.parked, 0, share .. ' ' .. lane.name .. ' ' .. sub(entry, 1, 9) .. id)
-    local _, at = allowed(k, now, key, limits.g)
+    local _, at = allowed(k, now, key, limits.g, taken[key])
     call('ZADD', k.waits, 'NX', at or '+inf', share)
     return false
   end
@@ -151,7 +151,8 @@ local function wanted(lane)
 end
 
 -- Jobs that were parked and whose key may go on.
-if limits.g and call('EXISTS', k.waits) == 1 then
+local any_parked = call('EXISTS', k.waits) == 1
+if any_parked then
   local by_name = {}
   for _, lane in ipairs(lanes) do by_name[lane.name] = lane end
   for _, share in ipairs(call('ZRANGEBYSCORE', k.waits, '-inf', now, 'LIMIT', 0, 16)) do
@@ -170,8 +171,8 @@ if limits.g and call('EXISTS', k.waits) == 1 then
     if #waiting == 0 then
       call('ZREM', k.waits, share)
     elseif stay > 0 then
-      local free, at = allowed(k, now, 'g ' .. share, limits.g)
-      free = free - (taken['g ' .. share] or 0)
+      local free, at = math.huge, nil
+      if limits.g then free, at = allowed(k, now, 'g ' .. share, limits.g, taken['g ' .. share]) end
       -- Free, and still here: no lane of this caller, or a limit of another kind. Somebody looks again soon.
       call('ZADD', k.waits, free >= 1 and now + 200 or at or '+inf', share)
     end
