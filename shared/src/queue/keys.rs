@@ -75,6 +75,8 @@ keys! {
     cancels = "cancels",
     /// hash: unique key -> id, since and until when, ms.
     unique = "unique",
+    /// zset: unique key -> when the window is over that it is taken for, ms.
+    windows = "windows",
     /// hash: id -> the unique key that is to be freed when it starts.
     locks = "locks",
     /// set: names of the lanes seen in this queue.

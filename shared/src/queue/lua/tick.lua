@@ -1,6 +1,6 @@
 -- tick: fire one instant of a schedule, once, whoever asks and however often.
 --
--- KEYS    jobs delayed outcomes claims unique locks gone shares serving blocked links lanes bytes door stats
+-- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
 --         ticks tick_jobs tick_log cancels done counts trail notes logs
 -- LANES   where the job stands in line
 -- ARGV[1] now, ms, or 0 for the server's
