@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use brasa_shared::queue::{
-    Burial, Claimant, ClaimedJob, Company, Ending, Finish, HandBack, Held, Outcome, Queue, Retry,
+    Burial, Claimant, Claimed, ClaimedJob, Company, Ending, Finish, HandBack, Held, Outcome, Queue, Retry,
 };
 
 /// How long the leases of a [`Hand`] last.
@@ -25,12 +25,27 @@ impl Hand {
         Self(Claimant { worker: name.to_owned(), classes, lease: LEASE, company: Company::Mixed })
     }
 
+    /// The same for these jobs only, by whether they are suspected of taking workers down.
+    #[must_use]
+    pub fn in_company(mut self, company: Company) -> Self {
+        self.0.company = company;
+        self
+    }
+
+    /// Asks for up to `most` jobs, and is told all that there is to be told.
+    ///
+    /// # Panics
+    /// Redis does not answer.
+    pub async fn ask(&self, queue: &Queue, most: usize) -> Claimed {
+        queue.claim(&self.0, most).await.expect("a claim")
+    }
+
     /// Claims up to `most` jobs.
     ///
     /// # Panics
     /// Redis does not answer.
     pub async fn claim(&self, queue: &Queue, most: usize) -> Vec<ClaimedJob> {
-        queue.claim(&self.0, most).await.expect("a claim").jobs
+        self.ask(queue, most).await.jobs
     }
 
     /// Claims the one job that there is for it.

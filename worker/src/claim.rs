@@ -2,7 +2,7 @@
 //! and no crash takes jobs along that had not begun.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brasa_shared::queue::{Asking, BATCH_MAX, Claimant, Claimed, Queue, QueueError};
 use brasa_shared::telemetry::logs::chain;
@@ -56,13 +56,15 @@ pub(crate) struct Served {
     pub(crate) share: Share,
     /// The lanes that have been used and that this worker can run.
     lanes: Vec<String>,
+    /// When they were looked for: who is busy is not told of all, and looks all the same.
+    looked: Option<Instant>,
     /// An asking that was not answered: its jobs may be ours all the same.
     unanswered: Option<Asking>,
 }
 
 impl Served {
     pub(crate) fn new(queue: Queue, share: Share) -> Self {
-        Self { queue, share, lanes: Vec::new(), unanswered: None }
+        Self { queue, share, lanes: Vec::new(), looked: None, unanswered: None }
     }
 }
 
@@ -175,8 +177,9 @@ impl Claimer {
 
     async fn claim(&mut self, place: usize, most: usize, look: bool) -> Result<Claimed, QueueError> {
         let served = &mut self.queues[place];
-        if look {
+        if look || served.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN) {
             served.lanes = served.queue.lanes_for(&self.claimant).await?;
+            served.looked = Some(Instant::now());
         }
         let asking = served.unanswered.get_or_insert_default().clone();
         let claimed = served.queue.claim_with(&self.claimant, &served.lanes, most, &asking).await?;

@@ -1,6 +1,6 @@
 //! Looking at a queue without touching it: counts, and lists of jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -190,7 +190,9 @@ impl Queue {
             let entry = member.splitn(3, ' ').nth(2)?;
             entry_of(entry).map(|entry| entry.id)
         }));
-        ids.dedup();
+        // A job may have left entries behind, elsewhere in line.
+        let mut seen = BTreeSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
         Ok(ids)
     }
 

@@ -77,15 +77,18 @@ keys! {
     cancels = "cancels",
     /// hash: unique key -> id, since and until when, ms.
     unique = "unique",
+    /// zset: unique key -> when the window is over that it is taken for, ms.
+    windows = "windows",
     /// hash: id -> the unique key that is to be freed when it starts.
     locks = "locks",
     /// set: names of the lanes seen in this queue.
     lanes = "lanes",
-    /// hash: id -> entries of lanes that stand for nothing any more; the sum of them under the empty name.
+    /// hash: id -> how many entries of lanes stand for nothing any more, and the highest rank that one can have;
+    /// the sum of all under the empty name.
     gone = "gone",
-    /// string: the place that is being served in shared lanes.
+    /// hash: lane -> the place that is being served there, where jobs have share keys.
     serving = "serving",
-    /// zset: share key -> the last place that it was given.
+    /// hash: lane and share key -> the last place that the key was given there, while it has jobs waiting.
     shares = "shares",
     /// zset: `share lane entry`, jobs whose share key is at its limit.
     parked = "parked",

@@ -1,7 +1,7 @@
 -- bury: put jobs into the dead letter with their reason, if the caller still holds them.
 --
 -- KEYS    jobs claims terms batches owners open leases held said running waits trail notes logs dead counts outcomes
---         cancels unique links blocked shares serving waiters stats bytes
+--         cancels unique locks links blocked shares serving waiters stats bytes
 -- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] who says so
@@ -43,9 +43,8 @@ end
 for i = 10 + 4 * count, #ARGV, 2 do
   local parent = ARGV[6 + 4 * tonumber(ARGV[i])]
   local child, place, share = match(ARGV[i + 1], '^(%S+) (%d+) ?(%S*)$')
-  if answers[tonumber(ARGV[i])] == 1 and cut_link(k, parent, child) then
-    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
-    call('PUBLISH', ARGV[7], '')
+  if answers[tonumber(ARGV[i])] == 1 then
+    follow_on(k, now, parent, child, LANES[tonumber(place)], share, ARGV[7])
   end
 end
 if let_go(k, now, gone) then call('PUBLISH', ARGV[7], '') end

@@ -27,7 +27,7 @@ if is_held(read_claim(call('HGET', k.claims, id))) then
   call('PUBLISH', ARGV[7], id)
   return 'asked'
 end
-if call('ZREM', k.delayed, id) == 0 and call('HDEL', k.blocked, id) == 0 then leave(k, id) end
+if call('ZREM', k.delayed, id) == 0 and call('HDEL', k.blocked, id) == 0 then leave(k, id, now) end
 call('HDEL', k.cancels, id)
 call('HDEL', k.claims, id)
 call('HDEL', k.locks, id)
@@ -38,10 +38,7 @@ keep_done(k, now + tonumber(ARGV[5]), { id }, size_of(k, id))
 call('HINCRBY', k.stats, 'cancelled', 1)
 for i = 10, #ARGV do
   local child, place, share = match(ARGV[i], '^(%S+) (%d+) ?(%S*)$')
-  if cut_link(k, id, child) then
-    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
-    call('PUBLISH', ARGV[8], '')
-  end
+  follow_on(k, now, id, child, LANES[tonumber(place)], share, ARGV[8])
 end
 tell_waiters(k, { id })
 return 'cancelled'

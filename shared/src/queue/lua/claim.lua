@@ -5,8 +5,8 @@
 -- lanes that it concerns are passed over; a job whose share key is at its limit is parked, and comes back when
 -- its key may go on, before all others.
 --
--- KEYS    jobs claims terms batches owners open held calls fence paused gone serving shares parked waits running
---         rates locks unique
+-- KEYS    jobs outcomes delayed claims terms batches owners open held calls fence paused gone serving shares parked waits
+--         running rates locks unique
 -- LANES   the lanes that the caller can run
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] lease, ms
@@ -73,22 +73,38 @@ for i = 1, places do
                bonus = tonumber(match(name, ':(%d+)$') or '0') * ageing }
 end
 
+-- Whether an entry that came to the head of its lane stands for nothing any more: it is not of a higher rank than
+-- those that were left behind, or its job does not wait (the clock was set back, and the ranks say nothing).
+local handed_out = {}
+local function was_left(id, rank)
+  local n, before = match(call('HGET', k.gone, id) or '', '^(%d+) (%S+)$')
+  if not n then return false end
+  local waits = rank > before and call('HEXISTS', k.jobs, id) == 1 and call('HEXISTS', k.outcomes, id) == 0
+    and not call('ZSCORE', k.delayed, id) and not is_held(read_claim(call('HGET', k.claims, id)))
+    and not handed_out[id]
+  if waits then return false end
+  if n == '1' then call('HDEL', k.gone, id) else call('HSET', k.gone, id, (tonumber(n) - 1) .. ' ' .. before) end
+  if call('HINCRBY', k.gone, '', -1) <= 0 then call('HDEL', k.gone, '') end
+  return true
+end
+
 local ids, taken_from, old, limited = {}, {}, {}, {}
 local any_left = call('EXISTS', k.gone) == 1
 -- Hands out what stands behind one entry; false if that is nothing, or something that has to wait.
 local function admit(lane, entry)
   local id, share = sub(entry, 10), ''
   if lane.shared then id, share = match(id, '^(%S+) (%S*)$') end
-  if any_left and was_left(k, id) then return false end
+  if any_left and was_left(id, sub(entry, 1, 8)) then return false end
   local key = share ~= '' and limits.g and 'g ' .. share or nil
   if key and free_of(key, limits.g) < 1 then
     call('ZADD', k.parked, 0, share .. ' ' .. lane.name .. ' ' .. sub(entry, 1, 9) .. id)
-    local _, at = allowed(k, now, key, limits.g)
+    local _, at = allowed(k, now, key, limits.g, taken[key])
     call('ZADD', k.waits, 'NX', at or '+inf', share)
     return false
   end
   local n = #ids + 1
   ids[n], taken_from[n] = id, entry
+  if any_left then handed_out[id] = true end
   local mark = byte(entry, 9)
   if mark == 43 then old[#old + 1] = n end
   if mark == 42 then
@@ -131,7 +147,8 @@ local function wanted(lane)
 end
 
 -- Jobs that were parked and whose key may go on.
-if limits.g and call('EXISTS', k.waits) == 1 then
+local any_parked = call('EXISTS', k.waits) == 1
+if any_parked then
   local by_name = {}
   for _, lane in ipairs(lanes) do by_name[lane.name] = lane end
   for _, share in ipairs(call('ZRANGEBYSCORE', k.waits, '-inf', now, 'LIMIT', 0, 16)) do
@@ -150,8 +167,8 @@ if limits.g and call('EXISTS', k.waits) == 1 then
     if #waiting == 0 then
       call('ZREM', k.waits, share)
     elseif stay > 0 then
-      local free, at = allowed(k, now, 'g ' .. share, limits.g)
-      free = free - (taken['g ' .. share] or 0)
+      local free, at = math.huge, nil
+      if limits.g then free, at = allowed(k, now, 'g ' .. share, limits.g, taken['g ' .. share]) end
       -- Free, and still here: no lane of this caller, or a limit of another kind. Somebody looks again soon.
       call('ZADD', k.waits, free >= 1 and now + 200 or at or '+inf', share)
     end
@@ -169,7 +186,12 @@ for _, lane in ipairs(lanes) do
   lane.rank = head_of(lane)
   if lane.rank then heads[#heads + 1] = lane end
 end
-local passes, serving = 0, nil
+-- The last job of its key in a lane: the key has no turn to remember there.
+local function end_turn(name, entry, place)
+  local turn = name .. ' ' .. match(entry, '%S+$')
+  if tonumber(call('HGET', k.shares, turn) or '') == place then call('HDEL', k.shares, turn) end
+end
+local passes, serving = 0, {}
 while #ids < most and #heads > 0 and passes < 384 do
   local best, second = 1, math.huge
   for i = 2, #heads do
@@ -187,8 +209,11 @@ while #ids < most and #heads > 0 and passes < 384 do
     local entries = {}
     if lane.shared then
       local popped = call('ZPOPMIN', lane.key, #heads == 1 and want or 1)
-      for i = 1, #popped, 2 do entries[#entries + 1] = popped[i] end
-      if popped[1] then serving = math.max(serving or 0, tonumber(popped[#popped])) end
+      for i = 1, #popped, 2 do
+        entries[#entries + 1] = popped[i]
+        end_turn(lane.name, popped[i], tonumber(popped[i + 1]))
+      end
+      if popped[1] then serving[lane.name] = tonumber(popped[#popped]) end
     elseif #heads == 1 then
       entries = call('LPOP', lane.key, want) or {}
     else
@@ -207,12 +232,17 @@ while #ids < most and #heads > 0 and passes < 384 do
     if not lane.rank then table.remove(heads, best) end
   end
 end
-if serving then
-  call('SET', k.serving, math.max(serving, tonumber(call('GET', k.serving) or '0')))
-  local past = call('ZRANGEBYSCORE', k.shares, '-inf', serving, 'LIMIT', 0, 128)
-  if #past > 0 then call('ZREM', k.shares, unpack(past)) end
+for name, place in pairs(serving) do
+  if place > tonumber(call('HGET', k.serving, name) or '0') then call('HSET', k.serving, name, place) end
 end
-local parked = limits.g and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
+-- Where this call used a rate up, it is known when it allows another start.
+for field, n in pairs(taken) do
+  if n > 0 and left[field] < 1 and limits[field] then
+    local _, at = allowed(k, now, field, limits[field], n)
+    if at then look = math.min(look or math.huge, at) end
+  end
+end
+local parked = (limits.g or any_parked) and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
 if parked and parked ~= 'inf' then look = math.min(look or math.huge, tonumber(parked)) end
 local wait = look and math.max(1, math.ceil(look - now)) or -1
 if #ids == 0 then return { now, wait, '0', {}, {}, {} } end

@@ -1,6 +1,6 @@
 -- enqueue: make jobs known, ready now, delayed, or waiting for others.
 --
--- KEYS    jobs delayed outcomes claims unique locks gone shares serving blocked links lanes bytes door stats
+-- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
 -- LANES   where jobs of this call stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel

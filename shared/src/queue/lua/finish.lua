@@ -1,7 +1,7 @@
 -- finish: record that jobs came to their end, done or cancelled, if the caller still holds them.
 --
 -- KEYS    jobs claims terms batches owners open leases held said running waits trail notes logs done kept counts outcomes
---         cancels unique links blocked shares serving waiters stats bytes
+--         cancels unique locks links blocked shares serving waiters stats bytes
 -- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] who says so
@@ -120,9 +120,8 @@ for i = 1, count do
       free(k, mine.key, id)
       for _, link in ipairs(mine.links) do
         local how, child, place, share = match(link, '^(.)(%S+) (%d+) ?(%S*)$')
-        if (how == '?' or not mine.cancelled) and cut_link(k, id, child) then
-          join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
-          call('PUBLISH', ARGV[7], '')
+        if how == '?' or not mine.cancelled then
+          follow_on(k, now, id, child, LANES[tonumber(place)], share, ARGV[7])
         end
       end
     end

@@ -1,6 +1,6 @@
 -- intake: move entries from the inbox, where any language may push, to where they belong.
 --
--- KEYS    jobs delayed outcomes claims unique locks gone shares serving blocked links lanes bytes door stats
+-- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
 --         inbox dead counts trail notes logs
 -- LANES   where jobs of this call stand in line
 -- ARGV[1] now, ms, or 0 for the server's

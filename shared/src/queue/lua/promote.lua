@@ -4,7 +4,7 @@
 -- keeps the place that it had, for it has waited once already; one that was lost again does not, lest it take
 -- the same company down first thing each time.
 --
--- KEYS    delayed claims lanes locks blocked shares serving
+-- KEYS    delayed claims lanes locks blocked gone shares serving
 -- LANES   where the jobs are to stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
@@ -35,7 +35,7 @@ for i = 5 + places, #ARGV, 3 do
     local claim = read_claim(call('HGET', k.claims, id))
     call('ZREM', k.delayed, id)
     local back = claim ~= nil and claim.nonce == '~' and claim.lost <= 1 and claim.rank ~= '0'
-    local rank = back and claim.rank or rank_of(math.min(tonumber(due), now))
+    local rank = rank_anew(k, id, back and claim.rank or rank_of(math.min(tonumber(due), now)))
     local separator = claim and '+' or call('HEXISTS', k.locks, id) == 1 and '*' or ' '
     if call('EXISTS', LANES[place]) == 0 then wake[place] = true end
     local head = head_of(place, ARGV[i + 2])

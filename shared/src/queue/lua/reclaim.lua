@@ -7,7 +7,7 @@
 -- guilty one finds other company each time.
 --
 -- KEYS    jobs claims terms batches owners open leases held running waits trail notes logs delayed dead done counts
---         outcomes stats unique cancels links blocked shares serving waiters bytes
+--         outcomes stats unique locks cancels links blocked shares serving waiters bytes
 -- LANES   where jobs stand in line that waited for these to have ended
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] quota of blame, in quarters of a crash
@@ -82,9 +82,8 @@ end
 for i = at + 1 + 6 * count, #ARGV, 2 do
   local n = tonumber(ARGV[i])
   local child, place, share = match(ARGV[i + 1], '^(%S+) (%d+) ?(%S*)$')
-  if is_ended[n] and cut_link(k, ARGV[at + 6 * n - 5], child) then
-    join(k, LANES[tonumber(place)], rank_of(now) .. ' ' .. child, share)
-    call('PUBLISH', ARGV[6], '')
+  if is_ended[n] then
+    follow_on(k, now, ARGV[at + 6 * n - 5], child, LANES[tonumber(place)], share, ARGV[6])
   end
 end
 -- What a claim holds besides has leases of its own by now.
@@ -98,7 +97,9 @@ for first = 1, #gone, 64 do
   local some = {}
   for i = first, math.min(first + 63, #gone) do some[#some + 1] = gone[i] end
   let_go(k, now, some, true)
+  gone.limited = gone.limited or some.limited
 end
+if gone.limited then call('PUBLISH', ARGV[6], '') end
 if reclaimed > 0 then call('HINCRBY', k.stats, 'reclaimed', reclaimed) end
 if quarantined > 0 then call('HINCRBY', k.stats, 'dead', quarantined) end
 if cancelled > 0 then call('HINCRBY', k.stats, 'cancelled', cancelled) end

@@ -1,6 +1,6 @@
 -- revive: take jobs out of the dead letter and make them ready, or due later, with a clean count.
 --
--- KEYS    dead outcomes claims lanes stats jobs counts unique delayed shares serving bytes
+-- KEYS    dead outcomes claims lanes stats jobs counts unique delayed gone shares serving bytes
 -- LANES   where the jobs are to stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
@@ -35,7 +35,7 @@ for i = 4 + places, #ARGV, 5 do
     if delay > 0 then
       call('ZADD', k.delayed, now + delay, id)
     else
-      join(k, LANES[tonumber(ARGV[i + 1])], rank_of(now) .. ' ' .. id, ARGV[i + 3])
+      join(k, LANES[tonumber(ARGV[i + 1])], rank_anew(k, id, rank_of(now)) .. ' ' .. id, ARGV[i + 3])
     end
     revived, found = revived + 1, 1
   end

@@ -1,6 +1,7 @@
 -- sweep: forget ended jobs that there is no longer room or time for, also where nothing ends any more.
 --
--- KEYS    jobs outcomes claims trail notes logs done kept dead counts rates stats bytes
+-- KEYS    jobs outcomes claims trail notes logs done kept dead counts unique windows rates stats
+--         bytes
 -- LANES   none
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] most done jobs to keep
@@ -9,7 +10,7 @@
 -- ARGV[5] most bytes of dead jobs to keep, or 0
 -- ARGV[6] how long to keep dead jobs, ms
 -- ARGV[7] most jobs to forget for each of these reasons
--- RETURN  how many jobs were forgotten
+-- RETURN  how many jobs were forgotten, or rates or windows if they were more
 -- LIMIT   O(log N) per job; the caller asks for at most 128
 -- OOM     allowed: it frees
 
@@ -19,4 +20,11 @@ local dead = trim_dead(k, now - tonumber(ARGV[6]), tonumber(ARGV[4]), tonumber(A
 -- Rates that are idle again say nothing.
 local idle = call('ZRANGEBYSCORE', k.rates, '-inf', now, 'LIMIT', 0, most)
 if #idle > 0 then call('ZREM', k.rates, unpack(idle)) end
-return done + dead
+-- Neither do windows that are over, unless their key was taken anew.
+local over = call('ZRANGEBYSCORE', k.windows, '-inf', now, 'LIMIT', 0, most)
+for _, key in ipairs(over) do
+  local ends = match(call('HGET', k.unique, key) or '', ' (%d+)$')
+  if ends and tonumber(ends) > 0 and tonumber(ends) <= now then call('HDEL', k.unique, key) end
+end
+if #over > 0 then call('ZREM', k.windows, unpack(over)) end
+return math.max(done + dead, #idle, #over)

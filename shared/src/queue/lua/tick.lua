@@ -1,6 +1,6 @@
 -- tick: fire one instant of a schedule, once, whoever asks and however often.
 --
--- KEYS    jobs delayed outcomes claims unique locks gone shares serving blocked links lanes bytes door stats
+-- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
 --         ticks tick_jobs tick_log cancels done counts trail notes logs
 -- LANES   where the job stands in line
 -- ARGV[1] now, ms, or 0 for the server's
@@ -37,7 +37,8 @@ local function replace(job)
     call('PUBLISH', ARGV[3], job)
     return
   end
-  if call('ZREM', k.delayed, job) == 0 and call('HDEL', k.blocked, job) == 0 then leave(k, job) end
+  if call('ZREM', k.delayed, job) == 0 and call('HDEL', k.blocked, job) == 0 then leave(k, job, now) end
+  call('HDEL', k.locks, job)
   call('HDEL', k.claims, job)
   call('HSET', k.outcomes, job, ARGV[14])
   call('INCRBY', k.bytes, #ARGV[14])

@@ -6,7 +6,8 @@
 -- is, and `+` for one that was handed out before. In a sorted set the share key stands behind it.
 --
 -- Shares are start-time fair queuing (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", 1996): a job's
--- place is one behind the last of its key, or where the key had none waiting, behind what is being served.
+-- place is one behind the last of its key in the lane, or where the key had none waiting, behind what is being
+-- served there. Lanes are served at speeds of their own, so each has turns of its own.
 local DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz'
 
 local function rank_of(ms)
@@ -20,32 +21,39 @@ local function rank_of(ms)
   return text
 end
 
+-- The name of the lane with this key.
+local function name_of(key) return match(key, '^.*:lane:(.*)$') end
+
 -- Puts one job at the end of its lane, or with `first` at its head.
 local function join(k, lane, entry, share, first)
   if share == '' then
     call(first and 'LPUSH' or 'RPUSH', lane, entry)
     return
   end
-  local serving = tonumber(call('GET', k.serving) or '0')
-  local place = serving
+  local name = name_of(lane)
+  local place = tonumber(call('HGET', k.serving, name) or '0')
   if not first then
-    place = math.max(serving, tonumber(call('ZSCORE', k.shares, share) or '0')) + 1
-    call('ZADD', k.shares, place, share)
+    local turn = name .. ' ' .. share
+    place = math.max(place, tonumber(call('HGET', k.shares, turn) or '0')) + 1
+    call('HSET', k.shares, turn, place)
   end
   call('ZADD', lane, place, entry .. ' ' .. share)
 end
 
 -- A job that waits has one entry, wherever that is. Taking it out of line leaves the entry, which would cost a
--- walk through the lane; it is noted here, and passed over when it comes to the head.
-local function leave(k, id)
-  call('HINCRBY', k.gone, id, 1)
+-- walk through the lane; it is noted here with the rank that no such entry exceeds, and passed over when it comes
+-- to the head. Where the job comes back its new entry has a higher rank, so that the two are not mistaken.
+local function leave(k, id, now)
+  local n, before = match(call('HGET', k.gone, id) or '', '^(%d+) (%S+)$')
+  local rank = rank_of(now)
+  if before and before > rank then rank = before end
+  call('HSET', k.gone, id, (tonumber(n or '0') + 1) .. ' ' .. rank)
   call('HINCRBY', k.gone, '', 1)
 end
 
--- Whether an entry that came to the head of its lane stands for nothing any more.
-local function was_left(k, id)
-  if not call('HGET', k.gone, id) then return false end
-  if call('HINCRBY', k.gone, id, -1) <= 0 then call('HDEL', k.gone, id) end
-  if call('HINCRBY', k.gone, '', -1) <= 0 then call('HDEL', k.gone, '') end
-  return true
+-- The rank of an entry for a job that may have left others behind.
+local function rank_anew(k, id, rank)
+  local before = match(call('HGET', k.gone, id) or '', ' (%S+)$')
+  if not before or before < rank then return rank end
+  return rank_of(tonumber(before, 36) + 1)
 end

@@ -51,7 +51,7 @@ local function override(k, now, id, since, job, spec)
     call('INCRBY', k.bytes, #job.envelope - before)
   end
   if due <= 0 and spec.conflict == 'e' then return true end
-  if not delayed then leave(k, id) end
+  if not delayed then leave(k, id, now) end
   call('ZREM', k.delayed, id)
   -- Also where it is due at once: it comes back through the delayed set, into the lane that it now belongs to.
   call('ZADD', k.delayed, math.max(due, now), id)
@@ -85,6 +85,7 @@ local function put(k, now, job, room)
   if spec.key ~= '' then
     local ends = spec.mode == 'w' and now + spec.window or 0
     call('HSET', k.unique, spec.key, string.format('%s %.0f %.0f', job.id, now, ends))
+    if ends > 0 then call('ZADD', k.windows, ends, spec.key) end
     if spec.mode == 's' then call('HSET', k.locks, job.id, spec.key) end
   end
   for n = spec.first_next, #spec.next do call('SADD', k.links, job.id .. ' ' .. spec.next[n]) end
