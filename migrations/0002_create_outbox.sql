@@ -54,7 +54,7 @@ create function brasa.enqueue(
     queue      text        default 'default',
     run_at     timestamptz default null,
     unique_key text        default null,
-    priority   integer     default 5,
+    priority   integer     default 0,
     id         text        default null,
     kv         integer     default 1
 ) returns text

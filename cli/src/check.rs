@@ -19,6 +19,15 @@ use crate::failure::chain;
 /// What is wrong with kinds, queues and arguments. Needs no server.
 pub(crate) fn offline(config: &Config, catalog: &Catalog) -> Vec<Problem> {
     let mut problems = Vec::new();
+    for queue in config.queues.values() {
+        let unknown = queue.limits.kinds.keys().filter(|kind| catalog.get(kind).is_none());
+        problems.extend(unknown.map(|kind| {
+            let known: Vec<&str> = catalog.kinds().map(|kind| kind.name).collect();
+            let help = did_you_mean(kind, known.iter().copied());
+            let help = help.unwrap_or_else(|| format!("the kinds are: {}", known.join(", ")));
+            queue.origin.problem("kinds", format!("there is no kind of job `{kind}` to limit"), help)
+        }));
+    }
     for schedule in config.schedules.values() {
         let Some(kind) = catalog.get(&schedule.job) else {
             let known: Vec<&str> = catalog.kinds().map(|kind| kind.name).collect();

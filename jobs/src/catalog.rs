@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::batch::{BatchJob, Batching, run_all};
 use crate::context::JobContext;
 use crate::job::{Job, Policy};
-use crate::middleware::{Middleware, Next};
+use crate::middleware::{Last, Middleware, Next};
 use crate::verdict::{JobError, JobResult};
 
 /// A kind as plain values.
@@ -98,7 +98,21 @@ impl Catalog {
         payload: String,
         ctx: Arc<JobContext>,
     ) -> BoxFuture<'k, JobResult<Value>> {
-        Next { rest: &self.middleware, kind, payload }.run(ctx)
+        if self.middleware.is_empty() {
+            return (kind.run)(payload, ctx);
+        }
+        self.run_with(kind, payload, ctx, Box::new(|payload, ctx| (kind.run)(payload, ctx)))
+    }
+
+    /// The same with something else in the place of the handler.
+    pub fn run_with<'k>(
+        &'k self,
+        kind: &'k Kind,
+        payload: String,
+        ctx: Arc<JobContext>,
+        last: Last<'k>,
+    ) -> BoxFuture<'k, JobResult<Value>> {
+        Next { rest: &self.middleware, kind, payload, last }.run(ctx)
     }
 
     fn add(mut self, kind: Kind) -> Self {

@@ -1,7 +1,7 @@
 //! How an application enqueues: through a trait, so that its tests can put something else in its place.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use brasa_shared::clock::Clock;
 use brasa_shared::queue::{Enqueued, Envelope, EnvelopeError, Fleet, Queue, QueueError};
@@ -85,7 +85,8 @@ pub struct Queues {
     store: Store,
     prefix: String,
     clock: Clock,
-    named: Mutex<BTreeSet<String>>,
+    /// Those that were used, so that callers who enqueue at the same time share a round trip.
+    used: Mutex<BTreeMap<String, Queue>>,
 }
 
 impl Queues {
@@ -100,35 +101,45 @@ impl Queues {
 
     /// The same over a connection that there is already, on a clock of your choice.
     pub fn new(store: Store, prefix: &str, clock: Clock) -> Self {
-        Self { store, prefix: prefix.to_owned(), clock, named: Mutex::default() }
+        Self { store, prefix: prefix.to_owned(), clock, used: Mutex::default() }
     }
 
     /// One of them.
     pub fn queue(&self, name: &str) -> Queue {
-        Queue::new(self.store.clone(), &self.prefix, name, self.clock.clone())
+        let used = self.used().get(name).cloned();
+        used.unwrap_or_else(|| Queue::new(self.store.clone(), &self.prefix, name, self.clock.clone()))
     }
 
-    /// Makes a queue known before anything is put into it, so that `brasa queues list` shows it.
-    async fn name(&self, queue: &str) -> Result<(), StoreError> {
-        if self.named.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
-            return Ok(());
+    /// The same with this queue as it is given: with what it may hold, say.
+    #[must_use]
+    pub fn with(self, queue: Queue) -> Self {
+        self.used().insert(queue.name().to_owned(), queue);
+        self
+    }
+
+    fn used(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A queue that others can list; before anything is put into it, so that `brasa queues list` shows it.
+    async fn named(&self, name: &str) -> Result<Queue, StoreError> {
+        let used = self.used().get(name).cloned();
+        if let Some(queue) = used {
+            return Ok(queue);
         }
+        let queue = self.queue(name);
         let fleet = Fleet::new(self.store.clone(), &self.prefix, self.clock.clone());
-        match fleet.add_queue(queue).await {
+        match fleet.add_queue(name).await {
             // A full Redis takes no name, and says so better about the job.
-            Err(error) if error.fault == Fault::OutOfMemory => return Ok(()),
+            Err(error) if error.fault == Fault::OutOfMemory => return Ok(queue),
             answer => answer?,
         }
-        self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
-        Ok(())
+        Ok(self.used().entry(name.to_owned()).or_insert(queue).clone())
     }
 }
 
 impl Enqueuer for Queues {
     fn enqueue<'a>(&'a self, queue: &'a str, job: Envelope) -> BoxFuture<'a, Result<Enqueued, EnqueueError>> {
-        Box::pin(async move {
-            self.name(queue).await?;
-            Ok(self.queue(queue).enqueue(&job).await?)
-        })
+        Box::pin(async move { Ok(self.named(queue).await?.enqueue(&job).await?) })
     }
 }

@@ -21,14 +21,14 @@ use brasa_shared::config::did_you_mean;
 pub use batch::{BatchJob, Batching, Item, RawItem};
 pub use brasa_shared::clock::Clock;
 pub use brasa_shared::config::Config;
-pub use brasa_shared::queue::{Enqueued, Envelope};
+pub use brasa_shared::queue::{Enqueued, Envelope, Flow, Link, OnConflict, UniqueUntil};
 pub use brasa_shared::store::Store;
 pub use catalog::{Catalog, Kind};
 pub use connection::Connection;
 pub use context::{JobContext, Reach, ThisJob};
 pub use enqueue::{EnqueueError, Enqueuer, Queues, job_of};
 pub use job::{Job, Policy};
-pub use middleware::{Middleware, Next};
+pub use middleware::{Last, Middleware, Next};
 pub use reporter::Reporter;
 pub use verdict::{JobError, JobResult, OrElse, Verdict};
 

@@ -18,11 +18,15 @@ pub trait Middleware: Send + Sync + 'static {
     fn around<'m>(&'m self, ctx: Arc<JobContext>, next: Next<'m>) -> BoxFuture<'m, JobResult<Value>>;
 }
 
+/// What is at the end of all middleware: the handler, or the place where jobs gather for it.
+pub type Last<'m> = Box<dyn FnOnce(String, Arc<JobContext>) -> BoxFuture<'m, JobResult<Value>> + Send + 'm>;
+
 /// What a middleware is around: the next one, and in the end the handler.
 pub struct Next<'m> {
     pub(crate) rest: &'m [Arc<dyn Middleware>],
     pub(crate) kind: &'m Kind,
     pub(crate) payload: String,
+    pub(crate) last: Last<'m>,
 }
 
 impl<'m> Next<'m> {
@@ -39,8 +43,8 @@ impl<'m> Next<'m> {
     /// Runs it.
     pub fn run(self, ctx: Arc<JobContext>) -> BoxFuture<'m, JobResult<Value>> {
         match self.rest {
-            [] => (self.kind.run)(self.payload, ctx),
-            [first, rest @ ..] => first.around(ctx, Self { rest, kind: self.kind, payload: self.payload }),
+            [] => (self.last)(self.payload, ctx),
+            [first, rest @ ..] => first.around(ctx, Self { rest, ..self }),
         }
     }
 }

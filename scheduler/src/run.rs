@@ -100,9 +100,14 @@ async fn round(settings: &Settings, followed: &mut Vec<Followed>) -> Duration {
     }
     let mut healthy = true;
     for item in followed.iter_mut() {
-        if let Err(error) = catch_up(settings, item).await {
-            fault(&error, "cannot fire; the tick waits");
-            healthy = false;
+        match catch_up(settings, item).await {
+            Ok(_) => {}
+            // The scheduler is well; it is the queue that takes nothing.
+            Err(error) if error.is_refusal() => tracing::warn!(error = %chain(&error), "the tick waits"),
+            Err(error) => {
+                fault(&error, "cannot fire; the tick waits");
+                healthy = false;
+            }
         }
     }
     if healthy {

@@ -40,12 +40,21 @@ impl Gatherers {
         payload: String,
         ctx: Arc<JobContext>,
     ) -> JobResult<Value> {
-        let Some(gatherer) = self.0.get(kind.name) else { return catalog.run(kind, payload, ctx).await };
-        let (result, told) = oneshot::channel();
-        let broken = || JobError::retry("the batch that the job was in broke off");
-        gatherer.send(Joining { item: (payload, ctx), result }).await.map_err(|_| broken())?;
-        told.await.unwrap_or_else(|_| Err(broken()))
+        let Some(gatherer) = self.0.get(kind.name).cloned() else {
+            return catalog.run(kind, payload, ctx).await;
+        };
+        catalog
+            .run_with(kind, payload, ctx, Box::new(|payload, ctx| Box::pin(join(gatherer, payload, ctx))))
+            .await
     }
+}
+
+/// Joins the next batch and waits for the result.
+async fn join(gatherer: mpsc::Sender<Joining>, payload: String, ctx: Arc<JobContext>) -> JobResult<Value> {
+    let (result, told) = oneshot::channel();
+    let broken = || JobError::retry("the batch that the job was in broke off");
+    gatherer.send(Joining { item: (payload, ctx), result }).await.map_err(|_| broken())?;
+    told.await.unwrap_or_else(|_| Err(broken()))
 }
 
 async fn gather(mut joining: mpsc::Receiver<Joining>, batching: Batching) {

@@ -15,6 +15,10 @@ use crate::store::{Store, StoreError};
 /// A worker that has not been seen for this long is gone, in ms of the server's clock.
 const GONE_AFTER_MS: i64 = 60_000;
 
+/// A worker that lives says so every 5 s. One that was not seen for this long, by the clock of whoever asks, does
+/// not count among those that live; long enough for clocks that differ a little.
+const SEEN_WITHIN_MS: i64 = 20_000;
+
 /// What a worker says about itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerInfo {
@@ -108,9 +112,13 @@ impl Fleet {
     /// # Errors
     /// Redis is out of reach.
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
-        let texts: Vec<String> =
-            self.store.run("list workers", &cmd("HVALS", &self.keys.worker_info)).await?;
-        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+        let since = self.clock.now().as_millisecond() - SEEN_WITHIN_MS;
+        let mut pipe = redis::pipe();
+        pipe.cmd("HVALS").arg(&self.keys.worker_info);
+        pipe.cmd("ZRANGEBYSCORE").arg(&self.keys.workers).arg(since).arg("+inf");
+        let (texts, seen): (Vec<String>, Vec<String>) = self.store.run_all("list workers", &pipe).await?;
+        let told = texts.iter().filter_map(|text| serde_json::from_str::<WorkerInfo>(text).ok());
+        Ok(told.filter(|info| seen.contains(&info.worker)).collect())
     }
 
     /// Bids to be the scheduler that fires, or to remain it, for `term`.

@@ -9,6 +9,9 @@ use crate::queue::scripts::COUNT;
 use crate::queue::view::{LaneEntry, entry_of};
 use crate::queue::{BATCH_MAX, JobView, Paused, Queue, QueueError, State};
 
+/// How many entries of a lane are looked at one by one where some stand for nothing any more.
+const LOOKED_AT: usize = 64;
+
 /// Whether a job is still to be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -75,8 +78,11 @@ impl Queue {
             return Ok(Counts::default());
         };
         let mut waiting_by_class = BTreeMap::new();
+        let mut oldest_ms: Option<i64> = None;
         for (lane, count) in lanes.iter().zip(waiting) {
+            let (count, head_ms) = self.in_lane(lane, *count, *gone > 0).await?;
             *waiting_by_class.entry(class_of(lane).to_owned()).or_default() += count;
+            oldest_ms = oldest_ms.into_iter().chain(head_ms).min();
         }
         let mut command = redis::cmd("HGETALL");
         command.arg(&self.keys().stats);
@@ -93,8 +99,35 @@ impl Queue {
             totals: self.run("read counters", &command).await?,
             paused: self.paused().await?,
             closed: self.door().await?,
-            oldest_ms: self.heads(&lanes).await?.into_iter().map(|entry| entry.rank_ms).min(),
+            oldest_ms,
         })
+    }
+
+    /// How many jobs wait in a lane of so many entries, and since when the first of them does. Where some entries
+    /// stand for nothing any more, the first few are looked at one by one.
+    async fn in_lane(
+        &self,
+        lane: &String,
+        entries: u64,
+        some_left: bool,
+    ) -> Result<(u64, Option<i64>), QueueError> {
+        if entries == 0 {
+            return Ok((0, None));
+        }
+        let line = self.line(std::slice::from_ref(lane), if some_left { LOOKED_AT } else { 1 }).await?;
+        if !some_left {
+            return Ok((entries, line.first().map(|entry| entry.rank_ms)));
+        }
+        let ids: Vec<String> = line.iter().map(|entry| entry.id.clone()).collect();
+        let waits: Vec<bool> = self
+            .views(&ids)
+            .await?
+            .iter()
+            .map(|view| view.as_ref().is_some_and(|view| view.state == State::Waiting))
+            .collect();
+        let left = waits.iter().filter(|waits| !**waits).count() as u64;
+        let first = line.iter().zip(&waits).find(|(_, waits)| **waits).map(|(entry, _)| entry.rank_ms);
+        Ok((entries.saturating_sub(left), first))
     }
 
     /// Whether any of these lanes has a job.

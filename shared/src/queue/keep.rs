@@ -6,7 +6,7 @@
 use redis::{FromRedisValue, Value};
 
 use crate::queue::envelope::Envelope;
-use crate::queue::lane::{lane_after, lane_of, share_of};
+use crate::queue::lane::{lane_after, lane_of};
 use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, SWEEP};
 use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
@@ -55,8 +55,13 @@ impl Queue {
     pub async fn promote_now(&self, jobs: &[Envelope]) -> Result<u64, QueueError> {
         let mut moved = 0;
         for batch in jobs.chunks(BATCH_MAX) {
-            let jobs = batch.iter().map(|job| (job.id.clone(), lane_of(job), share_of(job).to_owned()));
-            moved += self.promote(jobs.collect(), "+inf").await?;
+            let ids: Vec<String> = batch.iter().map(|job| job.id.clone()).collect();
+            let lost = self.views(&ids).await?.into_iter().map(|view| view.map_or(0, |view| view.lost));
+            let place = |(job, lost): (&Envelope, u32)| {
+                let (lane, share) = lane_after(job, lost.into());
+                (job.id.clone(), lane, share.to_owned())
+            };
+            moved += self.promote(batch.iter().zip(lost).map(place).collect(), "+inf").await?;
         }
         Ok(moved)
     }

@@ -36,7 +36,7 @@ macro_rules! metrics {
 metrics! {
     /// Jobs that this worker claimed.
     counter jobs_claimed_total [queue];
-    /// Jobs that left this worker, by verdict: done, retried, snoozed, dead, cancelled, returned or lost.
+    /// Jobs that left this worker, by verdict: done, retried, snoozed, dead, cancelled, expired, returned or lost.
     counter jobs_finished_total [kind, verdict];
     /// Time from a claim to its verdict, in seconds.
     histogram job_duration_seconds [kind];

@@ -46,13 +46,21 @@ impl Groups {
     }
 }
 
-/// The queue that has this group, and its jobs.
-pub(super) async fn members(app: &App, signature: &str) -> Result<(Queue, Vec<String>), Failure> {
-    for queue in app.all_queues().await?.into_values() {
+/// The queues that have this group, and its jobs there.
+pub(super) async fn members(
+    app: &App,
+    queue: Option<&str>,
+    signature: &str,
+) -> Result<Vec<(Queue, Vec<String>)>, Failure> {
+    let mut found = Vec::new();
+    for queue in app.chosen_queues(queue).await?.into_values() {
         let ids = queue.buried_in(signature).await?;
         if !ids.is_empty() {
-            return Ok((queue, ids));
+            found.push((queue, ids));
         }
+    }
+    if !found.is_empty() {
+        return Ok(found);
     }
     let help = "`brasa dead groups` lists them";
     Err(Failure::environment(format!("no dead jobs are in a group `{}`\n  help: {help}", plain(signature))))

@@ -148,7 +148,9 @@ pub(crate) fn table(views: &[JobView], app: &App, out: &mut Output) -> Result<()
 
 pub(crate) fn state(view: &JobView) -> String {
     match (&view.state, &view.outcome) {
-        (State::Done, Some(outcome)) if outcome.ending == Ending::Cancelled => "cancelled".to_owned(),
+        (State::Done, Some(outcome)) if outcome.ending != Ending::Done => {
+            format!("{:?}", outcome.ending).to_lowercase()
+        }
         (state, _) => format!("{state:?}").to_lowercase(),
     }
 }
