@@ -6,7 +6,8 @@
 -- ARGV[2] wake channel
 -- ARGV[3] most open jobs in the queue, or 0
 -- ARGV[4] most bytes in the queue, or 0
--- ARGV[5] number of lanes, followed by their names in the order of their keys
+-- ARGV[5] 1 where nothing is to be taken behind a job that there was no room for
+-- ARGV[6] number of lanes, followed by their names in the order of their keys
 -- then per job: id, place of its lane, spec (see parts/put.lua), envelope
 -- RETURN  {open jobs, bytes, per job: 1 put | 0 known already | 2 it waits for others | 3 it is delayed
 --         | -1 no room for one job more | -2 no room for so many bytes | -3 the queue takes no new jobs
@@ -15,12 +16,12 @@
 -- OOM     refused at the door: a full Redis takes no new work
 
 local now = clock(ARGV[1])
-local places = tonumber(ARGV[5])
+local places = tonumber(ARGV[6])
 local room = room_in(k, tonumber(ARGV[3]), tonumber(ARGV[4]))
 local closed = call('EXISTS', k.door) == 1
 local answers, fresh = { 0, 0 }, 0
 local entries, rank = {}, rank_of(now)
-for i = 6 + places, #ARGV, 4 do
+for i = 7 + places, #ARGV, 4 do
   local place = tonumber(ARGV[i + 1])
   local job = { id = ARGV[i], spec = ARGV[i + 2], envelope = ARGV[i + 3], separator = ' ', share = '' }
   local answer = -3
@@ -28,6 +29,7 @@ for i = 6 + places, #ARGV, 4 do
     if call('HEXISTS', k.jobs, job.id) == 1 then answer = 0 end
   else
     answer = put(k, now, job, room)
+    if (answer == -1 or answer == -2) and ARGV[5] == '1' then room.jobs, room.bytes = 0, 0 end
   end
   if answer == 1 then
     local entry = rank .. job.separator .. job.id
@@ -36,7 +38,7 @@ for i = 6 + places, #ARGV, 4 do
       list[#list + 1] = entry
       entries[place] = list
     else
-      if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[5 + place]) end
+      if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[6 + place]) end
       join(k, LANES[place], entry, job.share)
     end
   end
@@ -46,10 +48,10 @@ end
 for place, list in pairs(entries) do
   -- Only the first job of an empty lane wakes anybody: whoever sleeps has seen it empty.
   if call('RPUSH', LANES[place], unpack(list)) == #list then
-    call('PUBLISH', ARGV[2], ARGV[5 + place])
+    call('PUBLISH', ARGV[2], ARGV[6 + place])
   end
 end
-if places > 0 then call('SADD', k.lanes, unpack(ARGV, 6, 5 + places)) end
+if places > 0 then call('SADD', k.lanes, unpack(ARGV, 7, 6 + places)) end
 if fresh > 0 then
   call('INCRBY', k.bytes, room.used)
   call('HINCRBY', k.stats, 'enqueued', fresh)
