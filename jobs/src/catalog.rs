@@ -98,7 +98,21 @@ impl Catalog {
         payload: String,
         ctx: Arc<JobContext>,
     ) -> BoxFuture<'k, JobResult<Value>> {
-        Next { rest: &self.middleware, kind, payload }.run(ctx)
+        self.run_by(&kind.run, kind, payload, ctx)
+    }
+
+    /// The same where somebody else calls the handler in the end: whoever gathers the jobs of a batch.
+    pub fn run_by<'k, H>(
+        &'k self,
+        handler: &'k H,
+        kind: &'k Kind,
+        payload: String,
+        ctx: Arc<JobContext>,
+    ) -> BoxFuture<'k, JobResult<Value>>
+    where
+        H: Fn(String, Arc<JobContext>) -> BoxFuture<'static, JobResult<Value>> + Send + Sync,
+    {
+        Next { rest: &self.middleware, kind, payload, handler }.run(ctx)
     }
 
     fn add(mut self, kind: Kind) -> Self {

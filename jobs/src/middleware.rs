@@ -23,7 +23,12 @@ pub struct Next<'m> {
     pub(crate) rest: &'m [Arc<dyn Middleware>],
     pub(crate) kind: &'m Kind,
     pub(crate) payload: String,
+    pub(crate) handler: &'m Handler<'m>,
 }
+
+/// What runs a job in the end: the handler of its kind, or whoever gathers jobs for one that takes many.
+pub(crate) type Handler<'h> =
+    dyn Fn(String, Arc<JobContext>) -> BoxFuture<'static, JobResult<Value>> + Send + Sync + 'h;
 
 impl<'m> Next<'m> {
     /// The kind of the job.
@@ -39,8 +44,8 @@ impl<'m> Next<'m> {
     /// Runs it.
     pub fn run(self, ctx: Arc<JobContext>) -> BoxFuture<'m, JobResult<Value>> {
         match self.rest {
-            [] => (self.kind.run)(self.payload, ctx),
-            [first, rest @ ..] => first.around(ctx, Self { rest, kind: self.kind, payload: self.payload }),
+            [] => (self.handler)(self.payload, ctx),
+            [first, rest @ ..] => first.around(ctx, Self { rest, ..self }),
         }
     }
 }
