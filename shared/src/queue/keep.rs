@@ -6,10 +6,10 @@
 use redis::{FromRedisValue, Value};
 
 use crate::queue::envelope::Envelope;
-use crate::queue::lane::{lane_after, lane_of, share_of};
+use crate::queue::lane::{lane_after, lane_of};
 use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, SWEEP};
-use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
+use crate::queue::{BATCH_MAX, JobView, Lanes, Queue, QueueError};
 
 /// A delayed job whose time has come.
 struct Due {
@@ -55,7 +55,13 @@ impl Queue {
     pub async fn promote_now(&self, jobs: &[Envelope]) -> Result<u64, QueueError> {
         let mut moved = 0;
         for batch in jobs.chunks(BATCH_MAX) {
-            let jobs = batch.iter().map(|job| (job.id.clone(), lane_of(job), share_of(job).to_owned()));
+            let ids: Vec<String> = batch.iter().map(|job| job.id.clone()).collect();
+            let views = self.views(&ids).await?;
+            let lost = |view: &Option<JobView>| view.as_ref().map_or(0, |view| u64::from(view.lost));
+            let jobs = batch.iter().zip(&views).map(|(job, view)| {
+                let (lane, share) = lane_after(job, lost(view));
+                (job.id.clone(), lane, share.to_owned())
+            });
             moved += self.promote(jobs.collect(), "+inf").await?;
         }
         Ok(moved)
