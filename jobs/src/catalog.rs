@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::batch::{BatchJob, Batching, run_all};
 use crate::context::JobContext;
 use crate::job::{Job, Policy};
-use crate::middleware::{Last, Middleware, Next};
+use crate::middleware::{Middleware, Next};
 use crate::verdict::{JobError, JobResult};
 
 /// A kind as plain values.
@@ -101,18 +101,21 @@ impl Catalog {
         if self.middleware.is_empty() {
             return (kind.run)(payload, ctx);
         }
-        self.run_with(kind, payload, ctx, Box::new(|payload, ctx| (kind.run)(payload, ctx)))
+        self.run_by(&kind.run, kind, payload, ctx)
     }
 
-    /// The same with something else in the place of the handler.
-    pub fn run_with<'k>(
+    /// The same where somebody else calls the handler in the end: whoever gathers the jobs of a batch.
+    pub fn run_by<'k, H>(
         &'k self,
+        handler: &'k H,
         kind: &'k Kind,
         payload: String,
         ctx: Arc<JobContext>,
-        last: Last<'k>,
-    ) -> BoxFuture<'k, JobResult<Value>> {
-        Next { rest: &self.middleware, kind, payload, last }.run(ctx)
+    ) -> BoxFuture<'k, JobResult<Value>>
+    where
+        H: Fn(String, Arc<JobContext>) -> BoxFuture<'static, JobResult<Value>> + Send + Sync,
+    {
+        Next { rest: &self.middleware, kind, payload, handler }.run(ctx)
     }
 
     fn add(mut self, kind: Kind) -> Self {

@@ -28,7 +28,7 @@ pub use connection::Connection;
 pub use context::{JobContext, Reach, ThisJob};
 pub use enqueue::{EnqueueError, Enqueuer, Queues, job_of};
 pub use job::{Job, Policy};
-pub use middleware::{Last, Middleware, Next};
+pub use middleware::{Middleware, Next};
 pub use reporter::Reporter;
 pub use verdict::{JobError, JobResult, OrElse, Verdict};
 

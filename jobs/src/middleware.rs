@@ -18,16 +18,17 @@ pub trait Middleware: Send + Sync + 'static {
     fn around<'m>(&'m self, ctx: Arc<JobContext>, next: Next<'m>) -> BoxFuture<'m, JobResult<Value>>;
 }
 
-/// What is at the end of all middleware: the handler, or the place where jobs gather for it.
-pub type Last<'m> = Box<dyn FnOnce(String, Arc<JobContext>) -> BoxFuture<'m, JobResult<Value>> + Send + 'm>;
-
 /// What a middleware is around: the next one, and in the end the handler.
 pub struct Next<'m> {
     pub(crate) rest: &'m [Arc<dyn Middleware>],
     pub(crate) kind: &'m Kind,
     pub(crate) payload: String,
-    pub(crate) last: Last<'m>,
+    pub(crate) handler: &'m Handler<'m>,
 }
+
+/// What runs a job in the end: the handler of its kind, or whoever gathers jobs for one that takes many.
+pub(crate) type Handler<'h> =
+    dyn Fn(String, Arc<JobContext>) -> BoxFuture<'static, JobResult<Value>> + Send + Sync + 'h;
 
 impl<'m> Next<'m> {
     /// The kind of the job.
@@ -43,7 +44,7 @@ impl<'m> Next<'m> {
     /// Runs it.
     pub fn run(self, ctx: Arc<JobContext>) -> BoxFuture<'m, JobResult<Value>> {
         match self.rest {
-            [] => (self.last)(self.payload, ctx),
+            [] => (self.handler)(self.payload, ctx),
             [first, rest @ ..] => first.around(ctx, Self { rest, ..self }),
         }
     }

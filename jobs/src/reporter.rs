@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use brasa_shared::queue::outcome::cut;
 use brasa_shared::queue::{Held, LOG_MAX, Note, Queue};
 use brasa_shared::telemetry::logs::chain;
 
@@ -42,17 +43,18 @@ impl Reporter {
         self.send_if_due().await;
     }
 
-    /// Adds a line to the log that is kept with the job; only the latest [`LOG_MAX`] bytes are.
+    /// Adds a line to the log that is kept with the job; only the latest [`LOG_MAX`] bytes are, and of a line
+    /// the first 2,000.
     pub async fn log(&self, line: &str) {
         let Some((queue, _)) = &self.to else { return };
-        let line = format!("{} {}\n", queue.clock().now(), line.replace('\n', " "));
+        let line = format!("{} {}\n", queue.clock().now(), cut(line.replace('\n', " ")));
         {
             let mut unsent = self.unsent();
             unsent.lines.push_str(&line);
-            let excess = unsent.lines.len().saturating_sub(LOG_MAX);
-            let cut = unsent.lines[excess..].find('\n').map_or(0, |end| excess + end + 1);
-            if excess > 0 {
-                unsent.lines.drain(..cut);
+            while unsent.lines.len() > LOG_MAX {
+                // The oldest line goes; a byte of a line feed is never part of another character.
+                let end = unsent.lines.find('\n').map_or(unsent.lines.len(), |end| end + 1);
+                unsent.lines.drain(..end);
             }
         }
         self.send_if_due().await;

@@ -9,14 +9,19 @@
 )]
 
 mod bad_input;
+mod batches;
+mod budgets;
 mod cancelling;
 mod claiming;
 mod cli;
 mod crashes;
 mod crontab_oracle;
+mod deadlines;
 mod doctor;
+mod doors;
 mod draining;
 mod enqueuing;
+mod explaining;
 mod faults;
 mod flows;
 mod holding;
@@ -26,6 +31,7 @@ mod leases;
 mod limits;
 mod memory;
 mod migrations;
+mod notes;
 mod outages;
 mod outbox;
 mod pausing;
@@ -40,7 +46,10 @@ mod scheduling;
 mod serving;
 mod settling;
 mod sharing;
+mod suspects;
 mod testing;
 mod ticking;
 mod tidy;
+mod together;
 mod uniqueness;
+mod waiting_for_ends;

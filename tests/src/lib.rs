@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod ledger;
 pub mod process;
 mod proxy;
+pub mod recount;
 mod worker;
 mod world;
 

@@ -40,20 +40,18 @@ impl Gatherers {
         payload: String,
         ctx: Arc<JobContext>,
     ) -> JobResult<Value> {
-        let Some(gatherer) = self.0.get(kind.name).cloned() else {
-            return catalog.run(kind, payload, ctx).await;
-        };
-        catalog
-            .run_with(kind, payload, ctx, Box::new(|payload, ctx| Box::pin(join(gatherer, payload, ctx))))
-            .await
+        let Some(gatherer) = self.0.get(kind.name) else { return catalog.run(kind, payload, ctx).await };
+        // What is around handlers is around each job, and may end it before it joins.
+        let join = |payload, ctx| join(gatherer.clone(), (payload, ctx)).boxed();
+        catalog.run_by(&join, kind, payload, ctx).await
     }
 }
 
-/// Joins the next batch and waits for the result.
-async fn join(gatherer: mpsc::Sender<Joining>, payload: String, ctx: Arc<JobContext>) -> JobResult<Value> {
+/// Joins the next batch and waits for its result.
+async fn join(gatherer: mpsc::Sender<Joining>, item: RawItem) -> JobResult<Value> {
     let (result, told) = oneshot::channel();
     let broken = || JobError::retry("the batch that the job was in broke off");
-    gatherer.send(Joining { item: (payload, ctx), result }).await.map_err(|_| broken())?;
+    gatherer.send(Joining { item, result }).await.map_err(|_| broken())?;
     told.await.unwrap_or_else(|_| Err(broken()))
 }
 

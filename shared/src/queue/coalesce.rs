@@ -56,7 +56,7 @@ impl Queue {
             return;
         }
         let (jobs, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.job, one.answer)).unzip();
-        let outcome = self.enqueue_sealed(&jobs).await;
+        let outcome = self.enqueue_sealed(&jobs, false).await;
         match outcome {
             Ok(said) => {
                 // A caller that no longer waits needs no answer.

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt};
 use crate::queue::envelope::Envelope;
 use crate::queue::lane::lane_of;
 use crate::queue::scripts::ENQUEUE;
-use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
+use crate::queue::{BATCH_MAX, Budget, Lanes, Queue, QueueError};
 
 /// How many calls of a bulk are on their way at once.
 const CALLS_AHEAD: usize = 4;
@@ -61,16 +61,19 @@ impl Queue {
     }
 
     /// Enqueues many jobs, [`BATCH_MAX`] per round trip. All are checked before the first is sent; a fault
-    /// in the middle leaves the earlier ones enqueued, and sending all again does no harm.
+    /// in the middle leaves the earlier ones enqueued, and sending all again does no harm. Behind one that there
+    /// is no room for nothing is taken, so that who waits is known before those it waits for.
     ///
     /// # Errors
     /// As [`Self::enqueue`].
     pub async fn enqueue_all(&self, jobs: &[Envelope]) -> Result<Vec<Enqueued>, QueueError> {
         let sealed = jobs.iter().map(|job| self.seal(job)).collect::<Result<Vec<_>, _>>()?;
         let calls: Vec<BoxFuture<'_, _>> =
-            sealed.chunks(BATCH_MAX).map(|jobs| self.enqueue_sealed(jobs).boxed()).collect();
-        // While one call is on its way the next ones follow it: the connection keeps their order.
-        let mut calls = futures_util::stream::iter(calls).buffered(CALLS_AHEAD);
+            sealed.chunks(BATCH_MAX).map(|jobs| self.enqueue_sealed(jobs, true).boxed()).collect();
+        // While one call is on its way the next ones follow it: the connection keeps their order. Not where one
+        // may be refused, for nothing is to be taken behind that.
+        let ahead = if self.budget() == Budget::default() { CALLS_AHEAD } else { 1 };
+        let mut calls = futures_util::stream::iter(calls).buffered(ahead);
         let mut answers = Vec::with_capacity(jobs.len());
         while let Some(said) = calls.next().await {
             for said in said? {
@@ -106,8 +109,12 @@ impl Queue {
         Ok(Sealed { id: job.id.clone(), lane: lane_of(job), spec: job.spec(), record })
     }
 
-    /// One round trip.
-    pub(crate) async fn enqueue_sealed(&self, jobs: &[Sealed]) -> Result<Vec<Said>, QueueError> {
+    /// One round trip; `in_order` where nothing is to be taken behind a job that there is no room for.
+    pub(crate) async fn enqueue_sealed(
+        &self,
+        jobs: &[Sealed],
+        in_order: bool,
+    ) -> Result<Vec<Said>, QueueError> {
         let mut lanes = Lanes::default();
         let places: Vec<_> = jobs.iter().map(|job| lanes.place_of(&job.lane)).collect();
         let (k, budget) = (self.keys(), self.budget());
@@ -117,6 +124,7 @@ impl Queue {
             .arg(&k.wake)
             .arg(budget.jobs)
             .arg(budget.bytes)
+            .arg(u8::from(in_order))
             .lanes(&lanes.0);
         for (job, place) in jobs.iter().zip(places) {
             call.push(&job.id);

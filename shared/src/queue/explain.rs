@@ -83,7 +83,7 @@ impl Queue {
             return Ok(Why::new("paused", text.trim_end_matches([':', ' ']), help));
         }
         let now = self.clock().now().as_millisecond();
-        if view.expires_ms.is_some_and(|expires| expires <= now) {
+        if view.expires_ms.is_some_and(|expires| expires < now) {
             return Ok(Why::new("expired", "its time to start is over; the next worker drops it", ""));
         }
         let Some(Ok(envelope)) = self.envelope(&view.id).await? else {

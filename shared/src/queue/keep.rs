@@ -9,7 +9,7 @@ use crate::queue::envelope::Envelope;
 use crate::queue::lane::{lane_after, lane_of};
 use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, SWEEP};
-use crate::queue::{BATCH_MAX, Lanes, Queue, QueueError};
+use crate::queue::{BATCH_MAX, JobView, Lanes, Queue, QueueError};
 
 /// A delayed job whose time has come.
 struct Due {
@@ -56,12 +56,13 @@ impl Queue {
         let mut moved = 0;
         for batch in jobs.chunks(BATCH_MAX) {
             let ids: Vec<String> = batch.iter().map(|job| job.id.clone()).collect();
-            let lost = self.views(&ids).await?.into_iter().map(|view| view.map_or(0, |view| view.lost));
-            let place = |(job, lost): (&Envelope, u32)| {
-                let (lane, share) = lane_after(job, lost.into());
+            let views = self.views(&ids).await?;
+            let lost = |view: &Option<JobView>| view.as_ref().map_or(0, |view| u64::from(view.lost));
+            let jobs = batch.iter().zip(&views).map(|(job, view)| {
+                let (lane, share) = lane_after(job, lost(view));
                 (job.id.clone(), lane, share.to_owned())
-            };
-            moved += self.promote(batch.iter().zip(lost).map(place).collect(), "+inf").await?;
+            });
+            moved += self.promote(jobs.collect(), "+inf").await?;
         }
         Ok(moved)
     }

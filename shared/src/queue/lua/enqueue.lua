@@ -6,7 +6,8 @@
 -- ARGV[2] wake channel
 -- ARGV[3] most open jobs in the queue, or 0
 -- ARGV[4] most bytes in the queue, or 0
--- ARGV[5] number of lanes, followed by their names in the order of their keys
+-- ARGV[5] 1 where nothing is to be taken behind a job that there was no room for
+-- ARGV[6] number of lanes, followed by their names in the order of their keys
 -- then per job: id, place of its lane and, where there is more to say, a blank and its spec (see parts/put.lua),
 --               envelope
 -- RETURN  {open jobs, bytes, per job: 1 put | 0 known already | 2 it waits for others | 3 it is delayed
@@ -16,7 +17,7 @@
 -- OOM     refused at the door: a full Redis takes no new work
 
 local now = clock(ARGV[1])
-local places = tonumber(ARGV[5])
+local places = tonumber(ARGV[6])
 local room = room_in(k, tonumber(ARGV[3]), tonumber(ARGV[4]))
 local closed = call('EXISTS', k.door) == 1
 local answers, fresh = { 0, 0 }, 0
@@ -30,14 +31,14 @@ local function admit(id, place, spec, envelope)
   if answer ~= 1 then return answer end
   local entry = rank .. job.separator .. id
   if job.share == '' then return 1, entry end
-  if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[5 + place]) end
+  if call('EXISTS', LANES[place]) == 0 then call('PUBLISH', ARGV[2], ARGV[6 + place]) end
   join(k, LANES[place], entry, job.share)
   return 1
 end
 
 local bounded = room.jobs < math.huge or room.bytes < math.huge
 local plain_rank = rank .. ' '
-for i = 6 + places, #ARGV, 3 do
+for i = 7 + places, #ARGV, 3 do
   local id, what, envelope = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local place, answer, entry = tonumber(what), nil, nil
   if closed then
@@ -56,6 +57,7 @@ for i = 6 + places, #ARGV, 3 do
       place = tonumber(text)
     end
     answer, entry = admit(id, place, spec, envelope)
+    if (answer == -1 or answer == -2) and ARGV[5] == '1' then room.jobs, room.bytes = 0, 0 end
   end
   if entry then
     local list = entries[place]
@@ -67,10 +69,10 @@ end
 for place, list in ipairs(entries) do
   -- Only the first job of an empty lane wakes anybody: whoever sleeps has seen it empty.
   if #list > 0 and call('RPUSH', LANES[place], unpack(list)) == #list then
-    call('PUBLISH', ARGV[2], ARGV[5 + place])
+    call('PUBLISH', ARGV[2], ARGV[6 + place])
   end
 end
-if places > 0 then call('SADD', k.lanes, unpack(ARGV, 6, 5 + places)) end
+if places > 0 then call('SADD', k.lanes, unpack(ARGV, 7, 6 + places)) end
 if fresh > 0 then
   call('INCRBY', k.bytes, room.used)
   call('HINCRBY', k.stats, 'enqueued', fresh)

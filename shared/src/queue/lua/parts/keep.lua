@@ -46,7 +46,8 @@ local function drop_entry(k, most)
   end
   local gone_bytes = bytes
   if #left > 0 then
-    gone_bytes = math.floor(bytes * #ids / (#ids + #left))
+    gone_bytes = 0
+    for _, id in ipairs(ids) do gone_bytes = gone_bytes + size_of(k, id) end
     call('LPUSH', k.done, string.format('%s %.0f ', until_ms, bytes - gone_bytes) .. table.concat(left, ' '))
   end
   forget(k, ids)
