@@ -107,18 +107,28 @@ impl Fleet {
         self.store.run_all("sign a worker off", &pipe).await
     }
 
-    /// The workers that were seen lately.
+    /// The workers that were seen in the last minute.
     ///
     /// # Errors
     /// Redis is out of reach.
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
+        let texts: Vec<String> =
+            self.store.run("list workers", &cmd("HVALS", &self.keys.worker_info)).await?;
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    }
+
+    /// Those of them that live, as far as can be told: a worker says so every five seconds.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn live_workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
         let since = self.clock.now().as_millisecond() - SEEN_WITHIN_MS;
-        let mut pipe = redis::pipe();
-        pipe.cmd("HVALS").arg(&self.keys.worker_info);
-        pipe.cmd("ZRANGEBYSCORE").arg(&self.keys.workers).arg(since).arg("+inf");
-        let (texts, seen): (Vec<String>, Vec<String>) = self.store.run_all("list workers", &pipe).await?;
-        let told = texts.iter().filter_map(|text| serde_json::from_str::<WorkerInfo>(text).ok());
-        Ok(told.filter(|info| seen.contains(&info.worker)).collect())
+        let mut command = cmd("ZRANGEBYSCORE", &self.keys.workers);
+        command.arg(since).arg("+inf");
+        let seen: Vec<String> = self.store.run("see who lives", &command).await?;
+        let mut workers = self.workers().await?;
+        workers.retain(|info| seen.contains(&info.worker));
+        Ok(workers)
     }
 
     /// Bids to be the scheduler that fires, or to remain it, for `term`.

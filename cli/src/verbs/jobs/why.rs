@@ -18,7 +18,7 @@ pub(crate) struct Why {
 impl Why {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let (queue, view) = find(app, &self.id).await?;
-        let workers = app.fleet().workers().await?;
+        let workers = app.fleet().live_workers().await?;
         let Some(why) = queue.why(&self.id, &workers).await? else {
             return Err(Failure::environment(format!("job {} has gone meanwhile", plain(&self.id))));
         };

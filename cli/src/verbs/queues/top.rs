@@ -65,7 +65,7 @@ async fn look(app: &App) -> Result<Look, Failure> {
 
 async fn show(app: &App, before: &Look, now: &Look, out: &mut Output) -> Result<(), Failure> {
     let seconds = now.at.duration_since(before.at).as_secs_f64();
-    let workers = app.fleet().workers().await?;
+    let workers = app.fleet().live_workers().await?;
     let slots: usize = workers.iter().map(|worker| worker.concurrency).sum();
     let mut rows = Vec::new();
     let mut value = serde_json::Map::new();

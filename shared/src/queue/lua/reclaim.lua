@@ -93,13 +93,13 @@ for i = 9, 8 + claims_over do
     call('ZREM', k.terms, ARGV[i])
   end
 end
+local limited = false
 for first = 1, #gone, 64 do
   local some = {}
   for i = first, math.min(first + 63, #gone) do some[#some + 1] = gone[i] end
-  let_go(k, now, some, true)
-  gone.limited = gone.limited or some.limited
+  if let_go(k, now, some, true) then limited = true end
 end
-if gone.limited then call('PUBLISH', ARGV[6], '') end
+if limited then call('PUBLISH', ARGV[6], '') end
 if reclaimed > 0 then call('HINCRBY', k.stats, 'reclaimed', reclaimed) end
 if quarantined > 0 then call('HINCRBY', k.stats, 'dead', quarantined) end
 if cancelled > 0 then call('HINCRBY', k.stats, 'cancelled', cancelled) end
