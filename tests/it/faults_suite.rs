@@ -43,6 +43,36 @@ fn rows_of_the_outbox_outlive_workers_that_are_killed_while_they_relay() {
 }
 
 #[test]
+fn a_full_redis_loses_no_lease_and_takes_again_once_there_is_room() {
+    a_few_rounds_of("memory");
+}
+
+#[test]
+fn whatever_redis_answers_is_waited_out() {
+    a_few_rounds_of("weather");
+}
+
+#[test]
+fn thousands_of_jobs_that_become_due_at_once_hold_nobody_up() {
+    a_few_rounds_of("due");
+}
+
+#[test]
+fn a_worker_may_die_at_any_write() {
+    a_few_rounds_of("writes");
+}
+
+#[test]
+fn what_an_old_build_does_not_know_waits_for_a_new_one() {
+    a_few_rounds_of("skew");
+}
+
+#[test]
+fn handlers_that_block_every_thread_lose_no_lease() {
+    a_few_rounds_of("block");
+}
+
+#[test]
 fn a_case_that_nobody_knows_is_answered_with_those_that_there_are() {
     let unknown = find("nope").unwrap_err();
 

@@ -8,19 +8,25 @@
 //! Chance is drawn from the seed of the [`Plan`], so a run can be repeated; processes keep time of their own, so what
 //! is repeated are the faults and not every instant. A few rounds of each case run in the test suite as well.
 
+mod block;
 mod book;
 mod crew;
 mod cut;
 mod drain;
+mod due;
 mod kill;
 mod kinds;
+mod memory;
 mod outbox;
 mod poison;
 mod proxy;
 mod report;
 mod restart;
+mod skew;
 mod stage;
 mod stop;
+mod weather;
+mod writes;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -62,7 +68,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 8] = [
+pub static CASES: [Case; 14] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -118,6 +124,48 @@ pub static CASES: [Case; 8] = [
         rounds: 2_000,
         few: 10,
         play: |plan| Box::pin(outbox::run(plan)),
+    },
+    Case {
+        name: "memory",
+        about: "Redis has no memory left",
+        rounds: 20,
+        few: 1,
+        play: |plan| Box::pin(memory::run(plan)),
+    },
+    Case {
+        name: "weather",
+        about: "Redis is a replica, loads, is busy, forgets its scripts, hangs up",
+        rounds: 120,
+        few: 6,
+        play: |plan| Box::pin(weather::run(plan)),
+    },
+    Case {
+        name: "due",
+        about: "thousands of jobs become due at once, for each round",
+        rounds: 1_000,
+        few: 5,
+        play: |plan| Box::pin(due::run(plan)),
+    },
+    Case {
+        name: "writes",
+        about: "workers are killed at their nth write",
+        rounds: 300,
+        few: 10,
+        play: |plan| Box::pin(writes::run(plan)),
+    },
+    Case {
+        name: "skew",
+        about: "an old and a new build run side by side",
+        rounds: 50,
+        few: 2,
+        play: |plan| Box::pin(skew::run(plan)),
+    },
+    Case {
+        name: "block",
+        about: "handlers block every thread for longer than a lease",
+        rounds: 50,
+        few: 2,
+        play: |plan| Box::pin(block::run(plan)),
     },
 ];
 

@@ -65,14 +65,14 @@ fn judge(report: &mut Report, dead: &[JobView], mut poison: Poison, book: &Book)
             report.demand(false, format!("a good job was quarantined: {view:?}"));
             continue;
         };
-        let crashed = view.trail.iter().filter(|line| line.contains(" crashed ")).count();
-        let crashes = crashed + view.trail.iter().filter(|line| line.contains(" lost ")).count();
+        let witnessed = view.trail.iter().filter(|line| line.contains(" crashed ")).count();
+        let crashes = witnessed + view.trail.iter().filter(|line| line.contains(" lost ")).count();
         let reason = view.outcome.as_ref().and_then(|outcome| outcome.reason.as_deref()).unwrap_or_default();
         let began = book.begun(&view.id).len();
         let is_well = if kind == PANIC {
             reason.contains("panicked")
         } else {
-            (seen, unseen) = (seen + crashed, unseen + usize::from(crashes > TIMES));
+            (seen, unseen) = (seen + witnessed, unseen + usize::from(crashes > TIMES));
             reason.contains("quarantined") && (TIMES..=most).contains(&crashes) && (1..=most).contains(&began)
         };
         report.demand(is_well, format!("{kind} began {began} times: {view:?}"));

@@ -15,8 +15,11 @@ const JOBS: usize = 20;
 const BACKLOG: u64 = 60;
 /// How slow a slow network is.
 const DELAY_MS: std::ops::Range<u64> = 20..200;
-/// How long it is slow or frozen.
+/// How long it is slow or frozen: most of the time for a moment, and now and then for longer than the lease of 3 s.
 const SPELL_MS: std::ops::Range<u64> = 100..1_000;
+const LONG_SPELL_MS: std::ops::Range<u64> = 3_500..5_000;
+/// How often a spell is a long one.
+const LONG: f64 = 0.1;
 /// How often each kind of fault came.
 type Tally = [u32; 4];
 
@@ -33,7 +36,8 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         let jobs = stage.notes(|| plan.dice.random_range(0..60), JOBS);
         let proxy = if plan.dice.random_bool(0.7) { &to_workers } else { &to_producer };
         let fault = plan.dice.random_range(0..tally.len());
-        let spell = Duration::from_millis(plan.dice.random_range(SPELL_MS));
+        let spell_ms = if plan.dice.random_bool(LONG) { LONG_SPELL_MS } else { SPELL_MS };
+        let spell = Duration::from_millis(plan.dice.random_range(spell_ms));
         let delay = Duration::from_millis(plan.dice.random_range(DELAY_MS));
         let faults = async {
             match fault {
@@ -58,6 +62,8 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     report.demand(counts.dead == 0, format!("{} good jobs are in the dead letter", counts.dead));
     let unheard = to_workers.swallowed() + to_producer.swallowed();
     let [severed, slow, frozen, _] = tally;
+    let back = counts.totals.get("reclaimed").copied().unwrap_or(0);
+    report.note(format!("{back} jobs were taken back from workers that nobody heard from"));
     report.note(format!("severed {severed}, slow {slow}, frozen {frozen}, answers lost {unheard} times"));
     report
 }
