@@ -22,7 +22,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         let mut worker = stage.team().start(["worker"]);
         // Some are there when it begins, and the others come while it relays.
         for _ in 0..ROWS {
-            stage.acknowledge_one(commit(&stage.world.pool).await);
+            stage.acknowledge_one(commit(&stage.world.pool, 0).await);
             undone.push(roll_back(&stage.world.pool).await);
             tokio::time::sleep(Duration::from_micros(plan.dice.random_range(0..60_000))).await;
         }
@@ -46,9 +46,10 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     report
 }
 
-/// Enqueues a job in a transaction of its own.
-pub(super) async fn commit(pool: &PgPool) -> String {
-    let query = sqlx::query_scalar("select brasa.enqueue('team.note', '{}'::jsonb)");
+/// Enqueues a job in a transaction of its own, which is due so much later.
+pub(super) async fn commit(pool: &PgPool, later_ms: u32) -> String {
+    let sql = "select brasa.enqueue('team.note', run_at => now() + make_interval(secs => $1::float8 / 1000))";
+    let query = sqlx::query_scalar(sql).bind(f64::from(later_ms));
     query.fetch_one(pool).await.expect("a job is enqueued in SQL")
 }
 
