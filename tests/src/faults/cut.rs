@@ -35,8 +35,8 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         let lengths = write(&mut plan, &mut stage, spell, &mut told).await;
         let killed = Instant::now();
         stage.redis.kill().expect("Redis is killed");
-        let cut = lengths.iter().rev().find(|(at, _)| killed - *at >= WINDOW);
-        let (from, length) = *cut.expect("the file was there for longer than is lost");
+        let cut = lengths.iter().rev().find(|(at, _)| killed - *at >= WINDOW).or(lengths.first());
+        let (from, length) = *cut.expect("the length of the file is known");
         shorten(&log_file(stage.data()), length);
         gaps.push((from, killed));
         stage.redis.restart().expect("Redis starts with what is left");
@@ -77,9 +77,11 @@ async fn write(
 ) -> Vec<(Instant, u64)> {
     let (begun, mut lengths) = (Instant::now(), Vec::new());
     let log = log_file(stage.data());
-    while begun.elapsed() < spell {
+    while begun.elapsed() < spell || lengths.is_empty() {
         let at = Instant::now();
-        lengths.push((at, fs::metadata(&log).expect("the file is there").len()));
+        if stage.is_written_down().await {
+            lengths.push((at, fs::metadata(&log).expect("the file is there").len()));
+        }
         stage.acknowledge_one(commit(&stage.world.pool, plan.dice.random_range(LATER_MS)).await);
         let mut jobs = stage.notes(|| 0, 2);
         for job in &mut jobs {

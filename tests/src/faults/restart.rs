@@ -25,7 +25,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         let jobs = stage.notes(|| plan.dice.random_range(0..40), JOBS);
         stage.enqueue(&jobs[..JOBS / 2]).await;
         tokio::time::sleep(Duration::from_millis(plan.dice.random_range(0..150))).await;
-        stage.redis.kill().expect("Redis is killed");
+        stage.kill_redis().await;
         tokio::time::sleep(Duration::from_millis(plan.dice.random_range(0..300))).await;
         stage.redis.restart().expect("Redis starts again");
         let back = Instant::now();

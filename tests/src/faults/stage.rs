@@ -11,6 +11,7 @@ use brasa_shared::queue::{Envelope, Fleet, JobView, Keep, Queue, QueueError, Sta
 use brasa_shared::store::Store;
 use brasa_worker::Settings;
 use brasa_worker::outbox::{self, Pace};
+use redis::InfoDict;
 use serde_json::{Value, json};
 
 use super::book::{BOOK, Book};
@@ -92,6 +93,23 @@ impl Stage {
     /// The queue as somebody sees it who finds Redis elsewhere.
     pub(super) fn queue_through(&self, redis_url: &str) -> Queue {
         self.queue.clone().over(Store::open(redis_url).expect("an address"))
+    }
+
+    /// Ends Redis with SIGKILL as soon as everything that it has acknowledged is in its file. While an earlier write
+    /// to a slow disk is not through, `everysec` holds later ones back in memory, for up to two seconds: what a kill
+    /// costs then is a matter of Redis, and not of the queue.
+    pub(super) async fn kill_redis(&mut self) {
+        within(LIMIT, "Redis writes down what it acknowledged", async || {
+            self.is_written_down().await.then_some(())
+        })
+        .await;
+        self.redis.kill().expect("Redis is killed");
+    }
+
+    /// Whether everything that was acknowledged before this question is in the file.
+    pub(super) async fn is_written_down(&self) -> bool {
+        let info: InfoDict = self.world.redis(redis::cmd("INFO").arg("persistence")).await;
+        info.get::<u64>("aof_buffer_length") == Some(0)
     }
 
     /// Where Redis keeps its data.

@@ -76,7 +76,7 @@ async fn weather(stage: &mut Stage, weather: Weather, spell: Duration) {
             say(cmd("REPLICAOF").arg("NO").arg("ONE")).await;
         }
         Weather::Loading => {
-            stage.redis.kill().expect("Redis is killed");
+            stage.kill_redis().await;
             stage.redis.restart().expect("Redis starts again");
         }
         Weather::Busy => {

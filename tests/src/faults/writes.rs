@@ -11,15 +11,17 @@ use super::{LIMIT, Plan, Report};
 use crate::Proxy;
 use crate::process::{Signal, within};
 
-/// Jobs that a victim has to run.
-const JOBS: usize = 30;
+/// Jobs that a victim has to run, at least, and how many writes make one more.
+const JOBS: usize = 20;
+const WRITES: usize = 2;
 
 pub(super) async fn run(mut plan: Plan) -> Report {
     let mut report = Report::of(&plan);
     let mut stage = Stage::new("concurrency = 4\nlease = \"1s\"\ncrashes_max = 100\nisolate = false");
-    let (mut struck, mut before) = (0, 0);
+    let mut before = 0;
     for nth in 1..=plan.rounds {
-        let jobs = stage.notes(|| plan.dice.random_range(0..15), JOBS);
+        let count = JOBS + nth as usize / WRITES;
+        let jobs = stage.notes(|| plan.dice.random_range(0..15), count);
         stage.enqueue(&jobs).await;
         let passes = nth % 2 == plan.rounds % 2;
         let proxy = Proxy::to(stage.redis.url()).await;
@@ -29,14 +31,12 @@ pub(super) async fn run(mut plan: Plan) -> Report {
             // It may have ended by itself, which the case would notice.
             let _was_there = Signal::Kill.send(pid);
         });
-        let is_struck = within(LIMIT, "the worker is killed or has nothing to do", async || {
-            let is_struck = !proxy.is_waiting_for_a_write();
-            let is_idle = stage.queue.counts().await.is_ok_and(|counts| counts.open() == 0);
-            (is_struck || is_idle).then_some(is_struck)
+        // Somebody who has no jobs any more keeps house, and writes too.
+        within(LIMIT, "the worker is killed at a write", async || {
+            (!proxy.is_waiting_for_a_write()).then_some(())
         })
         .await;
-        struck += u32::from(is_struck);
-        before += u32::from(is_struck && !passes);
+        before += u32::from(!passes);
         victim.kill().await;
     }
     let last = Instant::now();
@@ -46,10 +46,9 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     crew.dismiss().await;
     let counts = stage.queue.counts().await.expect("counts");
     report.demand(counts.dead == 0, format!("{} good jobs are in the dead letter", counts.dead));
-    report.demand(struck > 0, "no write was the last: that proves nothing");
     let back = counts.totals.get("reclaimed").copied().unwrap_or(0);
     report.note(format!(
-        "{struck} workers were killed at a write, {before} of them before it arrived; {back} jobs were taken back"
+        "{before} of the workers were killed before the write arrived; {back} jobs were taken back"
     ));
     report
 }
