@@ -113,3 +113,43 @@ impl Display for Report {
         self.notes.iter().try_for_each(|note| writeln!(f, "    {note}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn report() -> Report {
+        Report::of(&Plan { case: "kill", seed: 7, rounds: 20, dice: StdRng::seed_from_u64(7) })
+    }
+
+    #[test]
+    fn a_case_holds_while_nothing_is_lost_doubled_stale_or_breached() {
+        assert!(report().holds());
+        assert!(!Report { lost: 1, ..report() }.holds());
+        assert!(!Report { doubled: 1, ..report() }.holds());
+        assert!(!Report { stale_accepted: 1, ..report() }.holds());
+        let mut breached = report();
+        breached.demand(true, "all is well");
+        assert!(breached.holds());
+        breached.demand(false, "a worker ended by itself");
+        assert!(!breached.holds());
+    }
+
+    #[test]
+    fn what_did_not_hold_comes_first_among_the_notes() {
+        let mut report = report();
+        report.note("3 workers");
+        report.demand(false, "a worker ended by itself");
+        let json = report.to_json();
+
+        assert_eq!(json["notes"], json!(["a worker ended by itself", "3 workers"]));
+        assert_eq!(
+            (&json["case"], &json["seed"], &json["holds"]),
+            (&json!("kill"), &json!(7), &json!(false))
+        );
+        assert!(report.to_string().starts_with("kill: DOES NOT HOLD (20 rounds, seed 7)\n"), "{report}");
+    }
+}
