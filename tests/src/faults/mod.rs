@@ -1,7 +1,7 @@
 //! The fault suite: `make faults`.
 //!
 //! A *case* brings one kind of fault upon real processes on a Redis of their own, again and again, and then holds
-//! what jobs wrote down ([`book`]) against what was promised ([`stage`]). What it came to is a [`Report`]: `lost` are
+//! what jobs wrote down (`book.rs`) against what was promised (`stage.rs`). What it came to is a [`Report`]: `lost` are
 //! jobs that were acknowledged and never ran, `doubled` are outcomes accepted more than once per job,
 //! `stale_accepted` are outcomes of holders that had been given up. All three are 0 where a case holds.
 //!
