@@ -19,16 +19,18 @@ const DELAY_MS: std::ops::Range<u64> = 20..200;
 const SPELL_MS: std::ops::Range<u64> = 100..1_000;
 const LONG_SPELL_MS: std::ops::Range<u64> = 3_500..5_000;
 /// How often a spell is a long one.
-const LONG: f64 = 0.1;
+const LONG: f64 = 0.25;
 /// How often each kind of fault came.
 type Tally = [u32; 4];
 
 pub(super) async fn run(mut plan: Plan) -> Report {
     let mut report = Report::of(&plan);
     let mut stage = Stage::new("concurrency = 8\nlease = \"3s\"\ncrashes_max = 100");
-    // Workers and producers have ways of their own; the one who judges has none in between.
+    // Workers and producers have ways of their own. Nothing is between Redis and the one who judges, nor one more
+    // worker, who takes back what the others cannot keep.
     let (to_workers, to_producer) = (Proxy::to(stage.redis.url()).await, Proxy::to(stage.redis.url()).await);
     let mut crew = Crew::start(stage.team_through(&to_workers.url()), 2);
+    let mut near = Crew::start(stage.team(), 1);
     let producer = stage.queue_through(&to_producer.url());
     let mut tally = Tally::default();
     for _ in 0..plan.rounds {
@@ -55,9 +57,10 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     }
     let last = Instant::now();
     stage.drained(&mut report, last).await;
-    crew.fallen().into_iter().for_each(|fallen| report.demand(false, fallen));
+    crew.fallen().into_iter().chain(near.fallen()).for_each(|fallen| report.demand(false, fallen));
     stage.judge(&mut report).await;
     crew.dismiss().await;
+    near.dismiss().await;
     let counts = stage.queue.counts().await.expect("counts");
     report.demand(counts.dead == 0, format!("{} good jobs are in the dead letter", counts.dead));
     let unheard = to_workers.swallowed() + to_producer.swallowed();
