@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench build docs setup
+.PHONY: help demo test lint bench faults build docs setup
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -13,6 +13,12 @@ ARGS ?=
 # Which part `make bench` measures, instead of all of them, and whether it may be rough: make bench FAMILY=queue QUICK=1
 FAMILY ?=
 QUICK ?=
+
+# Which fault `make faults` brings about, instead of all of them, how often, and from which seed:
+# make faults CASE=kill ROUNDS=100 SEED=7
+CASE ?=
+ROUNDS ?=
+SEED ?=
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +45,11 @@ lint: ## check the format, the lints, the documentation and the dependencies
 
 bench: setup ## measure how fast it is: make bench [FAMILY=queue] [QUICK=1]
 	@cargo bench --locked --package brasa-tests --bench bench -- $(FAMILY) $(if $(QUICK),--quick)
+
+faults: setup ## kill, freeze and starve it: make faults [CASE=kill] [ROUNDS=100] [SEED=7]
+	@cargo build --locked --package brasa-tests --bins
+	@$(TARGET)/debug/with-servers $(TARGET)/debug/faults $(CASE) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	$(if $(SEED),--seed $(SEED))
 
 build: setup ## build the program, for debugging
 	@cargo build --locked

@@ -59,11 +59,26 @@ pub(crate) fn obey_signals(shutdown: &Shutdown) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A process for suspects ends with its parent, the only one who would know what it died of. The parent holds the
+/// other end of our standard input, and writes nothing.
+fn end_with_parent(shutdown: &Shutdown) {
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        let ended = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+        tracing::warn!(?ended, "whoever started this process is gone; it hands back what it runs");
+        shutdown.drain.cancel();
+        shutdown.now.cancel();
+    });
+}
+
 /// Runs the roles until told to end. Logs and metrics of the whole process are set up here.
 pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
     logs::install(app.config.telemetry.log, &app.config.telemetry.level);
     let shutdown = Shutdown::default();
     obey_signals(&shutdown)?;
+    if roles.is_isolated {
+        end_with_parent(&shutdown);
+    }
     let mut progress = Progress::default();
     let fired = Arc::new(AtomicU64::new(0));
     let place = listen(&app, &roles).await?;

@@ -106,6 +106,36 @@ async fn a_job_that_takes_its_worker_down_three_times_is_quarantined_with_its_hi
 }
 
 #[tokio::test]
+async fn a_job_that_runs_apart_is_handed_back_when_nobody_is_left_to_see_it_crash() {
+    let world = World::new().await;
+    let brasa = Brasa::configured(&world, &format!("[worker]\nlease = \"1s\"\n{NAP}"));
+    let queue = world.queue("default");
+    let id = world.enqueue("sql.run", json!({ "name": "nap", "seconds": 25 })).await;
+    for attempt in 1..=2 {
+        let mut worker = brasa.start(["worker"]);
+        eventually("the job is claimed", async || {
+            let view = show(&queue, &id).await;
+            view.state == State::Running && view.attempt == attempt
+        })
+        .await;
+        worker.kill().await;
+    }
+    let mut parent = brasa.start(["worker"]);
+    eventually("a child runs it", async || {
+        let view = show(&queue, &id).await;
+        let is_parents = view.worker.contains(&format!("-{}-", parent.pid()));
+        view.state == State::Running && view.attempt == 3 && !is_parents
+    })
+    .await;
+
+    parent.kill().await;
+    eventually("it waits again", async || show(&queue, &id).await.state == State::Waiting).await;
+
+    let view = show(&queue, &id).await;
+    assert_eq!((view.attempt, view.lost), (2, 2), "{view:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_stood_still_for_too_long_has_no_say_in_what_became_of_its_job() {
     let world = World::new().await;
     let ledger = Ledger::create(&world.pool).await;

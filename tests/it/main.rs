@@ -23,6 +23,7 @@ mod draining;
 mod enqueuing;
 mod explaining;
 mod faults;
+mod faults_suite;
 mod flows;
 mod holding;
 mod inbox;

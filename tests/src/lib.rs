@@ -11,6 +11,7 @@
 
 pub mod bench;
 mod database;
+pub mod faults;
 pub mod hand;
 pub mod kinds;
 pub mod ledger;

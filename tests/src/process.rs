@@ -34,6 +34,7 @@ pub struct Brasa {
     program: PathBuf,
     env: Vec<(String, OsString)>,
     folder: PathBuf,
+    memory_kib_max: Option<u64>,
 }
 
 impl Default for Brasa {
@@ -48,17 +49,10 @@ impl Brasa {
     /// # Panics
     /// It has not been built.
     pub fn new() -> Self {
-        let ours = env::current_exe().expect("the path of this test");
-        // Cargo puts test binaries into `deps`, beside which it puts the programs.
-        let program = ours.parent().and_then(|deps| deps.parent()).map(|folder| folder.join("brasa"));
-        let program = program.filter(|program| program.is_file());
-        let program = program.expect(
-            "there is no `brasa` beside the tests: cargo does not build it for them, `cargo build -p brasa` does",
-        );
         let mut env = vec![("RUST_BACKTRACE".to_owned(), "1".into())];
         env.extend(env::var_os("PATH").map(|path| ("PATH".to_owned(), path)));
         // Nobody keeps a brasa.toml there.
-        Self { program, env, folder: PathBuf::from("/") }
+        Self { program: program("brasa"), env, folder: PathBuf::from("/"), memory_kib_max: None }
     }
 
     /// The same with the servers of a world.
@@ -70,6 +64,23 @@ impl Brasa {
     /// so that processes of tests never look for the same port.
     pub fn configured(world: &World, text: &str) -> Self {
         Self::in_world(world).env("BRASA_LISTEN", "off").env("BRASA_CONFIG", world.write_config(text))
+    }
+
+    /// The same from another binary, as a team builds it for kinds of its own.
+    ///
+    /// # Panics
+    /// It has not been built.
+    #[must_use]
+    pub fn from_binary(mut self, name: &str) -> Self {
+        self.program = program(name);
+        self
+    }
+
+    /// The same where no process gets more memory than this, nor do those that it starts.
+    #[must_use]
+    pub fn within_memory(mut self, kib: u64) -> Self {
+        self.memory_kib_max = Some(kib);
+        self
     }
 
     /// The same with a variable of the environment.
@@ -124,7 +135,10 @@ impl Brasa {
     fn start_with<A: AsRef<OsStr>>(&self, input: Stdio, args: impl IntoIterator<Item = A>) -> Running {
         let (out, err) = (nameless_file(), nameless_file());
         let share = |file: &File| file.try_clone().expect("a file can be shared");
-        let mut command = Command::new(&self.program);
+        let mut command = match self.memory_kib_max {
+            None => Command::new(&self.program),
+            Some(kib) => limited(&self.program, kib),
+        };
         command.args(args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.folder).kill_on_drop(true);
         command.stdin(input).stdout(share(&out)).stderr(share(&err));
@@ -260,6 +274,8 @@ pub enum Signal {
     Stop,
     /// Go on.
     Continue,
+    /// Be gone.
+    Kill,
 }
 
 impl Signal {
@@ -273,6 +289,7 @@ impl Signal {
             Self::Interrupt => "INT",
             Self::Stop => "STOP",
             Self::Continue => "CONT",
+            Self::Kill => "KILL",
         };
         let mut shell = process::Command::new("sh");
         shell.args(["-c", r#"kill -s "$1" "$2""#, "signal", name, &pid.to_string()]).stderr(Stdio::null());
@@ -315,6 +332,27 @@ pub async fn http_get(address: SocketAddr, path: &str) -> Option<(u16, String)> 
     let answer = tokio::time::timeout(START_LIMIT, ask).await.ok()?.ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// Where one of our programs is.
+fn program(name: &str) -> PathBuf {
+    let ours = env::current_exe().expect("the path of this test");
+    let folder = ours.parent().expect("a program is in a folder");
+    // Cargo puts test binaries into `deps`, beside which it puts the programs.
+    let folder = if folder.ends_with("deps") { folder.parent().expect("cargo's folder") } else { folder };
+    let program = folder.join(name);
+    assert!(
+        program.is_file(),
+        "there is no `{name}` beside the tests: cargo does not build it for them, `cargo build --workspace --bins` does"
+    );
+    program
+}
+
+/// A program with a limit on its memory, which takes a shell to set.
+fn limited(program: &Path, kib: u64) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"ulimit -v "$0" && exec "$@""#, &kib.to_string()]).arg(program);
+    shell
 }
 
 /// A file that is gone when nobody has it open any more. Unlike a pipe it never fills up, and what a killed

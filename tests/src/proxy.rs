@@ -1,9 +1,10 @@
 //! The network between us and Redis, as bad as a test wants it.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,13 +17,31 @@ pub struct Proxy {
     mood: Arc<Mood>,
 }
 
-#[derive(Debug, Default)]
+/// What happens once a client has written so often.
+struct Snare {
+    writes_left: u32,
+    /// Whether the last of these writes still passes.
+    passes: bool,
+    springs: Box<dyn FnOnce() + Send>,
+}
+
+#[derive(Default)]
 struct Mood {
     /// Answers still to be swallowed.
     swallow: AtomicU32,
     swallowed: AtomicU32,
     frozen: AtomicBool,
     thawed: Notify,
+    severed: Notify,
+    /// How long everything takes on its way, in ms.
+    delay_ms: AtomicU64,
+    snare: Mutex<Option<Snare>>,
+}
+
+impl fmt::Debug for Mood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mood").field("frozen", &self.frozen).finish_non_exhaustive()
+    }
 }
 
 impl Proxy {
@@ -60,6 +79,28 @@ impl Proxy {
         self.mood.swallowed.load(Ordering::SeqCst)
     }
 
+    /// Breaks every connection that there is. New ones can be made at once.
+    pub fn sever(&self) {
+        self.mood.severed.notify_waiters();
+    }
+
+    /// From now on everything takes this much longer in each direction.
+    pub fn delay(&self, by: Duration) {
+        self.mood.delay_ms.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// Does something when clients have written so often from now on: before the last of these writes reaches Redis,
+    /// which it then never does, or right after it was passed on.
+    pub fn at_write(&self, count: u32, passes: bool, springs: impl FnOnce() + Send + 'static) {
+        let snare = Snare { writes_left: count, passes, springs: Box::new(springs) };
+        *self.mood.snare.lock().unwrap_or_else(PoisonError::into_inner) = Some(snare);
+    }
+
+    /// Whether what was to happen at a write is still to come.
+    pub fn is_waiting_for_a_write(&self) -> bool {
+        self.mood.snare.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// From now on nothing passes; connections stay open, and nobody is told.
     pub fn freeze(&self) {
         self.mood.frozen.store(true, Ordering::SeqCst);
@@ -81,6 +122,21 @@ impl Mood {
             }
             thawed.await;
         }
+    }
+
+    async fn when_through(&self) {
+        let delay_ms = self.delay_ms.load(Ordering::SeqCst);
+        if delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        }
+    }
+
+    /// What is to happen at the write at hand.
+    fn sprung(&self) -> Option<Snare> {
+        let mut snare = self.snare.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = snare.as_mut()?;
+        set.writes_left = set.writes_left.saturating_sub(1);
+        if set.writes_left == 0 { snare.take() } else { None }
     }
 
     /// Whether the answer at hand is to be lost.
@@ -105,7 +161,18 @@ async fn carry(client: TcpStream, server: TcpStream, mood: Arc<Mood>) -> io::Res
                 return Ok::<(), io::Error>(());
             }
             mood.when_thawed().await;
-            to_server.write_all(&bytes[..count]).await?;
+            mood.when_through().await;
+            let Some(Snare { passes, springs, .. }) = mood.sprung() else {
+                to_server.write_all(&bytes[..count]).await?;
+                continue;
+            };
+            if passes {
+                to_server.write_all(&bytes[..count]).await?;
+            }
+            springs();
+            if !passes {
+                return Ok(());
+            }
         }
     };
     let answering = async {
@@ -116,11 +183,13 @@ async fn carry(client: TcpStream, server: TcpStream, mood: Arc<Mood>) -> io::Res
                 return Ok::<(), io::Error>(());
             }
             mood.when_thawed().await;
+            mood.when_through().await;
             to_client.write_all(&bytes[..count]).await?;
         }
     };
     tokio::select! {
         ended = asking => ended,
         ended = answering => ended,
+        () = mood.severed.notified() => Ok(()),
     }
 }

@@ -82,6 +82,16 @@ impl World {
         Self::on(url.to_owned(), fresh_prefix(), None, None)
     }
 
+    /// The same with a database.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub async fn with_database_on_redis(url: &str) -> Self {
+        let prefix = fresh_prefix();
+        let database = Database::create(&server(POSTGRES), &prefix).await;
+        Self::on(url.to_owned(), prefix, Some(database), None)
+    }
+
     fn on(redis_url: String, prefix: String, database: Option<Database>, manual: Option<Manual>) -> Self {
         // Whoever asks a world without a database for it is told by Postgres that there is none.
         let database_url = database

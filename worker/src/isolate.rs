@@ -2,7 +2,8 @@
 //! own. Where that dies too it is certain whose fault it was, and nobody else is harmed.
 //!
 //! The child is a worker like any other, with its own claims and leases. It says on its standard output which
-//! job it begins; its parent reads that, and when the child dies, takes the job back at once.
+//! job it begins; its parent reads that, and when the child dies, takes the job back at once. Its standard input
+//! ends with its parent: nobody would witness what it dies of then, so it hands back what it runs, and ends.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ struct Begun {
 }
 
 impl Isolator {
-    /// Looks for suspects and runs them until told to stop. A child that runs then is left to end by itself.
+    /// Looks for suspects and runs them until told to stop. A child that runs then ends with this process.
     pub(crate) async fn run(self) {
         let suspects = Claimant { company: Company::Suspects, ..self.claimant.clone() };
         loop {
@@ -82,8 +83,10 @@ impl Isolator {
 
     async fn run_child(&self) -> std::io::Result<()> {
         let mut command = Command::new(&self.isolation.program);
-        command.args(&self.isolation.args).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(&self.isolation.args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
+        // Nothing is said through it. It is held until the child is gone, by waiting for which it would be closed.
+        let _tie = child.stdin.take();
         tracing::warn!(pid = child.id(), "running jobs apart that were lost with more than one worker");
         let begun = follow(&mut child).await;
         let status = child.wait().await?;

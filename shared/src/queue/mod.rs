@@ -57,6 +57,7 @@ pub use limit::{Limit, LimitScope};
 pub use notes::{LOG_MAX, Note};
 pub use outcome::{Ending, Outcome};
 pub use reclaim::{Reclaimed, Witnessed};
+pub use scripts::script_named;
 pub use settle::{Burial, Finish, HandBack, Held, Renewal, Retry, Settled};
 pub use tick::{Tick, TickVerdict, Verdict};
 pub use view::{JobView, State};

@@ -88,6 +88,11 @@ macro_rules! scripts {
                 include_str!(concat!("lua/", $file, ".lua")),
             )),
         };)*
+        /// The name of the script that the server knows by this hash, for those who read its slow log.
+        pub fn script_named(hash: &str) -> Option<&'static str> {
+            [$(&$name),*].into_iter().find(|lua: &&Lua| lua.hash() == hash).map(|lua| lua.name)
+        }
+
         #[cfg(test)]
         const ALL: &[(&Lua, &str, &str)] = &[
             $((&$name, include_str!(concat!("lua/", $file, ".lua")), stringify!($oom)),)*
