@@ -35,13 +35,16 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     let mut tally = Tally::default();
     for _ in 0..plan.rounds {
         stage.open_at_most(BACKLOG).await;
-        let jobs = stage.notes(|| plan.dice.random_range(0..60), JOBS);
+        let jobs = stage.notes(|| plan.dice.random_range(0..200), JOBS);
         let proxy = if plan.dice.random_bool(0.7) { &to_workers } else { &to_producer };
         let fault = plan.dice.random_range(0..tally.len());
         let spell_ms = if plan.dice.random_bool(LONG) { LONG_SPELL_MS } else { SPELL_MS };
         let spell = Duration::from_millis(plan.dice.random_range(spell_ms));
         let delay = Duration::from_millis(plan.dice.random_range(DELAY_MS));
+        // By then there are jobs in the hands of workers.
+        let later = Duration::from_millis(plan.dice.random_range(0..150));
         let faults = async {
+            tokio::time::sleep(later).await;
             match fault {
                 0 => proxy.sever(),
                 1 => proxy.delay(delay),
