@@ -289,6 +289,29 @@ async fn jobs_that_waited_for_a_limit_go_on_when_the_limit_is_taken_away() {
     assert_eq!(world.counts().await.waiting, 0);
 }
 
+/// A key has jobs of two kinds, and nobody runs one of them; whoever asks in vain must not keep the others waiting.
+#[tokio::test]
+async fn jobs_of_a_key_are_found_by_those_who_run_their_kind_whoever_asks_first() {
+    for first in [OTHER, KIND] {
+        let world = World::with_manual_clock();
+        let queue = limited(&world, LimitScope::Share, 1);
+        put(&world, first, "acme", 100).await;
+        world.advance(Duration::from_millis(1));
+        let second = if first == KIND { OTHER } else { KIND };
+        put(&world, second, "acme", 2).await;
+        let all = Hand::new("all", &[KIND, OTHER]);
+        let busy = all.claim(&queue, 128).await.remove(0);
+        queue.finish(&[done(&busy)]).await.unwrap();
+
+        for _ in 0..2 {
+            assert!(Hand::new("neither", &["db.analyze"]).claim(&queue, 5).await.is_empty());
+            let job = Hand::new("second", &[second]).claim_one(&queue).await;
+            queue.finish(&[done(&job)]).await.unwrap();
+            world.advance(Duration::from_millis(300));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_together_keep_to_a_limit_and_get_through_all() {
     use brasa_tests::Worker;

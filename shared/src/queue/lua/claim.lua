@@ -146,33 +146,38 @@ local function wanted(lane)
   return math.min(most - #ids, free_of('q', limits.q), free_of(lane.field, lane.limit))
 end
 
--- Jobs that were parked and whose key may go on.
+-- The first that are parked under these words.
+local function parked_in(words, n)
+  return call('ZRANGEBYLEX', k.parked, '[' .. words .. ' ', '(' .. words .. '!', 'LIMIT', 0, n)
+end
+
+-- Jobs that were parked and whose key may go on. What this caller cannot run stays due for others, behind the keys
+-- that are due as well.
 local any_parked = call('EXISTS', k.waits) == 1
 if any_parked then
-  local by_name = {}
-  for _, lane in ipairs(lanes) do by_name[lane.name] = lane end
-  for _, share in ipairs(call('ZRANGEBYSCORE', k.waits, '-inf', now, 'LIMIT', 0, 16)) do
-    local waiting = call('ZRANGEBYLEX', k.parked, '[' .. share .. ' ', '(' .. share .. '!', 'LIMIT', 0, 32)
-    local stay = 0
-    for _, member in ipairs(waiting) do
-      local name, entry = match(member, '^%S+ (%S+) (.*)$')
-      local lane = by_name[name]
-      if lane and wanted(lane) >= 1 and free_of('g ' .. share, limits.g) >= 1 then
-        call('ZREM', k.parked, member)
-        admit(lane, entry .. ' ' .. share)
-      else
-        stay = stay + 1
+  local due = call('ZRANGEBYSCORE', k.waits, '-inf', now, 'LIMIT', 0, 16)
+  for _, share in ipairs(due) do
+    for _, lane in ipairs(lanes) do
+      -- Of those that were taken some may stand for nothing.
+      for _ = 1, lane.shared and 8 or 0 do
+        local n = math.min(wanted(lane), free_of('g ' .. share, limits.g), 32)
+        local found = n >= 1 and parked_in(share .. ' ' .. lane.name, n) or {}
+        if #found == 0 then break end
+        for _, member in ipairs(found) do
+          call('ZREM', k.parked, member)
+          admit(lane, sub(member, #share + #lane.name + 3) .. ' ' .. share)
+        end
       end
     end
-    if #waiting == 0 then
+    if #parked_in(share, 1) == 0 then
       call('ZREM', k.waits, share)
-    elseif stay > 0 then
+    else
       local free, at = math.huge, nil
       if limits.g then free, at = allowed(k, now, 'g ' .. share, limits.g, taken['g ' .. share]) end
-      -- Free, and still here: no lane of this caller, or a limit of another kind. Somebody looks again soon.
-      call('ZADD', k.waits, free >= 1 and now + 200 or at or '+inf', share)
+      call('ZADD', k.waits, free >= 1 and now or at or '+inf', share)
     end
   end
+  if #due == 16 then look = now + 20 end
 end
 
 local function head_of(lane)
@@ -242,8 +247,10 @@ for field, n in pairs(taken) do
     if at then look = math.min(look or math.huge, at) end
   end
 end
-local parked = (limits.g or any_parked) and call('ZRANGE', k.waits, 0, 0, 'WITHSCORES')[2]
-if parked and parked ~= 'inf' then look = math.min(look or math.huge, tonumber(parked)) end
+if limits.g or any_parked then
+  local at = call('ZRANGEBYSCORE', k.waits, '(' .. now, '(inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  if at then look = math.min(look or math.huge, tonumber(at)) end
+end
 local wait = look and math.max(1, math.ceil(look - now)) or -1
 if #ids == 0 then return { now, wait, '0', {}, {}, {} } end
 for field, n in pairs(taken) do
