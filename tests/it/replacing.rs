@@ -223,6 +223,24 @@ async fn a_job_that_is_replaced_again_and_again_is_handed_out_once() {
     assert_eq!(stale(&world, &queue).await, 0);
 }
 
+/// Time is measured in milliseconds, and much happens in one.
+#[tokio::test]
+async fn a_job_that_is_replaced_twice_in_an_instant_stands_in_its_last_lane() {
+    let world = World::with_manual_clock();
+    let queue = world.queue("default");
+    let first = job(&world, OnConflict::Keep, &json!({}));
+    put(&queue, &first).await;
+    for kind in [OTHER, KIND, OTHER] {
+        put(&queue, &Envelope { kind: kind.to_owned(), ..job(&world, OnConflict::Replace, &json!({})) })
+            .await;
+        queue.promote_due().await.unwrap();
+    }
+    settle(&world, &queue).await;
+
+    assert!(Hand::new("old", &[KIND]).claim(&queue, 5).await.is_empty());
+    assert_eq!(Hand::new("new", &[OTHER]).claim_one(&queue).await.id, first.id);
+}
+
 #[tokio::test]
 async fn a_replaced_job_that_runs_and_comes_back_is_not_taken_for_its_old_entry() {
     let world = World::with_manual_clock();

@@ -46,7 +46,7 @@ end
 local function leave(k, id, now)
   local n, before = match(call('HGET', k.gone, id) or '', '^(%d+) (%S+)$')
   local rank = rank_of(now)
-  if before and before > rank then rank = before end
+  if before and before >= rank then rank = rank_of(tonumber(before, 36) + 1) end
   call('HSET', k.gone, id, (tonumber(n or '0') + 1) .. ' ' .. rank)
   call('HINCRBY', k.gone, '', 1)
 end

@@ -53,8 +53,9 @@ local function override(k, now, id, since, job, spec)
   if due <= 0 and spec.conflict == 'e' then return true end
   if not delayed then leave(k, id, now) end
   call('ZREM', k.delayed, id)
-  -- Also where it is due at once: it comes back through the delayed set, into the lane that it now belongs to.
-  call('ZADD', k.delayed, math.max(due, now), id)
+  -- Also where it is due at once: it comes back through the delayed set, into the lane that it now belongs to, and
+  -- behind the instant of its old entry.
+  call('ZADD', k.delayed, math.max(due, now + 1), id)
   return true
 end
 
