@@ -32,6 +32,7 @@ mod leases;
 mod limits;
 mod memory;
 mod migrations;
+mod modelled;
 mod notes;
 mod outages;
 mod outbox;

@@ -15,6 +15,7 @@ pub mod faults;
 pub mod hand;
 pub mod kinds;
 pub mod ledger;
+pub mod model;
 pub mod process;
 mod proxy;
 pub mod recount;
