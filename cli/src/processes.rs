@@ -23,6 +23,7 @@ use crate::failure::{Failure, chain};
 const LOADING_MAX: Duration = Duration::from_mins(30);
 
 /// Which roles a process plays, and how.
+#[expect(clippy::struct_excessive_bools, reason = "roles are played or not, each by itself")]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Roles {
     /// Claim and run jobs.

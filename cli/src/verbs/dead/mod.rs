@@ -217,7 +217,9 @@ impl Chosen {
         };
         if let Some(signature) = &self.group {
             for (queue, ids) in groups::members(app, self.filter.queue.as_deref(), signature).await? {
-                ids.into_iter().for_each(|id| add(queue.name().to_owned(), id));
+                for id in ids {
+                    add(queue.name().to_owned(), id);
+                }
             }
         } else if self.all {
             self.filter.find(app, BULK_MAX).await?.into_iter().for_each(|view| add(view.queue, view.id));
