@@ -73,7 +73,7 @@ pub(crate) async fn run_all<B: BatchJob>(raw: Vec<RawItem>) -> Vec<JobResult<Val
                 results.push(None);
             }
             Err(error) => {
-                results.push(Some(Err(JobError::bury(format!("could not read the arguments: {error}")))))
+                results.push(Some(Err(JobError::bury(format!("could not read the arguments: {error}")))));
             }
         }
     }

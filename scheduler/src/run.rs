@@ -101,7 +101,7 @@ async fn round(settings: &Settings, followed: &mut Vec<Followed>) -> Duration {
     let mut healthy = true;
     for item in followed.iter_mut() {
         match catch_up(settings, item).await {
-            Ok(_) => {}
+            Ok(()) => {}
             // The scheduler is well; it is the queue that takes nothing.
             Err(error) if error.is_refusal() => tracing::warn!(error = %chain(&error), "the tick waits"),
             Err(error) => {

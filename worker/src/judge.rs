@@ -134,7 +134,7 @@ impl Judge<'_> {
         let mut outcome = Outcome::new(ending, self.clock.now().as_millisecond());
         outcome.attempt = attempt;
         outcome.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        outcome.worker = self.worker.to_owned();
+        self.worker.clone_into(&mut outcome.worker);
         outcome
     }
 }

@@ -64,7 +64,9 @@ impl Queue {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                answers.into_iter().for_each(|answer| drop(answer.send(Err(Arc::clone(&error)))));
+                for answer in answers {
+                    drop(answer.send(Err(Arc::clone(&error))));
+                }
             }
         }
     }

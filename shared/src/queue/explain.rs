@@ -212,7 +212,7 @@ fn ended(view: &JobView) -> Why {
 }
 
 fn delayed(view: &JobView) -> Why {
-    let last = view.trail.last().map(|line| line.splitn(2, ' ').nth(1).unwrap_or(line));
+    let last = view.trail.last().map(|line| line.split_once(' ').map_or(line.as_str(), |(_, rest)| rest));
     let why = match last {
         Some(last) => format!("it is tried again later; last: attempt {last}"),
         None if view.attempt > 0 => "it asked to come back later".to_owned(),

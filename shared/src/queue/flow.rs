@@ -59,7 +59,9 @@ impl Flow {
         callback.id = format!("{id}.then");
         callback.parents = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let link = link_to(&callback, always);
-        members.iter_mut().for_each(|member| member.next.push(link.clone()));
+        for member in &mut members {
+            member.next.push(link.clone());
+        }
         members.insert(0, callback);
         Ok(Self(members))
     }

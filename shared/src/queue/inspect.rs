@@ -70,7 +70,9 @@ impl Queue {
         let lanes = self.lanes().await?;
         // All sizes at one instant: a job that moves meanwhile is counted once, and never missed.
         let mut call = self.calling(&COUNT, &lanes);
-        lanes.iter().for_each(|lane| call.push(lane));
+        for lane in &lanes {
+            call.push(lane);
+        }
         let sizes: Vec<u64> = self.call(&call).await?;
         let [delayed, running, done, dead, inbox, parked, blocked, gone, bytes, waiting @ ..] =
             sizes.as_slice()
@@ -114,11 +116,11 @@ impl Queue {
         if entries == 0 {
             return Ok((0, None));
         }
-        let line = self.line(std::slice::from_ref(lane), if some_left { LOOKED_AT } else { 1 }).await?;
+        let first = self.line(std::slice::from_ref(lane), if some_left { LOOKED_AT } else { 1 }).await?;
         if !some_left {
-            return Ok((entries, line.first().map(|entry| entry.rank_ms)));
+            return Ok((entries, first.first().map(|entry| entry.rank_ms)));
         }
-        let ids: Vec<String> = line.iter().map(|entry| entry.id.clone()).collect();
+        let ids: Vec<String> = first.iter().map(|entry| entry.id.clone()).collect();
         let waits: Vec<bool> = self
             .views(&ids)
             .await?
@@ -126,8 +128,8 @@ impl Queue {
             .map(|view| view.as_ref().is_some_and(|view| view.state == State::Waiting))
             .collect();
         let left = waits.iter().filter(|waits| !**waits).count() as u64;
-        let first = line.iter().zip(&waits).find(|(_, waits)| **waits).map(|(entry, _)| entry.rank_ms);
-        Ok((entries.saturating_sub(left), first))
+        let oldest = first.iter().zip(&waits).find(|(_, waits)| **waits).map(|(entry, _)| entry.rank_ms);
+        Ok((entries.saturating_sub(left), oldest))
     }
 
     /// Whether any of these lanes has a job.

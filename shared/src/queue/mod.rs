@@ -285,7 +285,9 @@ impl Call {
     /// The number of lanes and their names: what calls say that must know them.
     fn lanes(mut self, lanes: &[String]) -> Self {
         self.push(lanes.len());
-        lanes.iter().for_each(|lane| self.push(lane));
+        for lane in lanes {
+            self.push(lane);
+        }
         self
     }
 }

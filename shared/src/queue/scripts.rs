@@ -56,7 +56,9 @@ fn build(flags: &str, parts: &[&str], body: &'static str) -> Built {
         "}}\n{SHORT}local LANES = {{}}\nfor i = {0} + 1, #KEYS do LANES[i - {0}] = KEYS[i] end\n",
         keys.len()
     );
-    parts.iter().for_each(|part| code.push_str(part));
+    for part in parts {
+        code.push_str(part);
+    }
     code.push_str(body);
     let hash = Script::new(&code).get_hash().to_owned();
     Built { code, hash, keys }

@@ -159,13 +159,15 @@ impl Queue {
         let is_kept = keep.count > 0 || batch.iter().any(|item| item.keep_ms.is_some());
         let claims: Vec<_> = batch.chunk_by(|one, next| one.held.nonce == next.held.nonce).collect();
         call = call.arg(u8::from(is_kept)).arg(claims.len());
-        claims.iter().for_each(|jobs| {
+        for jobs in claims {
             call.push(&*jobs[0].held.nonce);
             call.push(jobs.len());
-        });
-        batch.iter().for_each(|item| call.push(&item.held.id));
-        if is_kept {
-            batch.iter().for_each(|item| call.push(item.outcome.to_json()));
+        }
+        for item in batch {
+            call.push(&item.held.id);
+        }
+        for item in batch.iter().filter(|_| is_kept) {
+            call.push(item.outcome.to_json());
         }
         for (place, (item, links)) in batch.iter().zip(links).enumerate() {
             let mut particular = |what: &str, value: &str| {
