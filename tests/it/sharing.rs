@@ -148,6 +148,22 @@ async fn a_job_that_is_handed_back_is_the_next_one_again() {
     assert_eq!(hand().claim_one(&queue).await.id, job.id);
 }
 
+#[tokio::test]
+async fn a_job_that_is_handed_back_again_and_again_keeps_its_place() {
+    let world = World::of_queues();
+    let queue = world.queue("default");
+    flood(&world, &queue, "acme", 1).await;
+    for _ in 0..3 {
+        let job = hand().claim_one(&queue).await;
+        let mut word = back(&job, &format!("{KIND}~"));
+        word.share = Some("acme".to_owned());
+        queue.hand_back(&[word]).await.unwrap();
+        assert_eq!(world.counts().await.oldest_ms.map(|oldest| oldest > 0), Some(true));
+    }
+
+    assert_eq!(hand().claim(&queue, 5).await.len(), 1);
+}
+
 /// Keys have turns in each lane by itself: what a key has waiting in one says nothing about another.
 #[tokio::test]
 async fn an_urgent_job_of_a_flooding_key_does_not_send_newcomers_behind_its_flood() {

@@ -158,7 +158,13 @@ impl Model {
         for id in ids {
             let waits = self.jobs.get(id).is_some_and(|job| job.place == Place::Waiting);
             let lanes = entries.get(id).cloned().unwrap_or_default();
-            same(&lanes.len(), &(left(id) + usize::from(waits)), &format!("the entries of `{id}`"))?;
+            let what = format!(
+                "the entries of `{id}`, in {lanes:?}, left {:?}, claimed {:?}, {:?}",
+                facts.gone.get(id),
+                facts.claims.get(id),
+                self.jobs.get(id).map(|job| (&job.place, job.envelope.lane(), job.lost))
+            );
+            same(&lanes.len(), &(left(id) + usize::from(waits)), &what)?;
             if let Some(job) = self.jobs.get(id).filter(|_| waits) {
                 let (lane, _) = job.envelope.lane_after(job.lost.into());
                 same(&lanes.contains(&lane), &true, &format!("`{id}` stands in `{lane}`, of {lanes:?}"))?;

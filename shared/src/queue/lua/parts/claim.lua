@@ -33,8 +33,8 @@ end
 local function complete(k, id, claim)
   local owner = call('HGET', k.owners, claim.nonce) or '- 0'
   claim.worker, claim.since = match(owner, '^(%S+) (%S+)$')
-  for entry in string.gmatch(call('HGET', k.batches, claim.nonce) or '', '[^\n]+') do
-    if match(entry, '^%S+[ *+](%S+)') == id then claim.rank = sub(entry, 1, 8) end
+  for rank, found in string.gmatch(call('HGET', k.batches, claim.nonce) or '', '\n(........)[ *+](%S+)') do
+    if found == id then claim.rank = rank end
   end
   return claim
 end
