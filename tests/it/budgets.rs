@@ -199,7 +199,7 @@ async fn a_full_queue_still_retries_reclaims_and_revives_what_it_has() {
     queue.bury(&[dead(&job, "why")]).await.unwrap();
     world.enqueue(KIND, json!({})).await;
 
-    assert_eq!(queue.revive(&[job.id.clone()]).await.unwrap(), [true]);
+    assert_eq!(queue.revive(std::slice::from_ref(&job.id)).await.unwrap(), [true]);
 
     assert_eq!(world.counts().await.waiting, 2);
     assert_exact(&queue, "revived").await;
@@ -244,7 +244,7 @@ async fn end(world: &World, queue: &Queue, jobs: &[brasa_shared::queue::ClaimedJ
             queue.retry(&late).await.unwrap();
         }
         2 => {
-            drop(queue.hand_back(&jobs.iter().map(|job| back(job, KIND)).collect::<Vec<_>>()).await.unwrap())
+            drop(queue.hand_back(&jobs.iter().map(|job| back(job, KIND)).collect::<Vec<_>>()).await.unwrap());
         }
         3 => {
             world.advance(LEASE_OVER);

@@ -8,6 +8,7 @@ use brasa_tests::kinds::{at_the_gate, kinds};
 use brasa_tests::{Worker, World};
 use serde_json::{Value, json};
 
+#[expect(clippy::unnecessary_wraps, reason = "it is a field of the envelope")]
 fn in_ms(world: &World, ms: i64) -> Option<i64> {
     Some(world.clock.now().as_millisecond() + ms)
 }
@@ -139,7 +140,7 @@ async fn a_job_may_start_at_the_very_instant_of_its_expiry() {
     let info = world_worker(&world);
 
     world.advance(Duration::from_secs(1));
-    assert_eq!(queue.why(&id, &[info.clone()]).await.unwrap().unwrap().reason, "next");
+    assert_eq!(queue.why(&id, std::slice::from_ref(&info)).await.unwrap().unwrap().reason, "next");
     world.advance(Duration::from_millis(1));
     assert_eq!(queue.why(&id, &[info]).await.unwrap().unwrap().reason, "expired");
     assert_eq!(Hand::new("w", &["sql.run"]).claim_one(&queue).await.id, id);

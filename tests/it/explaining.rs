@@ -166,9 +166,9 @@ async fn a_blocked_job_names_what_it_waits_for() {
     let flow = Flow::group("g", members, world.job(KIND, &json!({})), false).unwrap();
     queue.enqueue_flow(&flow).await.unwrap();
     let jobs = hand().claim(&queue, 2).await;
-    let mut word = done(&jobs[0]);
-    word.next.clone_from(&flow.jobs()[1].next);
-    queue.finish(&[word]).await.unwrap();
+    let mut said = done(&jobs[0]);
+    said.next.clone_from(&flow.jobs()[1].next);
+    queue.finish(&[said]).await.unwrap();
     queue.bury(&[dead(&jobs[1], "why")]).await.unwrap();
 
     let blocked = why(&queue, "g.then").await;

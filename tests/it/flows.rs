@@ -35,13 +35,13 @@ async fn finish_of(queue: &Queue, job: &ClaimedJob) -> Finish {
 }
 
 async fn finish(queue: &Queue, job: &ClaimedJob) {
-    let word = finish_of(queue, job).await;
-    queue.finish(&[word]).await.unwrap();
+    let said = finish_of(queue, job).await;
+    queue.finish(&[said]).await.unwrap();
 }
 
 async fn bury(queue: &Queue, job: &ClaimedJob) {
-    let word = Burial { next: next_of(queue, job).await, ..dead(job, "why") };
-    queue.bury(&[word]).await.unwrap();
+    let said = Burial { next: next_of(queue, job).await, ..dead(job, "why") };
+    queue.bury(&[said]).await.unwrap();
 }
 
 #[tokio::test]
@@ -212,10 +212,10 @@ async fn a_word_that_is_said_twice_counts_once() {
     let queue = world.queue("default");
     queue.enqueue_flow(&group(&world, 3, false)).await.unwrap();
     let first = hand().claim_one(&queue).await;
-    let word = finish_of(&queue, &first).await;
+    let said = finish_of(&queue, &first).await;
 
-    queue.finish(&[word.clone(), word.clone()]).await.unwrap();
-    queue.finish(&[word]).await.unwrap();
+    queue.finish(&[said.clone(), said.clone()]).await.unwrap();
+    queue.finish(&[said]).await.unwrap();
 
     assert_eq!(world.show("g.then").await.waits_for, 2);
 }
@@ -226,14 +226,14 @@ async fn a_member_that_was_lost_and_ran_again_counts_once() {
     let queue = world.queue("default");
     queue.enqueue_flow(&group(&world, 2, false)).await.unwrap();
     let late = hand().claim_one(&queue).await;
-    let word = finish_of(&queue, &late).await;
+    let said = finish_of(&queue, &late).await;
     world.advance(LEASE_OVER);
     reclaim(&queue).await;
     let again = hand().claim_one(&queue).await;
     assert_eq!(again.id, late.id);
     finish(&queue, &again).await;
 
-    queue.finish(&[word]).await.unwrap();
+    queue.finish(&[said]).await.unwrap();
 
     assert_eq!(world.show("g.then").await.waits_for, 1);
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 const KIND: &str = "sql.run";
 
+#[expect(clippy::unnecessary_wraps, reason = "it is an argument as it is")]
 fn note(share: f64, text: &str) -> Option<Note> {
     Some(Note { share, text: text.to_owned(), at: 0 })
 }

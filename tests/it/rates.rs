@@ -20,7 +20,9 @@ fn rated(world: &World, scope: LimitScope, starts: u32, period: Duration) -> Que
 
 async fn put(world: &World, share: Option<&str>, count: usize) {
     let mut jobs: Vec<_> = (0..count).map(|_| world.job(KIND, &json!({}))).collect();
-    jobs.iter_mut().for_each(|job| job.share = share.map(ToOwned::to_owned));
+    for job in &mut jobs {
+        job.share = share.map(ToOwned::to_owned);
+    }
     world.queue("default").enqueue_all(&jobs).await.unwrap();
 }
 

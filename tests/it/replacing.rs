@@ -208,9 +208,9 @@ async fn a_job_that_is_replaced_again_and_again_is_handed_out_once() {
     let world = World::with_manual_clock();
     let queue = world.queue("default");
     put(&queue, &job(&world, OnConflict::Keep, &json!({}))).await;
-    for n in 0..12 {
-        let kind = [KIND, OTHER][n % 2].to_owned();
-        let next = Envelope { kind, priority: (n % 3) as u8, ..job(&world, OnConflict::Replace, &json!({})) };
+    for n in 0..12_u8 {
+        let kind = [KIND, OTHER][usize::from(n) % 2].to_owned();
+        let next = Envelope { kind, priority: n % 3, ..job(&world, OnConflict::Replace, &json!({})) };
         put(&queue, &next).await;
         settle(&world, &queue).await;
         assert_eq!(world.counts().await.waiting, 1, "{n}");

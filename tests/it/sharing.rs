@@ -39,7 +39,9 @@ async fn take(queue: &Queue, most: usize) -> Vec<String> {
 
 fn counted(keys: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
-    keys.iter().for_each(|key| *counts.entry(key.as_str()).or_default() += 1);
+    for key in keys {
+        *counts.entry(key.as_str()).or_default() += 1;
+    }
     counts
 }
 
@@ -141,9 +143,9 @@ async fn a_job_that_is_handed_back_is_the_next_one_again() {
     flood(&world, &queue, "birch", 10).await;
     let job = hand().claim_one(&queue).await;
 
-    let mut word = back(&job, &format!("{KIND}~"));
-    word.share = Some("acme".to_owned());
-    queue.hand_back(&[word]).await.unwrap();
+    let mut said = back(&job, &format!("{KIND}~"));
+    said.share = Some("acme".to_owned());
+    queue.hand_back(&[said]).await.unwrap();
 
     assert_eq!(hand().claim_one(&queue).await.id, job.id);
 }
@@ -155,9 +157,9 @@ async fn a_job_that_is_handed_back_again_and_again_keeps_its_place() {
     flood(&world, &queue, "acme", 1).await;
     for _ in 0..3 {
         let job = hand().claim_one(&queue).await;
-        let mut word = back(&job, &format!("{KIND}~"));
-        word.share = Some("acme".to_owned());
-        queue.hand_back(&[word]).await.unwrap();
+        let mut said = back(&job, &format!("{KIND}~"));
+        said.share = Some("acme".to_owned());
+        queue.hand_back(&[said]).await.unwrap();
         assert_eq!(world.counts().await.oldest_ms.map(|oldest| oldest > 0), Some(true));
     }
 

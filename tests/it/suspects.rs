@@ -123,7 +123,7 @@ async fn a_suspect_that_is_done_is_done_and_one_that_is_revived_has_a_clean_coun
     let other = hand("s", Company::Suspects).claim_one(&queue).await;
     queue.bury(&[brasa_tests::hand::dead(&other, "why")]).await.unwrap();
 
-    queue.revive(&[other.id.clone()]).await.unwrap();
+    queue.revive(std::slice::from_ref(&other.id)).await.unwrap();
 
     assert_eq!(world.state(&job.id).await, Some(State::Done));
     assert!(ids.contains(&other.id));

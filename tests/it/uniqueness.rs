@@ -100,9 +100,9 @@ async fn a_job_that_waited_for_another_frees_its_key_when_it_starts() {
     let flow = Flow::chain("c", vec![world.job(KIND, &json!({})), until_started(&world, "k")]).unwrap();
     queue.enqueue_flow(&flow).await.unwrap();
     let first = hand().claim_one(&queue).await;
-    let mut word = done(&first);
-    word.next.clone_from(&flow.jobs()[1].next);
-    queue.finish(&[word]).await.unwrap();
+    let mut said = done(&first);
+    said.next.clone_from(&flow.jobs()[1].next);
+    queue.finish(&[said]).await.unwrap();
 
     assert_eq!(hand().claim_one(&queue).await.id, "c.2");
 
@@ -116,9 +116,9 @@ async fn a_throttled_key_is_taken_for_its_window_also_when_its_job_has_ended() {
     let first = throttled(&world, "k", 60_000);
     put(&queue, &first).await;
     let job = hand().claim_one(&queue).await;
-    let mut word = done_freeing(&job, "k");
-    word.keep_ms = Some(60_000);
-    queue.finish(&[word]).await.unwrap();
+    let mut said = done_freeing(&job, "k");
+    said.keep_ms = Some(60_000);
+    queue.finish(&[said]).await.unwrap();
 
     world.advance(Duration::from_millis(59_999));
     queue.sweep().await.unwrap();
@@ -170,9 +170,9 @@ async fn what_is_remembered_of_windows_goes_when_they_are_over() {
     let jobs: Vec<_> = (0..100).map(|n| throttled(&world, &format!("k{n}"), 1_000)).collect();
     queue.enqueue_all(&jobs).await.unwrap();
     for job in hand().claim(&queue, 100).await {
-        let mut word = done(&job);
-        word.keep_ms = Some(1_000);
-        queue.finish(&[word]).await.unwrap();
+        let mut said = done(&job);
+        said.keep_ms = Some(1_000);
+        queue.finish(&[said]).await.unwrap();
     }
     assert_eq!(remembered(&world).await.0, 100);
 

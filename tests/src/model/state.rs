@@ -206,7 +206,9 @@ impl Model {
         let mut counted = BTreeMap::new();
         for job in self.jobs.values() {
             if let Place::Running(_, tags) = &job.place {
-                tags.iter().for_each(|tag| *counted.entry(tag.clone()).or_default() += 1);
+                for tag in tags {
+                    *counted.entry(tag.clone()).or_default() += 1;
+                }
             }
         }
         counted

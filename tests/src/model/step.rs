@@ -15,6 +15,7 @@ fn must<T: PartialEq + std::fmt::Debug>(is: &T, expected: &T, what: &str) -> Jud
     if is == expected { Ok(()) } else { Err(format!("{what}: it is {is:?} and not {expected:?}")) }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
 fn failed(error: QueueError) -> String {
     format!("{error:?}")
 }
