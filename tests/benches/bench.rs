@@ -28,6 +28,10 @@ struct Family {
 static FAMILIES: [Family; 1] =
     [Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play }];
 
+/// As the product has it.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Cargo adds the word that tells a bench from a test.
     let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();

@@ -60,7 +60,7 @@ impl Dispatch {
                     let known = Known { envelope, kind, attempt, blame, bytes: job.claimed.envelope.len() };
                     let span = span(&known, &job);
                     let outbox = known.envelope.outbox;
-                    let (word, told) = self.run_and_judge(known, &job, begun).instrument(span).await;
+                    let (word, told) = self.run_and_judge(&known, &job, begun).instrument(span).await;
                     (word, told, kind.name, outbox)
                 }
             },
@@ -84,14 +84,14 @@ impl Dispatch {
         (Word::Bury(burial), Told::Dead, UNREADABLE, false)
     }
 
-    async fn run_and_judge(&self, known: Known<'_>, job: &Job, begun: Instant) -> (Word, Told) {
+    async fn run_and_judge(&self, known: &Known<'_>, job: &Job, begun: Instant) -> (Word, Told) {
         let judge = self.judge();
         let now = job.claimed.claimed_ms;
         if let Some(reason) = late(&known.envelope, now) {
             let outcome = judge.outcome(Ending::Expired, known.attempt, begun).because(reason);
-            return (judge.end(&known, job.held(), outcome), Told::Expired);
+            return (judge.end(known, job.held(), outcome), Told::Expired);
         }
-        self.note_wait(&known, &job.queue, now);
+        self.note_wait(known, &job.queue, now);
         let held = job.held();
         let this = ThisJob {
             id: held.id.clone(),
@@ -103,10 +103,10 @@ impl Dispatch {
         let reporter = Reporter::of(job.queue.clone(), held.clone());
         let (reach, stop) = (Arc::clone(&self.reach), job.watch.sign.token.clone());
         let ctx = Arc::new(JobContext { job: this, reach, stop, reporter });
-        let run = self.run(&known, Arc::clone(&ctx), &job.watch.sign, now).await;
+        let run = self.run(known, Arc::clone(&ctx), &job.watch.sign, now).await;
         self.meters.ran(known.kind.name, begun.elapsed());
         ctx.reporter.flush().await;
-        judge.judge(&known, held, run, begun, &job.queue).await
+        judge.judge(known, held, run, begun, &job.queue).await
     }
 
     fn note_wait(&self, known: &Known<'_>, queue: &Queue, now: i64) {

@@ -124,6 +124,6 @@ pub(super) fn ours() -> Result<Contestant> {
         folder: std::env::current_dir()?,
         enqueue: line("enqueue"),
         worker: line("worker"),
-        concurrency: 100,
+        concurrency: 256,
     })
 }
