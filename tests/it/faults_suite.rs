@@ -73,6 +73,11 @@ fn handlers_that_block_every_thread_lose_no_lease() {
 }
 
 #[test]
+fn random_operations_leave_the_queue_as_its_model_says() {
+    a_few_rounds_of("model");
+}
+
+#[test]
 fn a_case_that_nobody_knows_is_answered_with_those_that_there_are() {
     let unknown = find("nope").unwrap_err();
 

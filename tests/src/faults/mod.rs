@@ -17,6 +17,7 @@ mod due;
 mod kill;
 mod kinds;
 mod memory;
+mod model;
 mod outbox;
 mod poison;
 mod proxy;
@@ -68,7 +69,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 14] = [
+pub static CASES: [Case; 15] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -166,6 +167,13 @@ pub static CASES: [Case; 14] = [
         rounds: 50,
         few: 2,
         play: |plan| Box::pin(block::run(plan)),
+    },
+    Case {
+        name: "model",
+        about: "hundreds of random operations a round, against a model of the queue",
+        rounds: 400,
+        few: 4,
+        play: |plan| Box::pin(model::run(plan)),
     },
 ];
 

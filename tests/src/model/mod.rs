@@ -18,7 +18,7 @@ pub use op::{Conflict, Op, Put, Setup, Until};
 use state::Model;
 
 /// Operations of one run, before the next begins in a world of its own.
-const STEPS_PER_RUN: u32 = 250;
+pub(crate) const STEPS_PER_RUN: u32 = 250;
 /// How long a shorter run is looked for that fails too, ms.
 const SHRINK_MS: u32 = 15_000;
 /// How many steps are made.
@@ -37,7 +37,13 @@ pub fn steps_or(steps: u32) -> u32 {
 /// The queue did something that the model does not allow. The message has the shortest such run that was found,
 /// for [`replay`], and the seed.
 pub fn run(steps: u32) {
-    let seed = seed();
+    if let Err(reason) = try_steps(steps, &seed()) {
+        panic!("{reason}");
+    }
+}
+
+/// The same from this seed, with what is wrong as the error.
+pub(crate) fn try_steps(steps: u32, seed: &[u8; 32]) -> Result<(), String> {
     let cases = steps.div_ceil(STEPS_PER_RUN).max(1);
     let config = Config {
         cases,
@@ -46,16 +52,15 @@ pub fn run(steps: u32) {
         max_shrink_time: SHRINK_MS,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, seed));
     let strategy = (op::setup(), op::ops(STEPS_PER_RUN as usize));
     let tested = runner.run(&strategy, |(setup, ops)| try_run(&setup, &ops).map_err(TestCaseError::fail));
-    match tested {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, (setup, ops))) => {
-            panic!("{reason}\n{SEED}={}\nreplay(&{setup:?}, &{ops:#?})", hex(&seed))
+    tested.map_err(|error| match error {
+        TestError::Fail(reason, (setup, ops)) => {
+            format!("{reason}\n{SEED}={}\nreplay(&{setup:?}, &{ops:#?})", hex(seed))
         }
-        Err(aborted) => panic!("{aborted}"),
-    }
+        aborted => aborted.to_string(),
+    })
 }
 
 /// Makes exactly these steps.
