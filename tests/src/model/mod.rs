@@ -59,7 +59,7 @@ pub(crate) fn try_steps(steps: u32, seed: &[u8; 32]) -> Result<(), String> {
         TestError::Fail(reason, (setup, ops)) => {
             format!("{reason}\n{SEED}={}\nreplay(&{setup:?}, &{ops:#?})", hex(seed))
         }
-        aborted => aborted.to_string(),
+        aborted @ TestError::Abort(_) => aborted.to_string(),
     })
 }
 
