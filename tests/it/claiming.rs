@@ -210,6 +210,31 @@ async fn a_job_that_is_handed_out_again_has_a_larger_fence() {
 }
 
 #[tokio::test]
+async fn jobs_that_were_lost_one_after_the_other_all_go_before_those_that_never_began() {
+    let world = World::with_manual_clock();
+    let queue = world.queue("default");
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.enqueue("sql.run", json!({})).await);
+        world.advance(Duration::from_millis(1));
+    }
+    for name in ["v", "w"] {
+        Hand::new(name, &["sql.run"]).claim_one(&queue).await;
+        world.advance(Duration::from_secs(1));
+    }
+    world.advance(LEASE_OVER - Duration::from_secs(2));
+    for _ in 0..2 {
+        reclaim(&queue).await;
+        world.advance(Duration::from_secs(1));
+    }
+
+    let next = Hand::new("x", &["sql.run"]).claim(&queue, 3).await;
+
+    let next: BTreeSet<_> = next.into_iter().map(|job| job.id).collect();
+    assert_eq!(next, ids.into_iter().take(3).collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
 async fn scripts_that_redis_forgot_are_taught_again() {
     let redis = RedisServer::start(RedisOptions::default()).unwrap();
     let world = World::on_redis(redis.url());

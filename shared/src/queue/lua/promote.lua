@@ -17,14 +17,15 @@
 
 local now, places = clock(ARGV[1]), tonumber(ARGV[4])
 local latest = ARGV[3] == '+inf' and math.huge or tonumber(ARGV[3])
-local moved, wake, heads, first = 0, {}, {}, {}
--- Since when the first of a lane could have started.
-local function head_of(place, share)
-  if heads[place] == nil then
-    local head = share == '' and call('LINDEX', LANES[place], 0)
-    heads[place] = head and sub(head, 1, 8) or ''
+local moved, wake, ends, first = 0, {}, {}, {}
+-- Since when the first of a lane could have started, and the last.
+local function ends_of(place, share)
+  if ends[place] == nil then
+    local head, tail = false, false
+    if share == '' then head, tail = call('LINDEX', LANES[place], 0), call('LINDEX', LANES[place], -1) end
+    ends[place] = { head and sub(head, 1, 8) or '', tail and sub(tail, 1, 8) or '' }
   end
-  return heads[place]
+  return unpack(ends[place])
 end
 if places > 0 then call('SADD', k.lanes, unpack(ARGV, 5, 4 + places)) end
 for i = 5 + places, #ARGV, 3 do
@@ -38,8 +39,9 @@ for i = 5 + places, #ARGV, 3 do
     local rank = rank_anew(k, id, back and claim.rank or rank_of(math.min(tonumber(due), now)))
     local separator = claim and '+' or call('HEXISTS', k.locks, id) == 1 and '*' or ' '
     if call('EXISTS', LANES[place]) == 0 then wake[place] = true end
-    local head = head_of(place, ARGV[i + 2])
-    if rank < head or (back and (rank == head or ARGV[i + 2] ~= '')) then
+    local head, tail = ends_of(place, ARGV[i + 2])
+    -- A lane has no way into its middle: who has waited once goes before others that were lost, rather than behind all.
+    if rank < head or (back and (rank <= tail or ARGV[i + 2] ~= '')) then
       first[#first + 1] = { rank = rank, entry = rank .. separator .. id, lane = LANES[place], share = ARGV[i + 2] }
     else
       join(k, LANES[place], rank .. separator .. id, ARGV[i + 2])
