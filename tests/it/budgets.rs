@@ -78,7 +78,8 @@ async fn a_queue_takes_as_many_bytes_as_it_may_hold() {
         }
     }
 
-    assert!((6..=8).contains(&taken), "{taken}");
+    // Each is its text and a few bytes around it.
+    assert_eq!(taken, 9);
     assert!(said(&queue).await.bytes <= 5_000);
     assert_exact(&queue, "full").await;
 }
@@ -103,7 +104,7 @@ async fn known(queue: &Queue, jobs: &[Envelope]) -> (usize, bool) {
 
 #[tokio::test]
 async fn a_bulk_that_does_not_fit_says_how_many_were_taken_and_those_are_the_first() {
-    for (budget_jobs, budget_bytes) in [(700, 0), (0, 60_000)] {
+    for (budget_jobs, budget_bytes) in [(700, 0), (0, 15_000)] {
         let world = World::of_queues();
         let queue = within(&world, budget_jobs, budget_bytes);
         let jobs = jobs(&world, 1_500);

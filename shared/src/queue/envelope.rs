@@ -69,8 +69,8 @@ pub struct Envelope {
     /// The payload, an object.
     #[serde(default = "no_args")]
     pub args: Box<RawValue>,
-    /// When it was enqueued by the producer's clock, ms since 1970.
-    #[serde(default)]
+    /// When it was enqueued by the producer's clock, ms since 1970. Left out where the id says it.
+    #[serde(default, skip_serializing)]
     pub at: i64,
     /// Not before this instant, ms since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,8 +197,9 @@ impl Envelope {
         if !args.is_object() {
             return Err(EnvelopeError::Args(type_of(args)));
         }
-        let id = ulid::Ulid::generate().to_string();
-        Ok(Self::of(&id, kind, serde_json::value::to_raw_value(args)?, now.as_millisecond()))
+        let at = now.as_millisecond();
+        let id = ulid::Ulid::from_parts(at.max(0).unsigned_abs(), rand::random()).to_string();
+        Ok(Self::of(&id, kind, serde_json::value::to_raw_value(args)?, at))
     }
 
     /// A job of that id and kind with arguments that are JSON already, enqueued at `at` ms since 1970.

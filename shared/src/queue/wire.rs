@@ -1,8 +1,16 @@
-//! The bytes of an envelope: JSON, or where that is long, a zstd frame of the same JSON.
+//! The bytes of an envelope.
+//!
+//! What travels is JSON. What is kept is shorter, for most jobs are plain: the kind, and right behind it the
+//! arguments. A job that has more to say is kept as JSON, and where that is long, as a zstd frame of it. The first
+//! byte tells the three apart.
 
-use crate::queue::envelope::{BYTES_MAX, COMPRESS_ABOVE, Envelope, EnvelopeError, OnConflict, UniqueUntil};
+use serde_json::value::RawValue;
 
-/// What a zstd frame begins with; JSON begins with `{`.
+use crate::queue::envelope::{
+    BYTES_MAX, COMPRESS_ABOVE, Envelope, EnvelopeError, OnConflict, UniqueUntil, VERSION,
+};
+
+/// What a zstd frame begins with; JSON begins with `{`, and a kind with neither.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 impl Envelope {
@@ -12,19 +20,37 @@ impl Envelope {
     /// A name breaks the rules, or the whole is too long.
     pub fn to_wire(&self) -> Result<Vec<u8>, EnvelopeError> {
         self.check()?;
-        let record = serde_json::to_vec(self)?;
-        let mut json = format!("{{\"id\":{},", serde_json::to_string(&self.id)?).into_bytes();
-        json.extend_from_slice(record.get(1..).unwrap_or_default());
-        pack(json)
+        pack(self.json(&format!("\"id\":{},\"at\":{},", serde_json::to_string(&self.id)?, self.at))?)
     }
 
-    /// The bytes that are kept in Redis: the same without the id, which is their name there.
+    /// The bytes that are kept in Redis, without the id, which is their name there.
     ///
     /// # Errors
     /// As [`Self::to_wire`].
     pub fn to_record(&self) -> Result<Vec<u8>, EnvelopeError> {
         self.check()?;
-        pack(serde_json::to_vec(self)?)
+        let at_is_told = self.at == told_by(&self.id);
+        let plain_bytes = self.kind.len() + self.args.get().len();
+        if at_is_told && plain_bytes <= COMPRESS_ABOVE && self.is_plain() {
+            return Ok([self.kind.as_bytes(), self.args.get().as_bytes()].concat());
+        }
+        pack(self.json(&if at_is_told { String::new() } else { format!("\"at\":{},", self.at) })?)
+    }
+
+    /// All of it as JSON, with `first` before its fields.
+    fn json(&self, first: &str) -> Result<Vec<u8>, EnvelopeError> {
+        let mut json = serde_json::to_vec(self)?;
+        json.splice(1..1, first.bytes());
+        Ok(json)
+    }
+
+    /// Whether there is nothing to say about it but what is to be done, and with what.
+    fn is_plain(&self) -> bool {
+        (self.v, self.kv, self.priority) == (VERSION, 1, 0)
+            && (self.attempts, self.timeout_ms, self.keep_ms, self.unique_for_ms) == (None, None, None, None)
+            && (self.expires, self.deadline) == (None, None)
+            && (&self.schedule, &self.trace, self.outbox) == (&None, &None, false)
+            && self.spec().is_empty()
     }
 
     /// Reads what [`Self::to_wire`] wrote, or what another language pushed.
@@ -47,10 +73,24 @@ impl Envelope {
     /// # Errors
     /// As [`Self::from_wire`].
     pub fn from_record(id: &str, record: &[u8]) -> Result<Self, EnvelopeError> {
-        let mut envelope = Self::unpack(record)?;
+        let mut envelope = match record.first() {
+            Some(first) if first.is_ascii_alphanumeric() => Self::of_plain(record)?,
+            _ => Self::unpack(record)?,
+        };
         id.clone_into(&mut envelope.id);
+        if envelope.at == 0 {
+            envelope.at = told_by(id);
+        }
         envelope.check()?;
         Ok(envelope)
+    }
+
+    /// A plain job: its kind, and right behind it its arguments.
+    fn of_plain(record: &[u8]) -> Result<Self, EnvelopeError> {
+        let behind = record.iter().position(|byte| *byte == b'{').unwrap_or(record.len());
+        let (kind, args) = record.split_at(behind);
+        let args: Box<RawValue> = serde_json::from_slice(args)?;
+        Ok(Self::of("", &String::from_utf8_lossy(kind), args, 0))
     }
 
     fn unpack(wire: &[u8]) -> Result<Self, EnvelopeError> {
@@ -103,6 +143,11 @@ impl Envelope {
     }
 }
 
+/// The instant that an id tells, ms since 1970: a ULID begins with when it was made. 0 for any other.
+fn told_by(id: &str) -> i64 {
+    ulid::Ulid::from_string(id).map_or(0, |id| i64::try_from(id.timestamp_ms()).unwrap_or(0))
+}
+
 fn pack(json: Vec<u8>) -> Result<Vec<u8>, EnvelopeError> {
     if json.len() > BYTES_MAX {
         return Err(EnvelopeError::TooLong(json.len()));
@@ -139,6 +184,41 @@ mod tests {
     fn what_another_language_pushes_needs_only_an_id_and_a_kind() {
         let read = Envelope::from_wire(br#"{"id":"a-1","kind":"cache.warm","later":"ignored"}"#).unwrap();
         assert_eq!((read.kv, read.args.get(), read.class().as_str()), (1, "{}", "cache.warm"));
+    }
+
+    #[test]
+    fn a_plain_job_is_kept_as_its_kind_and_its_arguments() {
+        let sent = Envelope::new("sql.run", &json!({ "name": "greet" }), Timestamp::UNIX_EPOCH).unwrap();
+        let record = sent.to_record().unwrap();
+        assert_eq!(record, br#"sql.run{"name":"greet"}"#);
+        let read = Envelope::from_record(&sent.id, &record).unwrap();
+        assert_eq!((&read.kind, read.args.get(), read.at), (&sent.kind, sent.args.get(), sent.at));
+    }
+
+    #[test]
+    fn whatever_is_not_plain_is_kept_whole() {
+        let at = Timestamp::from_millisecond(1_795_557_143_191).unwrap();
+        let sent = || Envelope::new("sql.run", &json!({ "name": "greet" }), at).unwrap();
+        let (mut named, mut urgent, mut traced) = (sent(), sent(), sent());
+        named.id = "order-1001".to_owned();
+        urgent.priority = 3;
+        traced.trace = Some("00-1-2-01".to_owned());
+        for job in [named, urgent, traced] {
+            let record = job.to_record().unwrap();
+            let read = Envelope::from_record(&job.id, &record).unwrap();
+            assert_eq!(
+                (read.at, read.priority, &read.trace, read.to_record().unwrap()),
+                (job.at, job.priority, &job.trace, record)
+            );
+            assert_eq!(Envelope::from_wire(&job.to_wire().unwrap()).unwrap().at, job.at);
+        }
+    }
+
+    #[test]
+    fn a_kept_job_that_was_damaged_says_so() {
+        for record in ["sql.run", "sql.run{", "Sql.run{}", r#"sql.run{"a":1}}"#, "\u{1}"] {
+            assert!(Envelope::from_record("a", record.as_bytes()).is_err(), "{record}");
+        }
     }
 
     #[test]
