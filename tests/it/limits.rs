@@ -186,7 +186,8 @@ async fn a_sleeping_worker_is_told_when_a_slot_is_free_however_its_job_was_let_g
         let job = Hand::new("w", &[KIND]).claim_one(&queue).await;
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let keys = vec![queue.keys().clone()];
-        let listening = tokio::spawn(listen(world.store.apart(), keys, move |wake| drop(tell.send(wake))));
+        let listening =
+            tokio::spawn(listen(world.store.apart(), keys, "w", move |wake| drop(tell.send(wake))));
         // Every subscription begins with a word of its own.
         assert!(matches!(told.recv().await, Some(Wake::Ready(..))));
 

@@ -25,6 +25,7 @@ mod explaining;
 mod faults;
 mod faults_suite;
 mod flows;
+mod handing_over;
 mod holding;
 mod inbox;
 mod kinds;

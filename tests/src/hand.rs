@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use brasa_shared::queue::{
-    Burial, Claimant, Claimed, ClaimedJob, Company, Ending, Finish, HandBack, Held, Outcome, Queue, Retry,
+    Asking, Burial, Claimant, Claimed, ClaimedJob, Company, Ending, Finish, HandBack, Held, Outcome, Queue,
+    Retry,
 };
 
 /// How long the leases of a [`Hand`] last.
@@ -38,6 +39,25 @@ impl Hand {
     /// Redis does not answer.
     pub async fn ask(&self, queue: &Queue, most: usize) -> Claimed {
         queue.claim(&self.0, most).await.expect("a claim")
+    }
+
+    /// Asks in vain, and offers to be handed up to `most` jobs later under that asking.
+    ///
+    /// # Panics
+    /// It was not in vain, or Redis does not answer.
+    pub async fn offer(&self, queue: &Queue, most: usize) -> Asking {
+        let asking = Asking::default().offering(most);
+        assert!(self.ask_again(queue, most, &asking).await.jobs.is_empty());
+        asking
+    }
+
+    /// Asks for up to `most` jobs with an asking that it has had.
+    ///
+    /// # Panics
+    /// Redis does not answer.
+    pub async fn ask_again(&self, queue: &Queue, most: usize, asking: &Asking) -> Claimed {
+        let lanes = queue.lanes_for(&self.0).await.expect("the lanes");
+        queue.claim_with(&self.0, &lanes, most, asking).await.expect("a claim")
     }
 
     /// Claims up to `most` jobs.

@@ -1,72 +1,36 @@
 //! The claiming loop: as many jobs as there are free slots, and not one more, so that no idle peer starves
 //! and no crash takes jobs along that had not begun.
+//!
+//! A loop that finds nothing leaves an offer with each queue, under which jobs are handed over as they come, and
+//! rests. The slots of all offers are kept free. With several queues that is only a part of the slots for each: so
+//! offers are made where all of them had nothing, and withdrawn as soon as one has.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use brasa_shared::queue::{Asking, BATCH_MAX, Claimant, Claimed, Queue, QueueError};
+use brasa_shared::queue::{BATCH_MAX, Claimant, Claimed, QueueError};
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
 use crate::job::Job;
-use crate::leases::Leases;
-use crate::order::{Order, Share};
+use crate::leases::{Leases, StopReason};
+use crate::order::Order;
+use crate::served::Served;
 
-/// A wake-up that was lost costs at most this.
+/// A wake-up that was lost costs at most this; and offers are made again as often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a worker that is full says that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(3);
-/// How long slots are gathered at most while there is a backlog.
-const GATHER: Duration = Duration::from_micros(300);
+/// How many turns others get at most while slots are gathered.
+const GATHER_TURNS: usize = 64;
 /// The longest pause between two tries while Redis is out of reach.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
-
-/// What wakes the claiming loop: jobs became ready, and where.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Alarm {
-    ring: Arc<Notify>,
-    /// Lanes that were not known yet, by the place of their queue.
-    lanes: Arc<Mutex<Vec<(usize, String)>>>,
-}
-
-impl Alarm {
-    /// Says that jobs became ready in a lane of a queue; in any, where it is not named.
-    pub(crate) fn ready(&self, queue: usize, lane: String) {
-        if !lane.is_empty() {
-            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-            // Bounded: a loop that is busy learns of the rest by looking.
-            if lanes.len() < BATCH_MAX && !lanes.contains(&(queue, lane.clone())) {
-                lanes.push((queue, lane));
-            }
-        }
-        self.ring.notify_one();
-    }
-
-    fn told(&self) -> Vec<(usize, String)> {
-        std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// A queue that is served, and what is known of it.
-pub(crate) struct Served {
-    pub(crate) queue: Queue,
-    pub(crate) share: Share,
-    /// The lanes that have been used and that this worker can run.
-    lanes: Vec<String>,
-    /// When they were looked for: who is busy is not told of all, and looks all the same.
-    looked: Option<Instant>,
-    /// An asking that was not answered: its jobs may be ours all the same.
-    unanswered: Option<Asking>,
-}
-
-impl Served {
-    pub(crate) fn new(queue: Queue, share: Share) -> Self {
-        Self { queue, share, lanes: Vec::new(), looked: None, unanswered: None }
-    }
-}
+/// How long the end of a worker may be put off to withdraw its offers; what is handed over later waits for its lease.
+const WITHDRAW: Duration = Duration::from_secs(1);
 
 /// What the claiming loop works with.
 pub(crate) struct Claimer {
@@ -82,37 +46,38 @@ pub(crate) struct Claimer {
     pub(crate) stop: CancellationToken,
 }
 
-/// What came of one round over all queues.
+/// What came of one round of asking.
 enum Round {
-    /// All slots were filled: there may be more.
-    Full,
-    /// There was less than there are slots; something that is limited may go on after this long.
-    Idle(Duration),
+    /// Jobs; there may be more.
+    Found,
+    /// Nothing. Something that is limited may go on after this long.
+    Nothing(Duration),
 }
 
 impl Claimer {
     /// Claims until told to stop. Faults of Redis are waited out here and go no further.
     pub(crate) async fn run(mut self) {
-        let mut backlog = false;
-        let mut look = true;
+        let Ok(mut free) = Arc::clone(&self.slots).acquire_many_owned(0).await else { return };
+        let always_calm = self.queues.len() == 1;
+        let (mut is_full, mut is_calm, mut look) = (false, always_calm, true);
         while !self.stop.is_cancelled() {
-            let free = tokio::select! {
-                free = self.free_slots(backlog) => free,
-                () = self.beat_while_busy() => break,
-                () = self.stop.cancelled() => break,
+            let has_slots = tokio::select! {
+                has_slots = self.find_slots(&mut free, is_full) => has_slots,
+                () = self.beat_while_busy() => false,
+                () = self.stop.cancelled() => false,
             };
-            let Some(mut free) = free else { break };
-            let round = self.round(&mut free, look).await;
-            backlog = matches!(round, Ok(Round::Full));
+            if !has_slots {
+                break;
+            }
+            let turns = self.take_told(&mut free).await;
+            let round = self.round(turns, &mut free, is_calm, look).await;
+            is_full = free.num_permits() == 0;
             look = false;
             match round {
-                Ok(Round::Full) => {}
-                Ok(Round::Idle(pause)) => {
-                    drop(free);
-                    look = !self.rest(pause).await;
-                }
+                Ok(Round::Found) => is_calm = always_calm,
+                Ok(Round::Nothing(_)) if !is_calm => is_calm = true,
+                Ok(Round::Nothing(pause)) => look = !self.rest(pause).await,
                 Err(error) => {
-                    drop(free);
                     look = true;
                     metrics::redis_faults_total("claim").increment(1);
                     tracing::warn!(error = %chain(&error), "cannot claim jobs; trying again");
@@ -120,26 +85,40 @@ impl Claimer {
                 }
             }
         }
+        self.withdraw(&mut free).await;
     }
 
-    /// Waits for a free slot and takes all that are free. While there is a backlog it gathers half of all slots
-    /// first, or what is free after a moment: jobs that end at once would otherwise be fetched one by one, at
-    /// a round trip each, and jobs that take long lose next to nothing.
-    async fn free_slots(&self, backlog: bool) -> Option<OwnedSemaphorePermit> {
-        let mut free = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        let half = u32::try_from((self.concurrency / 2).min(BATCH_MAX)).unwrap_or(1);
-        if backlog && half > 1 {
-            let gathering = Arc::clone(&self.slots).acquire_many_owned(half - 1);
-            if let Ok(gathered) = tokio::time::timeout(GATHER, gathering).await {
-                free.merge(gathered.ok()?);
+    /// Waits for a free slot, if there is none yet, and takes all that are free; false if there will be none.
+    async fn find_slots(&self, free: &mut OwnedSemaphorePermit, was_full: bool) -> bool {
+        if free.num_permits() == 0 {
+            let Ok(first) = Arc::clone(&self.slots).acquire_owned().await else { return false };
+            free.merge(first);
+            if was_full {
+                self.gather().await;
             }
         }
-        let more = self.slots.available_permits().min(BATCH_MAX - free.num_permits());
+        let more = self.slots.available_permits().min(BATCH_MAX.saturating_sub(free.num_permits()));
         let more = u32::try_from(more).unwrap_or(0);
         if let Ok(more) = Arc::clone(&self.slots).try_acquire_many_owned(more) {
             free.merge(more);
         }
-        Some(free)
+        true
+    }
+
+    /// Lets others run until half of all slots are free, or a turn of theirs has freed none. Jobs that end at once
+    /// would otherwise be fetched one by one, at a round trip each. There is no waiting by the clock in this: that
+    /// of the runtime counts in whole milliseconds, and many a job takes no longer.
+    async fn gather(&self) {
+        let half = (self.concurrency / 2).min(BATCH_MAX);
+        let mut freed = 1;
+        for _ in 0..GATHER_TURNS {
+            tokio::task::yield_now().await;
+            let now = 1 + self.slots.available_permits();
+            if now >= half || now == freed {
+                return;
+            }
+            freed = now;
+        }
     }
 
     /// A worker whose slots are all taken is at work, and says so.
@@ -150,40 +129,70 @@ impl Claimer {
         }
     }
 
-    /// Fills the free slots, queue after queue. With `look` it also looks for lanes that it was not told of.
-    async fn round(&mut self, free: &mut OwnedSemaphorePermit, look: bool) -> Result<Round, QueueError> {
-        for (place, lane) in self.alarm.told() {
-            let served = self.queues.get_mut(place).filter(|served| !served.lanes.contains(&lane));
-            if let Some(served) = served.filter(|_| self.claimant.knows(&lane)) {
-                served.lanes.push(lane);
+    /// Learns what was said, and lets those jobs begin that were handed over; returns which queues are to be asked.
+    async fn take_told(&mut self, free: &mut OwnedSemaphorePermit) -> Vec<usize> {
+        let told = self.alarm.take();
+        for (place, lane) in told.lanes {
+            if let Some(served) = self.queues.get_mut(place) {
+                served.learn(lane, &self.claimant);
             }
         }
-        let mut pause = LOOK_AGAIN;
-        let mut turns = self.order.of(&self.queues);
-        // What is owed comes first, while there are slots for all of it.
-        turns.sort_by_key(|place| self.queues[*place].unanswered.is_none());
-        for place in turns {
-            let claimed = self.claim(place, free.num_permits(), look).await?;
-            pause = pause.min(claimed.look_again.unwrap_or(LOOK_AGAIN));
-            if !self.hand_on(place, claimed, free).await {
-                return Ok(Round::Idle(pause));
-            }
-            if free.num_permits() == 0 {
-                return Ok(Round::Full);
-            }
+        let mut turns = Vec::new();
+        for (place, handed) in told.handed {
+            let Some(claimed) = self.queues.get_mut(place).and_then(|served| served.accept(&handed)) else {
+                continue;
+            };
+            self.hand_on(place, claimed, free).await;
+            turns.push(place);
         }
-        Ok(Round::Idle(pause))
+        if told.are_ready || turns.is_empty() {
+            turns = self.order.of(&self.queues);
+            // What is owed comes first, while there are slots for all of it.
+            turns.sort_by_key(|place| !self.queues[*place].is_owed());
+        }
+        turns
     }
 
-    async fn claim(&mut self, place: usize, most: usize, look: bool) -> Result<Claimed, QueueError> {
-        let served = &mut self.queues[place];
-        if look || served.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN) {
-            served.lanes = served.queue.lanes_for(&self.claimant).await?;
-            served.looked = Some(Instant::now());
+    /// Asks these queues, one after the other, for as many jobs as there are free slots, and makes offers where it
+    /// is calm. With `look` it also looks for lanes that it was not told of.
+    async fn round(
+        &mut self,
+        turns: Vec<usize>,
+        free: &mut OwnedSemaphorePermit,
+        is_calm: bool,
+        look: bool,
+    ) -> Result<Round, QueueError> {
+        let (mut pause, mut found) = (LOOK_AGAIN, false);
+        let offer = if is_calm { free.num_permits() / self.queues.len() } else { 0 };
+        for place in turns {
+            let others = self.queues.iter().enumerate().filter(|(other, _)| *other != place);
+            let reserved: usize = others.map(|(_, served)| served.reserved()).sum();
+            let most = free.num_permits().saturating_sub(reserved);
+            if most == 0 {
+                // Its turn comes when a slot is free, or an offer was withdrawn.
+                found = true;
+                continue;
+            }
+            let claimed = self.ask(place, most, offer.min(most), look).await?;
+            pause = pause.min(claimed.look_again.unwrap_or(LOOK_AGAIN));
+            found |= !claimed.jobs.is_empty();
+            if !self.hand_on(place, claimed, free).await {
+                return Ok(Round::Nothing(pause));
+            }
         }
-        let asking = served.unanswered.get_or_insert_default().clone();
-        let claimed = served.queue.claim_with(&self.claimant, &served.lanes, most, &asking).await?;
-        served.unanswered = None;
+        Ok(if found { Round::Found } else { Round::Nothing(pause) })
+    }
+
+    async fn ask(
+        &mut self,
+        place: usize,
+        most: usize,
+        offer: usize,
+        look: bool,
+    ) -> Result<Claimed, QueueError> {
+        let served = &mut self.queues[place];
+        served.look(&self.claimant, look).await?;
+        let claimed = served.ask(&self.claimant, most, offer).await?;
         self.pulse.beat();
         Ok(claimed)
     }
@@ -191,21 +200,51 @@ impl Claimer {
     /// Hands jobs on with their slots; false if nobody takes them any more. The channel holds as many as there
     /// are slots, so this never waits.
     async fn hand_on(&self, place: usize, claimed: Claimed, free: &mut OwnedSemaphorePermit) -> bool {
-        if claimed.jobs.is_empty() {
-            return true;
-        }
+        claimed.jobs.is_empty() || self.jobs.send(self.watched(place, claimed, free)).await.is_ok()
+    }
+
+    /// Jobs with their leases and slots.
+    fn watched(&self, place: usize, claimed: Claimed, free: &mut OwnedSemaphorePermit) -> Vec<Job> {
         let queue = &self.queues[place].queue;
         metrics::jobs_claimed_total(queue.name()).increment(claimed.jobs.len() as u64);
         let slots = claimed.jobs.into_iter().map_while(|job| Some((job, free.split(1)?))).collect();
-        self.jobs.send(self.leases.watch_all(queue, slots)).await.is_ok()
+        self.leases.watch_all(queue, slots)
     }
 
-    /// Rests until something is ready or the time is over; true if it was woken.
+    /// Rests until something is said or the time is over; true if something was said.
     async fn rest(&self, at_most: Duration) -> bool {
         tokio::select! {
-            () = self.alarm.ring.notified() => true,
+            () = self.alarm.rung() => true,
             () = tokio::time::sleep(at_most) => false,
             () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Takes back what was offered, so that nothing is handed to a worker that is gone. What was handed over or
+    /// claimed before that goes back as well.
+    async fn withdraw(&mut self, free: &mut OwnedSemaphorePermit) {
+        let withdrawn = async {
+            for place in 0..self.queues.len() {
+                if !self.queues[place].may_have_more() {
+                    continue;
+                }
+                match self.queues[place].ask(&self.claimant, 0, 0).await {
+                    Ok(claimed) => self.hand_back(place, claimed, free).await,
+                    Err(error) => tracing::debug!(error = %chain(&error), "could not withdraw an offer"),
+                }
+            }
+        };
+        if tokio::time::timeout(WITHDRAW, withdrawn).await.is_err() {
+            tracing::debug!("could not withdraw all offers in time");
+        }
+    }
+
+    /// Jobs that were told to stop before they begin go back without an attempt.
+    async fn hand_back(&self, place: usize, claimed: Claimed, free: &mut OwnedSemaphorePermit) {
+        let jobs = self.watched(place, claimed, free);
+        jobs.iter().for_each(|job| job.watch.sign.raise(StopReason::Shutdown));
+        if !jobs.is_empty() && self.jobs.send(jobs).await.is_err() {
+            tracing::debug!("the worker has ended; the lease brings its jobs back");
         }
     }
 }

@@ -13,6 +13,7 @@
 //! apalis runs the handlers (`feed.rs` and `run.rs` alone know it); everything that must be right is ours:
 //! which jobs are held, for how long, and what is said about them.
 
+mod alarm;
 mod announce;
 mod claim;
 mod dispatch;
@@ -28,6 +29,7 @@ mod meters;
 mod order;
 pub mod outbox;
 mod run;
+mod served;
 mod settle;
 
 pub use drain::Shutdown;

@@ -1,6 +1,6 @@
 //! Which queue is served first.
 
-use crate::claim::Served;
+use crate::served::Served;
 
 /// How much of a worker a queue may have: how often it comes first, where order is by weight.
 pub(crate) type Share = u32;

@@ -11,8 +11,9 @@ use brasa_shared::telemetry::server::{Progress, Pulse};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
 use crate::announce::Announce;
-use crate::claim::{Alarm, Claimer, Served};
+use crate::claim::Claimer;
 use crate::dispatch::Dispatch;
 use crate::drain::{Emptiness, Shutdown, drain, end_when_empty};
 use crate::feed::Feed;
@@ -24,6 +25,7 @@ use crate::leases::Leases;
 use crate::meters::Meters;
 use crate::order::Order;
 use crate::outbox::{self, Outbox};
+use crate::served::Served;
 use crate::settle::{Ledger, Settler};
 
 /// After running jobs were told to stop, how long handing them back may take.
@@ -111,7 +113,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let slots = Arc::new(Semaphore::new(settings.concurrency));
     let (send, receive) = mpsc::channel(settings.concurrency);
     let alarm = Alarm::default();
-    let hearing = tokio::spawn(hear(&settings, alarm.clone(), leases.clone()));
+    let hearing = tokio::spawn(hear(&settings, &info.worker, alarm.clone(), leases.clone()));
     let claimer = claimer(&settings, &info, &slots, &leases, alarm, send, pulses.claiming, &shutdown);
     let keeping = tokio::spawn(housekeeper(&settings, &info, pulses.housekeeping, &stopped).run());
     if let Some(isolator) = isolator(&settings, &info, &stopped) {
@@ -207,18 +209,25 @@ fn isolator(settings: &Settings, info: &WorkerInfo, stop: &CancellationToken) ->
     })
 }
 
-/// Turns what Redis publishes into wake-ups of the claiming loop and stops of running jobs.
-fn hear(settings: &Settings, alarm: Alarm, leases: Leases) -> impl Future<Output = ()> + Send + use<> {
+/// Turns what Redis publishes into words for the claiming loop and stops of running jobs.
+fn hear(
+    settings: &Settings,
+    worker: &str,
+    alarm: Alarm,
+    leases: Leases,
+) -> impl Future<Output = ()> + Send + use<> {
     let names: Vec<String> = settings.queues.iter().map(|(queue, _)| queue.name().to_owned()).collect();
     let keys = settings.queues.iter().map(|(queue, _)| queue.keys().clone()).collect();
     let store = settings.queues.first().map(|(queue, _)| queue.store().apart());
+    let worker = worker.to_owned();
     async move {
         let Some(store) = store else { return };
         let heard = |told| match told {
             Wake::Ready(place, lane) => alarm.ready(place, lane),
             Wake::Stop(place, id) => leases.stop_asked(names.get(place).map_or("", String::as_str), &id),
+            Wake::HandedOver(place, jobs) => alarm.handed_over(place, jobs),
         };
-        listen(store, keys, heard).await;
+        listen(store, keys, &worker, heard).await;
     }
 }
 
@@ -234,7 +243,8 @@ async fn work(
     // The jobs of a claim come together; slots bound how many there are, and the drain waits for slots.
     let handle = move |task: Task<Vec<Job>>| {
         for job in task.args {
-            tokio::spawn(Arc::clone(&dispatch).handle(job));
+            // Boxed, for the runtime moves what it is given from place to place.
+            tokio::spawn(Box::pin(Arc::clone(&dispatch).handle(job)));
         }
         std::future::ready(Ok::<(), std::io::Error>(()))
     };

@@ -54,6 +54,8 @@ pub struct Claimed {
     pub jobs: Vec<ClaimedJob>,
     /// After how long something that is limited may go on, where a limit kept jobs back.
     pub look_again: Option<Duration>,
+    /// The asking has had its jobs: it will never bring others than these, also where those have ended meanwhile.
+    pub is_spent: bool,
 }
 
 /// One job that this worker holds now.
@@ -78,18 +80,43 @@ pub struct ClaimedJob {
     pub asked: Instant,
 }
 
-/// One asking for jobs: the nonce under which they are handed out, and when it was first asked.
+/// One asking for jobs: the nonce under which they are handed out, and when it was last asked in vain.
 #[derive(Debug, Clone)]
 pub struct Asking {
     nonce: Arc<str>,
     asked: Instant,
+    /// How many jobs may be handed over later where there are none now.
+    offer: usize,
 }
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { nonce: fresh_nonce().into(), asked: Instant::now() }
+        Self { nonce: fresh_nonce().into(), asked: Instant::now(), offer: 0 }
     }
 }
+
+impl Asking {
+    /// The same with so many jobs that may be handed over later, where there are none now.
+    #[must_use]
+    pub fn offering(mut self, jobs: usize) -> Self {
+        self.offer = jobs;
+        self
+    }
+
+    /// The same after an answer that had no jobs, to an asking that was sent at `asked`: what is handed over under it
+    /// is handed over after that.
+    #[must_use]
+    pub fn in_vain(mut self, asked: Instant) -> Self {
+        self.asked = asked;
+        self
+    }
+}
+
+/// What a claim says instead of when to look again, where it was answered before.
+const SPENT: i64 = -2;
+
+/// How long a worker that found nothing may be handed jobs without asking again.
+pub const OFFER: Duration = Duration::from_millis(2_500);
 
 impl Queue {
     /// The lanes that have been used and that the claimant can run.
@@ -145,6 +172,9 @@ impl Queue {
             .arg(&claimant.worker)
             .arg(&*asking.nonce)
             .arg(self.inner.ageing_ms)
+            .arg(asking.offer)
+            .arg(u64::try_from(OFFER.as_millis()).unwrap_or(u64::MAX))
+            .arg(self.keys().hand(&claimant.worker))
             .lanes(lanes);
         for limit in self.limits() {
             let (field, at_once, interval_ms, burst) = limit.words();
@@ -152,6 +182,67 @@ impl Queue {
         }
         let answer: Vec<Value> = self.call(&call).await?;
         Ok(read_claim(answer, asking))
+    }
+}
+
+/// Jobs that were handed over to a worker that had asked in vain.
+#[derive(Debug, Clone)]
+pub struct HandedOver(Vec<u8>);
+
+impl HandedOver {
+    /// What was told by the channel of the worker.
+    pub(crate) fn new(message: Vec<u8>) -> Self {
+        Self(message)
+    }
+
+    /// The jobs, if they are handed over under this asking. It may have been answered in another way meanwhile, and
+    /// then these are those of that answer.
+    pub fn to(&self, asking: &Asking) -> Option<Claimed> {
+        let (head, mut rest) = line(&self.0)?;
+        let mut words = head.split(' ');
+        if words.next()? != &*asking.nonce {
+            return None;
+        }
+        let (fence, claimed_ms) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let handed = Handed { asking, claimed_ms, fence };
+        let mut jobs = Vec::new();
+        while !rest.is_empty() {
+            let (head, behind) = line(rest)?;
+            let (id, bytes) = head.split_once(' ')?;
+            let (envelope, behind) = behind.split_at_checked(bytes.parse().ok()?)?;
+            jobs.push(handed.job(jobs.len(), id.to_owned(), envelope.to_vec()));
+            rest = behind;
+        }
+        Some(Claimed { jobs, look_again: None, is_spent: true })
+    }
+}
+
+/// The first line, and what is behind it.
+fn line(text: &[u8]) -> Option<(&str, &[u8])> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    Some((std::str::from_utf8(&text[..end]).ok()?, &text[end + 1..]))
+}
+
+/// What the jobs of a claim have in common.
+struct Handed<'a> {
+    asking: &'a Asking,
+    claimed_ms: i64,
+    /// The fence of the first.
+    fence: i64,
+}
+
+impl Handed<'_> {
+    fn job(&self, place: usize, id: String, envelope: Vec<u8>) -> ClaimedJob {
+        ClaimedJob {
+            id,
+            nonce: Arc::clone(&self.asking.nonce),
+            attempt: 1,
+            blame: 0,
+            fence: self.fence + i64::try_from(place).unwrap_or_default(),
+            envelope,
+            claimed_ms: self.claimed_ms,
+            asked: self.asking.asked,
+        }
     }
 }
 
@@ -163,20 +254,14 @@ fn read_claim(answer: Vec<Value>, asking: &Asking) -> Claimed {
     let Ok([now, wait, fence, ids, envelopes, before]) = <[Value; 6]>::try_from(answer) else {
         return Claimed::default();
     };
-    let (claimed_ms, wait_ms, first_fence): (i64, i64, i64) = (number(&now), number(&wait), number(&fence));
+    let wait_ms: i64 = number(&wait);
+    let handed = Handed { asking, claimed_ms: number(&now), fence: number(&fence) };
     let mut jobs: Vec<ClaimedJob> = list(ids)
         .into_iter()
         .zip(list(envelopes))
         .enumerate()
-        .map(|(place, (id, envelope))| ClaimedJob {
-            id: String::from_redis_value(id).unwrap_or_default(),
-            nonce: Arc::clone(&asking.nonce),
-            attempt: 1,
-            blame: 0,
-            fence: first_fence + i64::try_from(place).unwrap_or_default(),
-            envelope: bytes(envelope),
-            claimed_ms,
-            asked: asking.asked,
+        .map(|(place, (id, envelope))| {
+            handed.job(place, String::from_redis_value(id).unwrap_or_default(), bytes(envelope))
         })
         .collect();
     // The few that were handed out before.
@@ -188,7 +273,8 @@ fn read_claim(answer: Vec<Value>, asking: &Asking) -> Claimed {
     }
     // Of a claim that is answered again: those that have ended meanwhile.
     jobs.retain(|job| !job.id.is_empty());
-    Claimed { jobs, look_again: u64::try_from(wait_ms).ok().map(Duration::from_millis) }
+    let is_spent = wait_ms == SPENT || !jobs.is_empty();
+    Claimed { jobs, look_again: u64::try_from(wait_ms).ok().map(Duration::from_millis), is_spent }
 }
 
 fn list(value: Value) -> Vec<Value> {
@@ -239,7 +325,8 @@ impl Queue {
         }
         let k = self.keys();
         let mut pipe = redis::pipe();
-        for key in [&k.held, &k.calls] {
+        pipe.cmd("ZREM").arg(&k.offers).arg(workers).ignore();
+        for key in [&k.held, &k.calls, &k.offered] {
             pipe.cmd("HDEL").arg(key).arg(workers).ignore();
         }
         for lua in [&FINISH, &RETRY, &BURY, &HAND_BACK] {

@@ -57,6 +57,10 @@ keys! {
     held = "held",
     /// hash: worker -> nonce of its last claim, so that a lost answer can be given again.
     calls = "calls",
+    /// zset: worker -> until when jobs may be handed over to it, ms.
+    offers = "offers",
+    /// hash: worker -> the claim that they are handed over under (see `lua/parts/hand_out.lua`).
+    offered = "offered",
     /// hash: who -> its last word about jobs and the answers to it, so that they can be given again.
     said = "said",
     /// hash: id -> lines about attempts that failed or were lost.
@@ -133,6 +137,11 @@ impl QueueKeys {
     /// `lua/parts/lane.lua`). Workers ask for the lanes that they can run and never touch the rest.
     pub fn lane(&self, name: &str) -> String {
         format!("{}lane:{name}", self.base)
+    }
+
+    /// channel: told the jobs that are handed over to this worker.
+    pub fn hand(&self, worker: &str) -> String {
+        format!("{}hand:{worker}", self.base)
     }
 }
 

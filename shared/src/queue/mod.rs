@@ -42,7 +42,7 @@ mod wake;
 mod wire;
 
 pub use admin::{Cancelled, Paused};
-pub use claim::{Asking, Claimant, Claimed, ClaimedJob, Company};
+pub use claim::{Asking, Claimant, Claimed, ClaimedJob, Company, HandedOver, OFFER};
 pub use enqueue::Enqueued;
 pub use envelope::{Envelope, EnvelopeError, Link, OnConflict, UniqueUntil};
 pub use error::QueueError;

@@ -105,10 +105,10 @@ macro_rules! scripts {
 scripts! {
     BURY      = "bury",      oom_allowed, ["clock", "claim", "lane", "settle", "keep", "link"];
     CANCEL    = "cancel",    oom_allowed, ["clock", "claim", "lane", "settle", "keep", "link"];
-    CLAIM     = "claim",     oom_allowed, ["clock", "claim", "lane", "settle", "limit"];
+    CLAIM     = "claim",     oom_allowed, ["clock", "claim", "lane", "settle", "limit", "hand_out"];
     COUNT     = "count",     oom_allowed, [];
     DUE       = "due",       oom_allowed, ["clock", "claim"];
-    ENQUEUE   = "enqueue",   oom_refused, ["clock", "claim", "lane", "put"];
+    ENQUEUE   = "enqueue",   oom_refused, ["clock", "claim", "lane", "put", "hand_out"];
     FINISH    = "finish",    oom_allowed, ["clock", "claim", "lane", "settle", "keep", "link"];
     FOLLOW    = "follow",    oom_allowed, [];
     FORGET    = "forget",    oom_allowed, ["keep"];

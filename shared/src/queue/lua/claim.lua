@@ -5,8 +5,8 @@
 -- lanes that it concerns are passed over; a job whose share key is at its limit is parked, and comes back when
 -- its key may go on, before all others.
 --
--- KEYS    jobs outcomes delayed claims terms batches owners open held calls fence paused gone serving shares parked waits
---         running rates locks unique
+-- KEYS    jobs outcomes delayed claims terms batches owners open held calls fence offers offered paused gone serving
+--         shares parked waits running rates locks unique
 -- LANES   the lanes that the caller can run
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] lease, ms
@@ -14,16 +14,19 @@
 -- ARGV[4] worker
 -- ARGV[5] nonce of this claim
 -- ARGV[6] ageing: what a step of priority is worth, ms
--- ARGV[7] number of lanes, followed by their names in the order of their keys
+-- ARGV[7] most jobs that may be handed over later where there are none now, or 0
+-- ARGV[8] how long that offer stands, ms
+-- ARGV[9] channel of the worker
+-- ARGV[10] number of lanes, followed by their names in the order of their keys
 -- then per limit: field (q, k KIND, g), most at once, ms between two starts, starts at once
--- RETURN  {now, ms until something limited may go on or -1, fence of the first, {id, ...}, {envelope or nil, ...},
+-- RETURN  {now, ms until something limited may go on, -1 or where it was asked before -2, fence of the first, {id, ...}, {envelope or nil, ...},
 --         {place, attempt, blame, ... of those handed out before}}
 -- LIMIT   O(log N) per job, plus one look per lane; the caller asks for at most 128 and parks at most 256
 -- OOM     allowed: a full Redis must still be drained
 
 local now = clock(ARGV[1])
 local most, worker, nonce = tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local ageing, places = tonumber(ARGV[6]), tonumber(ARGV[7])
+local ageing, places = tonumber(ARGV[6]), tonumber(ARGV[10])
 
 -- A call whose answer was lost is asked again with its nonce, and gets the same jobs.
 if call('HGET', k.calls, worker) == nonce then
@@ -39,12 +42,13 @@ if call('HGET', k.calls, worker) == nonce then
       for _, value in ipairs({ n, claim.attempt, claim.blame }) do before[#before + 1] = value end
     end
   end
-  return { now, -1, fence, ids, envelopes, before }
+  return { now, -2, fence, ids, envelopes, before }
 end
+if call('EXISTS', k.offers) == 1 then withdraw(k, worker) end
 if call('EXISTS', k.paused) == 1 then return { now, -1, '0', {}, {}, {} } end
 
 local limits, look = {}, nil
-for i = 8 + places, #ARGV, 4 do
+for i = 11 + places, #ARGV, 4 do
   limits[ARGV[i]] =
     { most = tonumber(ARGV[i + 1]), interval = tonumber(ARGV[i + 2]), burst = tonumber(ARGV[i + 3]) }
 end
@@ -66,7 +70,7 @@ end
 
 local lanes = {}
 for i = 1, places do
-  local name = ARGV[7 + i]
+  local name = ARGV[10 + i]
   local kind = match(name, '^[^@:~!]+')
   lanes[i] = { key = LANES[i], name = name, field = 'k ' .. kind, limit = limits['k ' .. kind],
                shared = string.find(name, '~', 1, true) ~= nil,
@@ -252,13 +256,18 @@ if limits.g or any_parked then
   if at then look = math.min(look or math.huge, tonumber(at)) end
 end
 local wait = look and math.max(1, math.ceil(look - now)) or -1
-if #ids == 0 then return { now, wait, '0', {}, {}, {} } end
+if #ids == 0 then
+  -- What is limited is handed out by claims alone.
+  if ARGV[7] ~= '0' and next(limits) == nil and places > 0 then
+    local of = table.concat({ nonce, ARGV[2], ARGV[7], ARGV[9], unpack(ARGV, 11, 10 + places) }, ' ')
+    offer(k, now, worker, tonumber(ARGV[8]), of .. ' ')
+  end
+  return { now, wait, '0', {}, {}, {} }
+end
 for field, n in pairs(taken) do
   take(k, now, field, sub(field, 1, 2) == 'g ' and limits.g or limits[field], n)
 end
 
-local fence = math.max(tonumber(call('GET', k.fence) or '0') + 1, now * 1000)
-local fence_text = string.format('%.0f', fence)
 -- Counted when handed out, not when it fails: a job that takes its worker down has used an attempt.
 local fresh = nonce .. ' . 1 0 0'
 local claims, before = {}, {}
@@ -274,14 +283,6 @@ for _, i in ipairs(old) do
   local n = #before
   before[n + 1], before[n + 2], before[n + 3] = i, claim.attempt, claim.blame
 end
--- A small hash with small values is searched from its beginning for each of them; one long value makes it a table.
-if call('EXISTS', k.claims) == 0 then call('HSET', k.claims, '', string.rep('-', 65)) end
-call('HSET', k.claims, unpack(claims))
-call('ZADD', k.terms, now + tonumber(ARGV[2]), nonce)
-call('HSET', k.batches, nonce, fence_text .. '\n' .. table.concat(taken_from, '\n'))
-call('HSET', k.owners, nonce, string.format('%s %.0f', worker, now))
-call('HSET', k.open, nonce, #ids)
-call('HINCRBY', k.held, worker, #ids)
-call('HSET', k.calls, worker, nonce)
-call('SET', k.fence, string.format('%.0f', fence + #ids - 1))
-return { now, wait, fence_text, ids, call('HMGET', k.jobs, unpack(ids)), before }
+local fence = next_fence(k, now)
+hand_out(k, now, worker, nonce, tonumber(ARGV[2]), fence, claims, taken_from)
+return { now, wait, fence, ids, call('HMGET', k.jobs, unpack(ids)), before }

@@ -1,6 +1,7 @@
 -- enqueue: make jobs known, ready now, delayed, or waiting for others.
 --
 -- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
+--         terms batches owners open held calls fence offers offered paused
 -- LANES   where jobs of this call stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
@@ -36,6 +37,37 @@ local function admit(id, place, spec, envelope)
   return 1
 end
 
+-- A call of few jobs may hand them over; what a message would be too long for waits in its lane.
+local few = (#ARGV - 6 - places) / 3 <= 8
+local sent, sent_bytes = {}, 0
+
+-- Hands the fresh jobs of a lane over to a worker that waits for such; false if there is none.
+local function hand_over(place, list)
+  if not few or sent_bytes > 65536 or call('EXISTS', k.offers) == 0 then return false end
+  if call('EXISTS', LANES[place]) == 1 or call('EXISTS', k.paused) == 1 then return false end
+  local lane = ' ' .. ARGV[6 + place] .. ' '
+  for _, worker in ipairs(call('ZRANGE', k.offers, now, '+inf', 'BYSCORE', 'LIMIT', 0, 8)) do
+    local nonce, lease, most, channel, lanes =
+      match(call('HGET', k.offered, worker) or '', '^(%S+) (%d+) (%d+) (%S+)( .*)$')
+    if nonce and #list <= tonumber(most) and find(lanes, lane, 1, true) then
+      withdraw(k, worker)
+      local claims, message = {}, {}
+      for i, entry in ipairs(list) do
+        local id = sub(entry, 10)
+        claims[2 * i - 1], claims[2 * i] = id, nonce .. ' . 1 0 0'
+        message[i] = id .. ' ' .. #sent[id] .. '\n' .. sent[id]
+      end
+      local fence = next_fence(k, now)
+      -- Where nobody hears it the worker is gone, or deaf.
+      if call('PUBLISH', channel, string.format('%s %s %.0f\n', nonce, fence, now) .. table.concat(message)) > 0 then
+        hand_out(k, now, worker, nonce, tonumber(lease), fence, claims, list)
+        return true
+      end
+    end
+  end
+  return false
+end
+
 local bounded = room.jobs < math.huge or room.bytes < math.huge
 local plain_rank = rank .. ' '
 for i = 7 + places, #ARGV, 3 do
@@ -60,6 +92,11 @@ for i = 7 + places, #ARGV, 3 do
     if (answer == -1 or answer == -2) and ARGV[5] == '1' then room.jobs, room.bytes = 0, 0 end
   end
   if entry then
+    if few then
+      sent[id], sent_bytes = envelope, sent_bytes + #envelope
+      -- The key of such a job is freed by a claim.
+      if byte(entry, 9) == 42 then few = false end
+    end
     local list = entries[place]
     list[#list + 1] = entry
   end
@@ -68,7 +105,7 @@ for i = 7 + places, #ARGV, 3 do
 end
 for place, list in ipairs(entries) do
   -- Only the first job of an empty lane wakes anybody: whoever sleeps has seen it empty.
-  if #list > 0 and call('RPUSH', LANES[place], unpack(list)) == #list then
+  if #list > 0 and not hand_over(place, list) and call('RPUSH', LANES[place], unpack(list)) == #list then
     call('PUBLISH', ARGV[2], ARGV[6 + place])
   end
 end

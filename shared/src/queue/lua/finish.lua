@@ -63,11 +63,11 @@ local function are_plain()
 end
 
 local function finish_plain()
-  call('HDEL', k.claims, unpack(ARGV, claimed + 1, told))
-  if call('EXISTS', k.cancels) == 1 then call('HDEL', k.cancels, unpack(ARGV, claimed + 1, told)) end
-  if call('EXISTS', k.leases) == 1 then call('ZREM', k.leases, unpack(ARGV, claimed + 1, told)) end
+  local ids = { unpack(ARGV, claimed + 1, told) }
+  if call('EXISTS', k.cancels) == 1 then call('HDEL', k.cancels, unpack(ids)) end
+  if call('EXISTS', k.leases) == 1 then call('ZREM', k.leases, unpack(ids)) end
   for group = 13, claimed, 2 do count_out(k, ARGV[group], tonumber(ARGV[group + 1])) end
-  local ids, bytes = { unpack(ARGV, claimed + 1, told) }, tonumber(ARGV[9])
+  local bytes = tonumber(ARGV[9])
   if room > 0 and age > 0 then
     local outcomes, sizes = {}, 0
     for i = 1, count do
@@ -75,10 +75,12 @@ local function finish_plain()
       outcomes[2 * i - 1], outcomes[2 * i] = ids[i], outcome
       sizes = sizes + #outcome
     end
+    call('HDEL', k.claims, unpack(ids))
     call('HSET', k.outcomes, unpack(outcomes))
     keep_done(k, now + age, ids, bytes + sizes)
     call('INCRBY', k.bytes, sizes)
   else
+    -- Their claims go with them.
     forget(k, ids)
     call('DECRBY', k.bytes, bytes)
   end

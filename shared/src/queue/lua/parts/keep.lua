@@ -7,8 +7,8 @@
 local function forget(k, ids)
   if #ids == 0 then return end
   call('HDEL', k.jobs, unpack(ids))
-  call('HDEL', k.outcomes, unpack(ids))
-  for _, key in ipairs({ k.claims, k.trail, k.notes, k.logs }) do
+  -- What is not there costs no more than to see that.
+  for _, key in ipairs({ k.outcomes, k.claims, k.trail, k.notes, k.logs }) do
     if call('EXISTS', key) == 1 then call('HDEL', key, unpack(ids)) end
   end
 end
