@@ -1,14 +1,17 @@
 //! Callers that enqueue at the same time share a round trip.
 //!
-//! Whoever finds nobody under way takes everything along that has gathered, its own job included; the others
-//! wait for it. So a single caller never waits for company, and fifty make one call of fifty jobs.
+//! Whoever finds few enough under way takes everything along that has gathered, its own job included; the others
+//! wait for it. So a single caller never waits for company, and fifty make a few calls of many jobs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::queue::enqueue::{Said, Sealed};
 use crate::queue::{BATCH_MAX, Queue, QueueError};
+
+/// How many calls are under way at most: with one, jobs would wait for the answer to those before them.
+const LEADS: usize = 3;
 
 /// What a call said to one job: what became of it, or why the call failed.
 type Answer = Result<Said, Arc<QueueError>>;
@@ -17,13 +20,23 @@ type Answer = Result<Said, Arc<QueueError>>;
 #[derive(Debug, Default)]
 pub(crate) struct Coalesce {
     gathered: Mutex<Vec<Waiting>>,
-    lead: tokio::sync::Mutex<()>,
+    lead: Leads,
 }
 
 #[derive(Debug)]
 struct Waiting {
     job: Sealed,
     answer: oneshot::Sender<Answer>,
+}
+
+/// The right to be under way, for so many at once.
+#[derive(Debug)]
+struct Leads(Semaphore);
+
+impl Default for Leads {
+    fn default() -> Self {
+        Self(Semaphore::new(LEADS))
+    }
 }
 
 impl Queue {
@@ -33,28 +46,35 @@ impl Queue {
         loop {
             let (answer, mut answered) = oneshot::channel();
             company.gathered().push(Waiting { job: job.clone(), answer });
-            tokio::select! {
+            let lead = tokio::select! {
                 biased;
-                said = &mut answered => if let Ok(said) = said { return said },
-                _lead = company.lead.lock() => {
-                    loop {
-                        match answered.try_recv() {
-                            Ok(said) => return said,
-                            Err(oneshot::error::TryRecvError::Empty) => self.take_along(company.take()).await,
-                            // Somebody had taken it along before, and gave up.
-                            Err(oneshot::error::TryRecvError::Closed) => break,
-                        }
-                    }
+                said = &mut answered => match said {
+                    Ok(said) => return said,
+                    Err(_) => continue,
+                },
+                lead = company.lead.0.acquire() => lead,
+            };
+            // All that have gathered, until it is among them.
+            loop {
+                let taken = company.take();
+                if taken.is_empty() {
+                    break;
                 }
+                self.take_along(taken).await;
+                if let Ok(said) = answered.try_recv() {
+                    return said;
+                }
+            }
+            drop(lead);
+            // Somebody else has taken it along.
+            if let Ok(said) = answered.await {
+                return said;
             }
             // Whoever took it along was dropped. Sending it twice is sending it once.
         }
     }
 
     async fn take_along(&self, waiting: Vec<Waiting>) {
-        if waiting.is_empty() {
-            return;
-        }
         let (jobs, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.job, one.answer)).unzip();
         let outcome = self.enqueue_sealed(&jobs, false).await;
         match outcome {
