@@ -72,7 +72,8 @@ impl Reporter {
             return;
         }
         // What a job says about itself is not worth a failure of the job.
-        if let Err(error) = queue.note(held, note, &lines).await {
+        // Boxed, for every job waits here and few have said anything.
+        if let Err(error) = Box::pin(queue.note(held, note, &lines)).await {
             tracing::debug!(error = %chain(&error), "what the job said about itself was not kept");
         }
     }

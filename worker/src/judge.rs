@@ -48,7 +48,8 @@ impl Judge<'_> {
             }
             Run::Returned(Err(error)) => self.failure(known, held, &error, begun),
             Run::Stopped(StopReason::Cancelled) => {
-                let why = queue.cancel_reason(&held.id).await.ok().flatten();
+                // Boxed: what happens to few is not to be carried by all.
+                let why = Box::pin(queue.cancel_reason(&held.id)).await.ok().flatten();
                 let why = why.unwrap_or_else(|| "while it ran".to_owned());
                 let outcome = self.outcome(Ending::Cancelled, known.attempt, begun).because(why);
                 (self.end(known, held, outcome), Told::Cancelled)

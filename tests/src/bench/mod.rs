@@ -13,6 +13,7 @@
 mod child;
 mod contestant;
 mod enqueuer;
+mod nap;
 mod pace;
 mod peers;
 pub mod protocol;

@@ -127,7 +127,7 @@ impl Tally {
         match self.mode {
             Mode::Noop => {}
             Mode::Latency => self.waits_us.lock().expect("no panic in here").push(begun.saturating_sub(ts)),
-            Mode::Sleep => tokio::time::sleep(Duration::from_millis(10)).await,
+            Mode::Sleep => super::nap::nap(Duration::from_millis(10)).await,
             Mode::Crash => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 let line = format!("{id} {}\n", now_us());

@@ -13,6 +13,9 @@ use sidekiq::{Processor, ProcessorConfig, RedisConnectionManager, RedisPool, Wor
 /// Callers at once where it enqueues a backlog: it has no way to enqueue in bulk.
 const CALLERS: u64 = 50;
 
+#[path = "../../../../src/bench/nap.rs"]
+mod nap;
+
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static FIRST: AtomicU64 = AtomicU64::new(0);
 static LAST: AtomicU64 = AtomicU64::new(0);
@@ -43,7 +46,7 @@ impl Worker<Payload> for BenchJob {
         let _ = FIRST.compare_exchange(0, begun, Relaxed, Relaxed);
         match MODE.get().map(String::as_str) {
             Some("lat") => WAITS.lock().unwrap().push(begun.saturating_sub(job.ts)),
-            Some("sleep10") => tokio::time::sleep(Duration::from_millis(10)).await,
+            Some("sleep10") => nap::nap(Duration::from_millis(10)).await,
             Some("crash") => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 IDS.get().unwrap().write_all(format!("{} {}\n", job.id, now_us()).as_bytes()).unwrap();
