@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt};
 use crate::queue::envelope::Envelope;
 use crate::queue::lane::lane_of;
 use crate::queue::scripts::ENQUEUE;
-use crate::queue::{BATCH_MAX, Budget, Lanes, Queue, QueueError};
+use crate::queue::{BATCH_MAX, Budget, COSTLY_MAX, Lanes, Queue, QueueError};
 
 /// How many calls of a bulk are on their way at once.
 const CALLS_AHEAD: usize = 4;
@@ -60,7 +60,7 @@ impl Queue {
         }
     }
 
-    /// Enqueues many jobs, [`BATCH_MAX`] per round trip. All are checked before the first is sent; a fault
+    /// Enqueues many jobs, up to [`BATCH_MAX`] per round trip. All are checked before the first is sent; a fault
     /// in the middle leaves the earlier ones enqueued, and sending all again does no harm. Behind one that there
     /// is no room for nothing is taken, so that who waits is known before those it waits for.
     ///
@@ -68,8 +68,10 @@ impl Queue {
     /// As [`Self::enqueue`].
     pub async fn enqueue_all(&self, jobs: &[Envelope]) -> Result<Vec<Enqueued>, QueueError> {
         let sealed = jobs.iter().map(|job| self.seal(job)).collect::<Result<Vec<_>, _>>()?;
+        let is_plain = sealed.iter().all(|job| job.spec.is_empty());
+        let batch = if is_plain { BATCH_MAX } else { COSTLY_MAX };
         let calls: Vec<BoxFuture<'_, _>> =
-            sealed.chunks(BATCH_MAX).map(|jobs| self.enqueue_sealed(jobs, true).boxed()).collect();
+            sealed.chunks(batch).map(|jobs| self.enqueue_sealed(jobs, true).boxed()).collect();
         // While one call is on its way the next ones follow it: the connection keeps their order. Not where one
         // may be refused, for nothing is to be taken behind that.
         let ahead = if self.budget() == Budget::default() { CALLS_AHEAD } else { 1 };

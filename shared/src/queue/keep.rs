@@ -9,7 +9,7 @@ use crate::queue::envelope::Envelope;
 use crate::queue::lane::{lane_after, lane_of};
 use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{DUE, INTAKE, PARK, PROMOTE, SWEEP};
-use crate::queue::{BATCH_MAX, JobView, Lanes, Queue, QueueError};
+use crate::queue::{BATCH_MAX, COSTLY_MAX, JobView, Lanes, Queue, QueueError};
 
 /// A delayed job whose time has come.
 struct Due {
@@ -68,20 +68,24 @@ impl Queue {
     }
 
     async fn promote(&self, jobs: Vec<(String, String, String)>, latest: &str) -> Result<u64, QueueError> {
-        let mut lanes = Lanes::default();
-        let jobs: Vec<_> = jobs.into_iter().map(|(id, lane, share)| (id, lanes.place(lane), share)).collect();
-        let mut call = self
-            .calling(&PROMOTE, &lanes.0)
-            .arg(self.clock().for_scripts())
-            .arg(&self.keys().wake)
-            .arg(latest)
-            .lanes(&lanes.0);
-        for (id, place, share) in jobs {
-            call.push(id);
-            call.push(place);
-            call.push(share);
+        let mut moved = 0;
+        for jobs in jobs.chunks(COSTLY_MAX) {
+            let mut lanes = Lanes::default();
+            let places: Vec<_> = jobs.iter().map(|(_, lane, _)| lanes.place_of(lane)).collect();
+            let mut call = self
+                .calling(&PROMOTE, &lanes.0)
+                .arg(self.clock().for_scripts())
+                .arg(&self.keys().wake)
+                .arg(latest)
+                .lanes(&lanes.0);
+            for ((id, _, share), place) in jobs.iter().zip(places) {
+                call.push(id);
+                call.push(place);
+                call.push(share);
+            }
+            moved += self.call::<u64>(&call).await?;
         }
-        self.call(&call).await
+        Ok(moved)
     }
 
     async fn park(&self, entries: &[(String, String)]) -> Result<u64, QueueError> {

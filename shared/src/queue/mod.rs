@@ -68,6 +68,8 @@ use scripts::Lua;
 
 /// The most jobs that one script call may touch.
 pub const BATCH_MAX: usize = 128;
+/// The most where each of them has to be looked for in several places, so that no call holds Redis up for long.
+pub const COSTLY_MAX: usize = 32;
 /// A crash counts this many quarters; see `lua/reclaim.lua`.
 pub const QUARTERS_PER_CRASH: u32 = 4;
 
