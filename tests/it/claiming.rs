@@ -222,7 +222,7 @@ async fn jobs_that_were_lost_one_after_the_other_all_go_before_those_that_never_
         Hand::new(name, &["sql.run"]).claim_one(&queue).await;
         world.advance(Duration::from_secs(1));
     }
-    world.advance(LEASE_OVER - Duration::from_secs(2));
+    world.advance(LEASE_OVER.saturating_sub(Duration::from_secs(2)));
     for _ in 0..2 {
         reclaim(&queue).await;
         world.advance(Duration::from_secs(1));

@@ -241,8 +241,8 @@ async fn an_asking_whose_jobs_were_taken_back_meanwhile_says_that_it_is_spent() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_hears_nothing_finds_what_was_handed_over() {
     let redis = RedisServer::start(RedisOptions::default()).unwrap();
-    let proxy = Proxy::to(&redis.url()).await;
-    let (near, far) = (World::on_redis(&redis.url()), World::on_redis(&proxy.url()));
+    let proxy = Proxy::to(redis.url()).await;
+    let (near, far) = (World::on_redis(redis.url()), World::on_redis(&proxy.url()));
     let mut settings = near.settings(kinds(), "");
     settings.queues = vec![(far.queue("default"), 1)];
     let worker = Worker::start(settings);

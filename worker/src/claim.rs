@@ -242,7 +242,9 @@ impl Claimer {
     /// Jobs that were told to stop before they begin go back without an attempt.
     async fn hand_back(&self, place: usize, claimed: Claimed, free: &mut OwnedSemaphorePermit) {
         let jobs = self.watched(place, claimed, free);
-        jobs.iter().for_each(|job| job.watch.sign.raise(StopReason::Shutdown));
+        for job in &jobs {
+            job.watch.sign.raise(StopReason::Shutdown);
+        }
         if !jobs.is_empty() && self.jobs.send(jobs).await.is_err() {
             tracing::debug!("the worker has ended; the lease brings its jobs back");
         }

@@ -19,9 +19,9 @@ pub(super) async fn nap(length: Duration) {
     let until = Instant::now() + length;
     let (wake, woken) = oneshot::channel();
     let naps = NAPS.get_or_init(|| {
-        let (begin, begun) = channel();
-        thread::spawn(move || wake_all(&begun));
-        Mutex::new(begin)
+        let (send, naps) = channel();
+        thread::spawn(move || wake_all(&naps));
+        Mutex::new(send)
     });
     naps.lock().expect("no panic in here").send((until, wake)).expect("its thread never ends");
     woken.await.expect("whoever naps is woken");
