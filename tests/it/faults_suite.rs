@@ -18,6 +18,11 @@ fn workers_that_stood_still_have_no_say_and_live_on() {
 }
 
 #[test]
+fn jobs_that_are_handed_over_outlive_whoever_they_are_handed_to() {
+    a_few_rounds_of("hand");
+}
+
+#[test]
 fn workers_that_are_asked_to_end_burn_no_attempt() {
     a_few_rounds_of("drain");
 }

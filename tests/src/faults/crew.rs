@@ -31,6 +31,14 @@ impl Crew {
         self.workers[victim] = self.brasa.start(["worker"]);
     }
 
+    /// Asks one of them to end, with another in its place already, and waits until it has.
+    pub(super) async fn relieve_any(&mut self, dice: &mut StdRng) {
+        let next = self.brasa.start(["worker"]);
+        let leaving = std::mem::replace(self.any(dice), next);
+        leaving.signal(Signal::Terminate);
+        drop(leaving.ended(super::LIMIT).await);
+    }
+
     /// Replaces those that have ended; says how many had.
     pub(super) fn replace_the_fallen(&mut self) -> usize {
         let mut fallen = 0;

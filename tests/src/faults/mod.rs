@@ -14,6 +14,7 @@ mod crew;
 mod cut;
 mod drain;
 mod due;
+mod hand;
 mod kill;
 mod kinds;
 mod memory;
@@ -69,7 +70,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 15] = [
+pub static CASES: [Case; 16] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -90,6 +91,13 @@ pub static CASES: [Case; 15] = [
         rounds: 200,
         few: 3,
         play: |plan| Box::pin(stop::run(plan)),
+    },
+    Case {
+        name: "hand",
+        about: "workers are killed, relieved and frozen while jobs are handed over to them",
+        rounds: 90,
+        few: 3,
+        play: |plan| Box::pin(hand::run(plan)),
     },
     Case {
         name: "drain",

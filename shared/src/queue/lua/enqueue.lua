@@ -61,6 +61,7 @@ local function hand_over(place, list)
       -- Where nobody hears it the worker is gone, or deaf.
       if call('PUBLISH', channel, string.format('%s %s %.0f\n', nonce, fence, now) .. table.concat(message)) > 0 then
         hand_out(k, now, worker, nonce, tonumber(lease), fence, claims, list)
+        call('HINCRBY', k.stats, 'handed', #list)
         return true
       end
     end
