@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use brasa::servers::{RedisOptions, RedisServer};
-use brasa_shared::queue::{Settled, State};
+use brasa_shared::queue::{Asking, Settled, State};
 use brasa_shared::store::Store;
 use brasa_tests::hand::{Hand, LEASE_OVER, done, reclaim};
 use brasa_tests::{Proxy, World};
@@ -232,6 +232,52 @@ async fn jobs_that_were_lost_one_after_the_other_all_go_before_those_that_never_
 
     let next: BTreeSet<_> = next.into_iter().map(|job| job.id).collect();
     assert_eq!(next, ids.into_iter().take(3).collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
+async fn a_claim_that_comes_late_by_a_connection_that_was_given_up_takes_nothing_new() {
+    let world = World::of_queues();
+    let (queue, hand) = (world.queue("default"), Hand::new("w", &["sql.run"]));
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(world.enqueue("sql.run", json!({})).await);
+    }
+    let first = Asking::default();
+    let job = hand.ask_again(&queue, 1, &first).await.jobs.remove(0);
+    assert_eq!(hand.ask_again(&queue, 1, &Asking::default()).await.jobs[0].id, ids[1]);
+
+    let late = hand.ask_again(&queue, 1, &first).await;
+    assert_eq!(
+        (late.jobs.len(), late.jobs[0].id.as_str(), late.jobs[0].fence),
+        (1, ids[0].as_str(), job.fence)
+    );
+    queue.finish(&[done(&job)]).await.unwrap();
+    let later = hand.ask_again(&queue, 1, &first).await;
+
+    assert!(later.jobs.is_empty() && later.is_spent);
+    assert_eq!(world.state(&ids[2]).await, Some(State::Waiting));
+}
+
+#[tokio::test]
+async fn a_worker_that_met_many_cancelled_jobs_looks_behind_them_at_once() {
+    let world = World::of_queues();
+    let (queue, hand) = (world.queue("default"), Hand::new("w", &["sql.run"]));
+    let jobs: Vec<_> = (0..500).map(|_| world.job("sql.run", &json!({}))).collect();
+    queue.enqueue_all(&jobs).await.unwrap();
+    for job in &jobs {
+        queue.cancel(&job.id, "ana", "").await.unwrap();
+    }
+    let live = world.enqueue("sql.run", json!({})).await;
+
+    let first = hand.ask(&queue, 1).await;
+
+    assert!(first.jobs.is_empty());
+    assert!(
+        first.look_again.is_some_and(|pause| pause <= Duration::from_millis(1)),
+        "{:?}",
+        first.look_again
+    );
+    assert_eq!(hand.claim_one(&queue).await.id, live);
 }
 
 #[tokio::test]

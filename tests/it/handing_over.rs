@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use brasa::servers::{RedisOptions, RedisServer};
 use brasa_shared::queue::{
-    Asking, Claimed, HandedOver, Limit, LimitScope, OFFER, Queue, Settled, State, Wake, listen,
+    Asking, Claimed, Enqueued, Envelope, HandedOver, Limit, LimitScope, OFFER, OnConflict, Queue, Settled,
+    State, Wake, listen,
 };
 use brasa_tests::hand::{Hand, LEASE_OVER, done, reclaim};
 use brasa_tests::kinds::{at_the_gate, at_the_gate_now, kinds, open_the_gate};
+use brasa_tests::process::within;
 use brasa_tests::recount::assert_exact;
 use brasa_tests::{Proxy, Worker, World, eventually};
 use serde_json::json;
@@ -134,7 +136,7 @@ async fn a_message_under_another_asking_is_not_for_this_one() {
 }
 
 /// Enqueues a job in some way; returns its id.
-async fn enqueued(world: &World, change: impl FnOnce(&mut brasa_shared::queue::Envelope)) -> String {
+async fn enqueued(world: &World, change: impl FnOnce(&mut Envelope)) -> String {
     let mut job = world.job(KIND, &json!({}));
     change(&mut job);
     world.queue("default").enqueue(&job).await.unwrap();
@@ -158,6 +160,42 @@ async fn what_has_to_be_looked_at_first_waits_in_its_lane() {
         assert_eq!(world.state(&id).await, Some(State::Waiting));
     }
     assert_exact(&worker.queue, "waiting").await;
+}
+
+#[tokio::test]
+async fn a_job_that_another_of_the_same_call_replaces_is_not_handed_over_as_it_was() {
+    let world = World::of_queues();
+    let worker = Waiting::new(&world, 4).await;
+    let [first, second] = ["first", "second"].map(|text| {
+        let mut job = world.job(KIND, &json!({ "text": text }));
+        job.unique = Some("k".to_owned());
+        job.on_conflict = OnConflict::Replace;
+        job
+    });
+    let answers = worker.queue.enqueue_all(&[first.clone(), second]).await.unwrap();
+    assert_eq!(answers, [Enqueued::New, Enqueued::Merged { into: first.id.clone() }]);
+
+    eventually("it is due", async || worker.queue.promote_due().await.unwrap() == 1).await;
+    let claimed = worker.hand.claim_one(&worker.queue).await;
+
+    let args = Envelope::from_record(&claimed.id, &claimed.envelope).unwrap().args;
+    assert_eq!((claimed.id, args.get()), (first.id, r#"{"text":"second"}"#));
+}
+
+#[tokio::test]
+async fn an_asking_that_comes_late_brings_nothing_and_takes_no_offer_away() {
+    let world = World::of_queues();
+    let mut worker = Waiting::new(&world, 4).await;
+    let late = Asking::default().offering(4);
+    worker.asking = worker.hand.offer(&worker.queue, 4).await;
+
+    assert!(worker.hand.ask_again(&worker.queue, 4, &late).await.is_spent);
+
+    let first = world.enqueue(KIND, json!({})).await;
+    assert_eq!(worker.handed().await.jobs[0].id, first);
+    let second = world.enqueue(KIND, json!({})).await;
+    assert!(worker.hand.ask_again(&worker.queue, 4, &late).await.jobs.is_empty());
+    assert_eq!(world.state(&second).await, Some(State::Waiting));
 }
 
 #[tokio::test]
@@ -297,6 +335,48 @@ async fn several_queues_never_hand_over_more_than_there_are_slots() {
         }
         worker.drain().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_hands_over_all_the_time_keeps_no_other_queue_waiting() {
+    let world = World::of_queues();
+    let mut settings = world.settings(kinds(), "");
+    let store = settings.queues[0].0.store().clone();
+    let rate = Limit { scope: LimitScope::Queue, at_once: 0, rate: Some((10, Duration::from_secs(1))) };
+    let slow = world.queue("slow").limited(vec![rate]).over(store.clone());
+    settings.queues = vec![(world.queue("default").over(store), 1), (slow, 1)];
+    let jobs: Vec<_> = (0..25).map(|_| world.job("test.echo", &json!({}))).collect();
+    world.queue("slow").enqueue_all(&jobs).await.unwrap();
+    let worker = Worker::start(settings);
+
+    // Faster than a worker looks by itself.
+    within(Duration::from_secs(8), "the slow queue is empty", async || {
+        world.enqueue("test.echo", json!({})).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        (world.queue("slow").counts().await.unwrap().open() == 0).then_some(())
+    })
+    .await;
+
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_be_asked_keeps_no_other_queue_waiting() {
+    let world = World::of_queues();
+    let mut settings = world.settings(kinds(), "");
+    let store = settings.queues[0].0.store().clone();
+    let broken = world.queue("broken");
+    world.redis::<()>(redis::cmd("SET").arg(&broken.keys().calls).arg("somebody's")).await;
+    settings.queues = vec![(broken.over(store.clone()), 1), (world.queue("default").over(store), 1)];
+    settings.order = brasa_worker::Order::Strict;
+    let worker = Worker::start(settings);
+
+    for _ in 0..5 {
+        let id = world.enqueue("test.echo", json!({})).await;
+        world.is(&id, State::Done).await;
+    }
+
+    worker.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -250,3 +250,20 @@ async fn a_key_is_held_through_a_lost_lease_and_its_return() {
     queue.promote_due().await.unwrap();
     assert_eq!(put(&queue, &unique(&world, "k")).await, held_by(&first));
 }
+
+#[tokio::test]
+async fn a_window_that_is_over_keeps_no_dead_job_from_coming_back() {
+    let world = World::with_manual_clock();
+    let queue = world.queue("default");
+    let first = unique(&world, "k");
+    put(&queue, &first).await;
+    let held = hand().claim_one(&queue).await;
+    queue.bury(&[brasa_tests::hand::dead(&held, "no")]).await.unwrap();
+    put(&queue, &throttled(&world, "k", 1_000)).await;
+    let revived = async || queue.revive(std::slice::from_ref(&first.id)).await.unwrap();
+    assert_eq!(revived().await, [false]);
+
+    world.advance(Duration::from_secs(1));
+
+    assert_eq!(revived().await, [true]);
+}

@@ -6,12 +6,13 @@
 //! offers are made where all of them had nothing, and withdrawn as soon as one has.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brasa_shared::queue::{BATCH_MAX, Claimant, Claimed, QueueError};
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
+use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,8 @@ impl Claimer {
         let Ok(mut free) = Arc::clone(&self.slots).acquire_many_owned(0).await else { return };
         let always_calm = self.queues.len() == 1;
         let (mut is_full, mut is_calm, mut look) = (false, always_calm, true);
+        // When all queues are asked, though nothing was said of them.
+        let mut all_due = Instant::now();
         while !self.stop.is_cancelled() {
             let has_slots = tokio::select! {
                 has_slots = self.find_slots(&mut free, is_full) => has_slots,
@@ -69,19 +72,18 @@ impl Claimer {
             if !has_slots {
                 break;
             }
-            let turns = self.take_told(&mut free).await;
+            let (turns, are_all) = self.take_told(&mut free, all_due <= Instant::now()).await;
             let round = self.round(turns, &mut free, is_calm, look).await;
             is_full = free.num_permits() == 0;
             look = false;
             match round {
-                Ok(Round::Found) => is_calm = always_calm,
-                Ok(Round::Nothing(_)) if !is_calm => is_calm = true,
-                Ok(Round::Nothing(pause)) => look = !self.rest(pause).await,
-                Err(error) => {
-                    look = true;
-                    metrics::redis_faults_total("claim").increment(1);
-                    tracing::warn!(error = %chain(&error), "cannot claim jobs; trying again");
-                    self.rest(FAULT_PAUSE.mul_f64(rand::random::<f64>())).await;
+                Round::Found => is_calm = always_calm,
+                Round::Nothing(_) if !is_calm => is_calm = true,
+                Round::Nothing(pause) => {
+                    if are_all {
+                        all_due = Instant::now() + pause;
+                    }
+                    look = !self.rest(pause.min(all_due.saturating_duration_since(Instant::now()))).await;
                 }
             }
         }
@@ -129,8 +131,9 @@ impl Claimer {
         }
     }
 
-    /// Learns what was said, and lets those jobs begin that were handed over; returns which queues are to be asked.
-    async fn take_told(&mut self, free: &mut OwnedSemaphorePermit) -> Vec<usize> {
+    /// Learns what was said, and lets those jobs begin that were handed over; returns which queues are to be asked:
+    /// those that handed something over, or all, and whether it is all.
+    async fn take_told(&mut self, free: &mut OwnedSemaphorePermit, all: bool) -> (Vec<usize>, bool) {
         let told = self.alarm.take();
         for (place, lane) in told.lanes {
             if let Some(served) = self.queues.get_mut(place) {
@@ -145,12 +148,14 @@ impl Claimer {
             self.hand_on(place, claimed, free).await;
             turns.push(place);
         }
-        if told.are_ready || turns.is_empty() {
+        let all =
+            all || told.are_ready || turns.is_empty() || self.queues.iter().any(|served| served.owed() > 0);
+        if all {
             turns = self.order.of(&self.queues);
             // What is owed comes first, while there are slots for all of it.
-            turns.sort_by_key(|place| !self.queues[*place].is_owed());
+            turns.sort_by_key(|place| self.queues[*place].owed() == 0);
         }
-        turns
+        (turns, all)
     }
 
     /// Asks these queues, one after the other, for as many jobs as there are free slots, and makes offers where it
@@ -161,26 +166,45 @@ impl Claimer {
         free: &mut OwnedSemaphorePermit,
         is_calm: bool,
         look: bool,
-    ) -> Result<Round, QueueError> {
+    ) -> Round {
         let (mut pause, mut found) = (LOOK_AGAIN, false);
         let offer = if is_calm { free.num_permits() / self.queues.len() } else { 0 };
         for place in turns {
+            let rest = self.queues[place].rest();
+            if !rest.is_zero() {
+                pause = pause.min(rest);
+                continue;
+            }
             let others = self.queues.iter().enumerate().filter(|(other, _)| *other != place);
             let reserved: usize = others.map(|(_, served)| served.reserved()).sum();
             let most = free.num_permits().saturating_sub(reserved);
             if most == 0 {
                 // Its turn comes when a slot is free, or an offer was withdrawn.
-                found = true;
+                found |= self.queues.iter().all(|served| served.rest().is_zero());
                 continue;
             }
-            let claimed = self.ask(place, most, offer.min(most), look).await?;
+            if most < self.queues[place].owed() {
+                continue;
+            }
+            let claimed = match self.ask(place, most, offer.min(most), look).await {
+                Ok(claimed) => claimed,
+                // A queue that cannot be asked keeps the others from nothing.
+                Err(error) => {
+                    metrics::redis_faults_total("claim").increment(1);
+                    tracing::warn!(error = %chain(&error), "cannot claim jobs; trying again");
+                    let rest = FAULT_PAUSE.mul_f64(rand::random::<f64>());
+                    self.queues[place].put_off(rest);
+                    pause = pause.min(rest);
+                    continue;
+                }
+            };
             pause = pause.min(claimed.look_again.unwrap_or(LOOK_AGAIN));
             found |= !claimed.jobs.is_empty();
             if !self.hand_on(place, claimed, free).await {
-                return Ok(Round::Nothing(pause));
+                return Round::Nothing(pause);
             }
         }
-        Ok(if found { Round::Found } else { Round::Nothing(pause) })
+        if found { Round::Found } else { Round::Nothing(pause) }
     }
 
     async fn ask(
@@ -207,7 +231,14 @@ impl Claimer {
     fn watched(&self, place: usize, claimed: Claimed, free: &mut OwnedSemaphorePermit) -> Vec<Job> {
         let queue = &self.queues[place].queue;
         metrics::jobs_claimed_total(queue.name()).increment(claimed.jobs.len() as u64);
-        let slots = claimed.jobs.into_iter().map_while(|job| Some((job, free.split(1)?))).collect();
+        let count = claimed.jobs.len();
+        let slots: Vec<_> = claimed.jobs.into_iter().map_while(|job| Some((job, free.split(1)?))).collect();
+        if slots.len() < count {
+            tracing::error!(
+                queue = queue.name(),
+                "there are jobs without a slot; their leases bring them back"
+            );
+        }
         self.leases.watch_all(queue, slots)
     }
 
@@ -223,19 +254,17 @@ impl Claimer {
     /// Takes back what was offered, so that nothing is handed to a worker that is gone. What was handed over or
     /// claimed before that goes back as well.
     async fn withdraw(&mut self, free: &mut OwnedSemaphorePermit) {
-        let withdrawn = async {
-            for place in 0..self.queues.len() {
-                if !self.queues[place].may_have_more() {
-                    continue;
-                }
-                match self.queues[place].ask(&self.claimant, 0, 0).await {
-                    Ok(claimed) => self.hand_back(place, claimed, free).await,
-                    Err(error) => tracing::debug!(error = %chain(&error), "could not withdraw an offer"),
-                }
-            }
+        let claimant = &self.claimant;
+        let asked = self.queues.iter_mut().enumerate().filter(|(_, served)| served.may_have_more());
+        let asked = asked.map(async |(place, served)| (place, served.ask(claimant, 0, 0).await));
+        let Ok(answers) = tokio::time::timeout(WITHDRAW, join_all(asked)).await else {
+            return tracing::debug!("could not withdraw all offers in time");
         };
-        if tokio::time::timeout(WITHDRAW, withdrawn).await.is_err() {
-            tracing::debug!("could not withdraw all offers in time");
+        for (place, answer) in answers {
+            match answer {
+                Ok(claimed) => self.hand_back(place, claimed, free).await,
+                Err(error) => tracing::debug!(error = %chain(&error), "could not withdraw an offer"),
+            }
         }
     }
 

@@ -19,20 +19,31 @@ pub(crate) struct Served {
     looked: Option<Instant>,
     /// An asking that may still bring jobs: it was not answered, or made an offer.
     asking: Option<Asking>,
-    /// It was not answered: its jobs may be ours all the same.
-    is_owed: bool,
+    /// It was not answered: as many jobs may be ours all the same.
+    owed: usize,
     /// How many jobs may be handed over under it.
     offered: usize,
+    /// It could not be asked, and is left alone until then.
+    put_off: Option<Instant>,
 }
 
 impl Served {
     pub(crate) fn new(queue: Queue, share: Share) -> Self {
-        Self { queue, share, lanes: Vec::new(), looked: None, asking: None, is_owed: false, offered: 0 }
+        Self {
+            queue,
+            share,
+            lanes: Vec::new(),
+            looked: None,
+            asking: None,
+            owed: 0,
+            offered: 0,
+            put_off: None,
+        }
     }
 
-    /// Whether jobs may be ours that we do not know of.
-    pub(crate) fn is_owed(&self) -> bool {
-        self.is_owed
+    /// How many jobs may be ours that we do not know of.
+    pub(crate) fn owed(&self) -> usize {
+        self.owed
     }
 
     /// Whether an asking of its may still bring jobs.
@@ -43,6 +54,16 @@ impl Served {
     /// How many slots have to stay free for what may be handed over.
     pub(crate) fn reserved(&self) -> usize {
         self.offered
+    }
+
+    /// Leaves it alone for a while, for it could not be asked.
+    pub(crate) fn put_off(&mut self, pause: Duration) {
+        (self.put_off, self.looked) = (Some(Instant::now() + pause), None);
+    }
+
+    /// How long it is still left alone.
+    pub(crate) fn rest(&self) -> Duration {
+        self.put_off.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Learns of a lane.
@@ -74,9 +95,9 @@ impl Served {
         let offer = if may_offer { offer } else { 0 };
         let asking = self.asking.get_or_insert_default().clone().offering(offer);
         let sent = Instant::now();
-        self.is_owed = true;
+        self.owed = self.owed.max(self.offered).max(most);
         let claimed = self.queue.claim_with(claimant, &self.lanes, most, &asking).await?;
-        (self.is_owed, self.offered) = (false, 0);
+        (self.owed, self.offered) = (0, 0);
         self.asking = None;
         if offer > 0 && !claimed.is_spent {
             (self.asking, self.offered) = (Some(asking.in_vain(sent)), offer);
@@ -87,7 +108,7 @@ impl Served {
     /// Takes jobs that are handed over, if they are not known already.
     pub(crate) fn accept(&mut self, handed: &HandedOver) -> Option<Claimed> {
         let claimed = handed.to(self.asking.as_ref()?)?;
-        (self.asking, self.is_owed, self.offered) = (None, false, 0);
+        (self.asking, self.owed, self.offered) = (None, 0, 0);
         Some(claimed)
     }
 }

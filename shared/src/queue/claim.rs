@@ -1,6 +1,7 @@
 //! Handing jobs out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value};
@@ -80,6 +81,9 @@ pub struct ClaimedJob {
     pub asked: Instant,
 }
 
+/// Numbers the askings of this process, so that one that arrives late is known for it.
+static ASKINGS: AtomicU64 = AtomicU64::new(0);
+
 /// One asking for jobs: the nonce under which they are handed out, and when it was last asked in vain.
 #[derive(Debug, Clone)]
 pub struct Asking {
@@ -91,7 +95,9 @@ pub struct Asking {
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { nonce: fresh_nonce().into(), asked: Instant::now(), offer: 0 }
+        let nonce =
+            format!("{:012x}{:020x}", ASKINGS.fetch_add(1, Ordering::Relaxed), rand::random::<u128>() >> 48);
+        Self { nonce: nonce.into(), asked: Instant::now(), offer: 0 }
     }
 }
 
@@ -116,7 +122,7 @@ impl Asking {
 const SPENT: i64 = -2;
 
 /// How long a worker that found nothing may be handed jobs without asking again.
-pub const OFFER: Duration = Duration::from_millis(2_500);
+pub const OFFER: Duration = Duration::from_millis(1_500);
 
 impl Queue {
     /// The lanes that have been used and that the claimant can run.
@@ -304,10 +310,12 @@ impl Queue {
     pub async fn claimants(&self) -> Result<Vec<String>, QueueError> {
         let k = self.keys();
         let mut pipe = redis::pipe();
-        pipe.cmd("HKEYS").arg(&k.held).cmd("HKEYS").arg(&k.calls).cmd("HKEYS").arg(&k.said);
-        let (mut workers, calls, said): (Vec<String>, Vec<String>, Vec<String>) =
+        for key in [&k.held, &k.calls, &k.offered, &k.said] {
+            pipe.cmd("HKEYS").arg(key);
+        }
+        let (mut workers, calls, offered, said): (Vec<String>, Vec<String>, Vec<String>, Vec<String>) =
             self.run_all("list claimants", &pipe).await?;
-        workers.extend(calls);
+        workers.extend(calls.into_iter().chain(offered));
         let voices = said.iter().filter_map(|voice| voice.rsplit_once(':'));
         workers.extend(voices.map(|(worker, _)| worker.to_owned()));
         workers.sort();

@@ -73,8 +73,9 @@ impl Queue {
         let calls: Vec<BoxFuture<'_, _>> =
             sealed.chunks(batch).map(|jobs| self.enqueue_sealed(jobs, true).boxed()).collect();
         // While one call is on its way the next ones follow it: the connection keeps their order. Not where one
-        // may be refused, for nothing is to be taken behind that.
-        let ahead = if self.budget() == Budget::default() { CALLS_AHEAD } else { 1 };
+        // may be refused, for nothing is to be taken behind that; nor where jobs may wait for one another, for calls
+        // that are sent again may change places.
+        let ahead = if is_plain && self.budget() == Budget::default() { CALLS_AHEAD } else { 1 };
         let mut calls = futures_util::stream::iter(calls).buffered(ahead);
         let mut answers = Vec::with_capacity(jobs.len());
         while let Some(said) = calls.next().await {

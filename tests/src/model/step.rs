@@ -328,8 +328,7 @@ impl Model {
         let Some(id) = Self::pick(self.ids(|place| *place == Place::Dead), pick) else { return Ok(()) };
         let answer = self.queue.revive(std::slice::from_ref(&id)).await.map_err(failed)?;
         let key = self.jobs[&id].envelope.unique.clone();
-        let taken = key.as_ref().and_then(|key| self.unique.get(key));
-        let is_free = taken.is_none_or(|lock| lock.id == id || !self.is_open(&lock.id));
+        let is_free = key.as_ref().and_then(|key| self.holder(key)).is_none_or(|holder| holder == id);
         must(&answer[0], &is_free, &format!("the answer to the revival of `{id}`"))?;
         if is_free {
             if let Some(key) = key {

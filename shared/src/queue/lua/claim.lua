@@ -28,8 +28,13 @@ local now = clock(ARGV[1])
 local most, worker, nonce = tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local ageing, places = tonumber(ARGV[6]), tonumber(ARGV[10])
 
--- A call whose answer was lost is asked again with its nonce, and gets the same jobs.
-if call('HGET', k.calls, worker) == nonce then
+-- A call whose answer was lost is asked again with its nonce, and gets the same jobs. Nonces of a worker begin with a
+-- number that grows: one that comes late, by a connection that was given up, is not to bring anything any more.
+local last = call('HGET', k.calls, worker)
+local offered = match(call('HGET', k.offered, worker) or '', '^%S+')
+local is_late = (last and nonce < last) or (offered and nonce < offered)
+if is_late and call('HEXISTS', k.open, nonce) == 0 then return { now, -2, '0', {}, {}, {} } end
+if last == nonce or is_late then
   local batch = call('HGET', k.batches, nonce) or ''
   local fence, ids, envelopes, before = match(batch, '^(%d+)') or '0', {}, {}, {}
   for id in string.gmatch(batch, '\n........[ *+](%S+)') do
@@ -255,10 +260,12 @@ if limits.g or any_parked then
   local at = call('ZRANGEBYSCORE', k.waits, '(' .. now, '(inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
   if at then look = math.min(look or math.huge, tonumber(at)) end
 end
+-- There was so much that stands for nothing that the end was not seen.
+if #ids == 0 and passes >= 384 and #heads > 0 then look = now end
 local wait = look and math.max(1, math.ceil(look - now)) or -1
 if #ids == 0 then
   -- What is limited is handed out by claims alone.
-  if ARGV[7] ~= '0' and next(limits) == nil and places > 0 then
+  if ARGV[7] ~= '0' and next(limits) == nil and places > 0 and not look then
     local of = table.concat({ nonce, ARGV[2], ARGV[7], ARGV[9], unpack(ARGV, 11, 10 + places) }, ' ')
     offer(k, now, worker, tonumber(ARGV[8]), of .. ' ')
   end

@@ -46,7 +46,8 @@ local function hand_over(place, list)
   if not few or sent_bytes > 65536 or call('EXISTS', k.offers) == 0 then return false end
   if call('EXISTS', LANES[place]) == 1 or call('EXISTS', k.paused) == 1 then return false end
   local lane = ' ' .. ARGV[6 + place] .. ' '
-  for _, worker in ipairs(call('ZRANGE', k.offers, now, '+inf', 'BYSCORE', 'LIMIT', 0, 8)) do
+  -- The latest first: of those that are frozen or gone the offers are old.
+  for _, worker in ipairs(call('ZREVRANGEBYSCORE', k.offers, '+inf', now, 'LIMIT', 0, 8)) do
     local nonce, lease, most, channel, lanes =
       match(call('HGET', k.offered, worker) or '', '^(%S+) (%d+) (%d+) (%S+)( .*)$')
     if nonce and #list <= tonumber(most) and find(lanes, lane, 1, true) then
@@ -90,6 +91,8 @@ for i = 7 + places, #ARGV, 3 do
       place = tonumber(text)
     end
     answer, entry = admit(id, place, spec, envelope)
+    -- One that replaced another has taken its entry out of line, perhaps that of a job of this call.
+    if type(answer) == 'string' and byte(answer) == 61 then few = false end
     if (answer == -1 or answer == -2) and ARGV[5] == '1' then room.jobs, room.bytes = 0, 0 end
   end
   if entry then

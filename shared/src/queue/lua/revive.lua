@@ -14,12 +14,14 @@ local now, places = clock(ARGV[1]), tonumber(ARGV[3])
 local answers, revived = {}, 0
 if places > 0 then call('SADD', k.lanes, unpack(ARGV, 4, 3 + places)) end
 
--- As in put.lua: a lock never outlives its job.
+-- As in put.lua: a lock never outlives its job, nor its window.
 local function taken(key, id)
   local text = key ~= '' and call('HGET', k.unique, key)
   local holder = text and (match(text, '^(%S+)') or text)
-  return holder and holder ~= id and call('HEXISTS', k.jobs, holder) == 1
-    and call('HEXISTS', k.outcomes, holder) == 0
+  if not holder or holder == id or call('HEXISTS', k.jobs, holder) == 0 then return false end
+  local ends = tonumber(match(text, ' (%d+)$') or '0')
+  if ends > 0 then return now < ends end
+  return call('HEXISTS', k.outcomes, holder) == 0
 end
 
 for i = 4 + places, #ARGV, 5 do

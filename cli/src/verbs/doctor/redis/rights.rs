@@ -54,6 +54,7 @@ const ON_QUEUES: &[&str] = &[
     "ZRANGEBYSCORE",
     "ZREM",
     "ZREVRANGE",
+    "ZREVRANGEBYSCORE",
     "ZSCORE",
 ];
 /// What is done to the keys that all processes share.
@@ -108,7 +109,7 @@ fn needed(app: &App) -> Vec<Vec<String>> {
     for queue in app.config.known_queues() {
         let keys = QueueKeys::new(prefix, queue);
         on(&keys.jobs, ON_QUEUES);
-        for channel in [&keys.wake, &keys.control, &keys.ended] {
+        for channel in [&keys.wake, &keys.control, &keys.ended, &keys.hand("some-worker")] {
             on(channel, &["PUBLISH", "SUBSCRIBE"]);
         }
     }
