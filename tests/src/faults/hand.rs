@@ -36,11 +36,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     }
     let last = Instant::now();
     stage.drained_within(&mut report, last, LEASE + SLACK).await;
-    stage.judge(&mut report).await;
-    crew.fallen().into_iter().for_each(|fallen| report.demand(false, fallen));
-    crew.dismiss().await;
-    let counts = stage.queue.counts().await.expect("counts");
-    report.demand(counts.dead == 0, format!("{} good jobs are in the dead letter", counts.dead));
+    let counts = stage.judge_all_good(&mut report, crew).await;
     let total = |name: &str| counts.totals.get(name).copied().unwrap_or(0);
     let (enqueued, handed) = (total("enqueued"), total("handed"));
     report.demand(handed * 4 > enqueued, format!("only {handed} of {enqueued} jobs were handed over"));

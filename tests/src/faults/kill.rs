@@ -31,11 +31,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     }
     let last = Instant::now();
     stage.drained_within(&mut report, last, LEASE + SLACK).await;
-    stage.judge(&mut report).await;
-    crew.fallen().into_iter().for_each(|fallen| report.demand(false, fallen));
-    crew.dismiss().await;
-    let counts = stage.queue.counts().await.expect("counts");
-    report.demand(counts.dead == 0, format!("{} good jobs are in the dead letter", counts.dead));
+    let counts = stage.judge_all_good(&mut report, crew).await;
     let back = counts.totals.get("reclaimed").copied().unwrap_or(0);
     report.demand(back > 0, "no kill hit a job: that proves nothing");
     report.note(format!("{count} workers; {back} times a job was taken back from one that was killed"));

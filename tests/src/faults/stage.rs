@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use brasa::servers::{RedisOptions, RedisServer, Scratch};
 use brasa_jobs::Catalog;
 use brasa_shared::db::outbox::OutboxTable;
-use brasa_shared::queue::{Envelope, Fleet, JobView, Keep, Queue, QueueError, State};
+use brasa_shared::queue::{Counts, Envelope, Fleet, JobView, Keep, Queue, QueueError, State};
 use brasa_shared::store::Store;
 use brasa_worker::Settings;
 use brasa_worker::outbox::{self, Pace};
@@ -233,7 +233,17 @@ impl Stage {
         report.demand(strangers == 0, format!("{strangers} jobs ran that nobody was told of"));
     }
 
-    /// The same without a look at each job, where nobody was given up and there are too many of them.
+    /// The same where all jobs are good and no worker may end by itself; sends the workers home.
+    pub(super) async fn judge_all_good(&self, report: &mut Report, mut crew: Crew) -> Counts {
+        self.judge(report).await;
+        crew.fallen().into_iter().for_each(|fallen| report.demand(false, fallen));
+        crew.dismiss().await;
+        let counts = self.queue.counts().await.expect("counts");
+        report.demand(counts.dead == 0, format!("{} good jobs are in the dead letter", counts.dead));
+        counts
+    }
+
+    /// As `judge`, without a look at each job, where nobody was given up and there are too many of them.
     pub(super) async fn judge_by_counts(&self, report: &mut Report) {
         let (book, counts) = (self.book(), self.queue.counts().await.expect("counts"));
         let total = |name: &str| counts.totals.get(name).copied().unwrap_or(0);
