@@ -44,6 +44,15 @@ async fn show(queue: &Queue, id: &str) -> JobView {
     queue.show(id).await.unwrap().unwrap()
 }
 
+/// Waits until a job runs for the how-manieth time.
+async fn claimed(queue: &Queue, id: &str, attempt: u32) {
+    eventually("the job is claimed", async || {
+        let view = show(queue, id).await;
+        view.state == State::Running && view.attempt == attempt
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn no_job_is_lost_and_only_jobs_in_flight_run_twice_when_workers_are_killed() {
     let massacre = if is_long() {
@@ -86,11 +95,7 @@ async fn a_job_that_takes_its_worker_down_three_times_is_quarantined_with_its_hi
     let mut victims = Vec::new();
     for attempt in 1..=3 {
         let mut worker = brasa.start(["worker"]);
-        eventually("the job is claimed", async || {
-            let view = show(&queue, &id).await;
-            view.state == State::Running && view.attempt == attempt
-        })
-        .await;
+        claimed(&queue, &id, attempt).await;
         worker.kill().await;
         victims.push(worker.pid());
     }
@@ -113,11 +118,7 @@ async fn a_job_that_runs_apart_is_handed_back_when_nobody_is_left_to_see_it_cras
     let id = world.enqueue("sql.run", json!({ "name": "nap", "seconds": 25 })).await;
     for attempt in 1..=2 {
         let mut worker = brasa.start(["worker"]);
-        eventually("the job is claimed", async || {
-            let view = show(&queue, &id).await;
-            view.state == State::Running && view.attempt == attempt
-        })
-        .await;
+        claimed(&queue, &id, attempt).await;
         worker.kill().await;
     }
     let mut parent = brasa.start(["worker"]);

@@ -298,14 +298,20 @@ async fn a_worker_that_hears_nothing_finds_what_was_handed_over() {
     assert_eq!(worker.drain().await.done, 10);
 }
 
+/// A worker of several queues, over one connection.
+fn serving<const N: usize>(world: &World, queues: [Queue; N]) -> brasa_worker::Settings {
+    let mut settings = world.settings(kinds(), "");
+    let store = settings.queues[0].0.store().clone();
+    settings.queues = queues.map(|queue| (queue.over(store.clone()), 1)).to_vec();
+    settings
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_queues_never_hand_over_more_than_there_are_slots() {
     for concurrency in [1, 2, 3, 5] {
         let world = World::of_queues();
         let names = ["default", "mail", "reports"];
-        let mut settings = world.settings(kinds(), "");
-        let store = settings.queues[0].0.store().clone();
-        settings.queues = names.map(|name| (world.queue(name).over(store.clone()), 1)).to_vec();
+        let mut settings = serving(&world, names.map(|name| world.queue(name)));
         settings.concurrency = concurrency;
         let worker = Worker::start(settings);
         let mut sent = Vec::new();
@@ -340,14 +346,11 @@ async fn several_queues_never_hand_over_more_than_there_are_slots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_hands_over_all_the_time_keeps_no_other_queue_waiting() {
     let world = World::of_queues();
-    let mut settings = world.settings(kinds(), "");
-    let store = settings.queues[0].0.store().clone();
     let rate = Limit { scope: LimitScope::Queue, at_once: 0, rate: Some((10, Duration::from_secs(1))) };
-    let slow = world.queue("slow").limited(vec![rate]).over(store.clone());
-    settings.queues = vec![(world.queue("default").over(store), 1), (slow, 1)];
+    let slow = world.queue("slow").limited(vec![rate]);
     let jobs: Vec<_> = (0..25).map(|_| world.job("test.echo", &json!({}))).collect();
     world.queue("slow").enqueue_all(&jobs).await.unwrap();
-    let worker = Worker::start(settings);
+    let worker = Worker::start(serving(&world, [world.queue("default"), slow]));
 
     // Faster than a worker looks by itself.
     within(Duration::from_secs(8), "the slow queue is empty", async || {
@@ -363,11 +366,9 @@ async fn a_queue_that_hands_over_all_the_time_keeps_no_other_queue_waiting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_cannot_be_asked_keeps_no_other_queue_waiting() {
     let world = World::of_queues();
-    let mut settings = world.settings(kinds(), "");
-    let store = settings.queues[0].0.store().clone();
     let broken = world.queue("broken");
     world.redis::<()>(redis::cmd("SET").arg(&broken.keys().calls).arg("somebody's")).await;
-    settings.queues = vec![(broken.over(store.clone()), 1), (world.queue("default").over(store), 1)];
+    let mut settings = serving(&world, [broken, world.queue("default")]);
     settings.order = brasa_worker::Order::Strict;
     let worker = Worker::start(settings);
 

@@ -18,7 +18,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     let mut report = Report::of(&plan);
     let mut stage = Stage::new("concurrency = 8\nlease = \"1s\"");
     // Two of them, so that somebody is awake who could take a job back.
-    let mut crew = Crew::start(stage.team(), 2);
+    let crew = Crew::start(stage.team(), 2);
     for _ in 0..plan.rounds {
         let mut jobs = stage.notes(|| plan.dice.random_range(0..100), JOBS / 2);
         jobs.extend(
@@ -28,10 +28,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         stage.open_at_most(0).await;
     }
     stage.drained(&mut report, Instant::now()).await;
-    crew.fallen().into_iter().for_each(|fallen| report.demand(false, fallen));
-    stage.judge(&mut report).await;
-    crew.dismiss().await;
-    let counts = stage.queue.counts().await.expect("counts");
+    let counts = stage.judge_all_good(&mut report, crew).await;
     let back = counts.totals.get("reclaimed").copied().unwrap_or(0);
     report.demand(back == 0, format!("{back} leases were lost"));
     for view in stage.done().await {

@@ -24,7 +24,7 @@ const TAKES_WITHIN: Duration = Duration::from_secs(2);
 pub(super) async fn run(mut plan: Plan) -> Report {
     let mut report = Report::of(&plan);
     let mut stage = Stage::new("concurrency = 8\nlease = \"1s\"");
-    let mut crew = Crew::start(stage.team(), 2);
+    let crew = Crew::start(stage.team(), 2);
     let (mut refused, mut slowest) = (0, Duration::ZERO);
     for _ in 0..plan.rounds {
         let jobs = stage.notes(|| plan.dice.random_range(JOB_MS), JOBS);
@@ -49,10 +49,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         slowest = slowest.max(freed.elapsed());
     }
     stage.drained(&mut report, Instant::now()).await;
-    crew.fallen().into_iter().for_each(|fallen| report.demand(false, fallen));
-    stage.judge(&mut report).await;
-    crew.dismiss().await;
-    let counts = stage.queue.counts().await.expect("counts");
+    let counts = stage.judge_all_good(&mut report, crew).await;
     let back = counts.totals.get("reclaimed").copied().unwrap_or(0);
     report.demand(back == 0, format!("{back} leases were lost for want of memory"));
     report.demand(report.repeated == 0, format!("{} jobs ran twice", report.repeated));

@@ -38,12 +38,12 @@ local function admit(id, place, spec, envelope)
 end
 
 -- A call of few jobs may hand them over; what a message would be too long for waits in its lane.
-local few = (#ARGV - 6 - places) / 3 <= 8
+local may_hand = (#ARGV - 6 - places) / 3 <= 8
 local sent, sent_bytes = {}, 0
 
 -- Hands the fresh jobs of a lane over to a worker that waits for such; false if there is none.
 local function hand_over(place, list)
-  if not few or sent_bytes > 65536 or call('EXISTS', k.offers) == 0 then return false end
+  if not may_hand or sent_bytes > 65536 or call('EXISTS', k.offers) == 0 then return false end
   if call('EXISTS', LANES[place]) == 1 or call('EXISTS', k.paused) == 1 then return false end
   local lane = ' ' .. ARGV[6 + place] .. ' '
   -- The latest first: of those that are frozen or gone the offers are old.
@@ -92,14 +92,14 @@ for i = 7 + places, #ARGV, 3 do
     end
     answer, entry = admit(id, place, spec, envelope)
     -- One that replaced another has taken its entry out of line, perhaps that of a job of this call.
-    if type(answer) == 'string' and byte(answer) == 61 then few = false end
+    if type(answer) == 'string' and byte(answer) == 61 then may_hand = false end
     if (answer == -1 or answer == -2) and ARGV[5] == '1' then room.jobs, room.bytes = 0, 0 end
   end
   if entry then
-    if few then
+    if may_hand then
       sent[id], sent_bytes = envelope, sent_bytes + #envelope
       -- The key of such a job is freed by a claim.
-      if byte(entry, 9) == 42 then few = false end
+      if byte(entry, 9) == 42 then may_hand = false end
     end
     local list = entries[place]
     list[#list + 1] = entry
