@@ -4,12 +4,14 @@
 //! Nothing in here knows what a job does, and nothing in here knows apalis. `queue` and `db` stand side
 //! by side and never import one another.
 
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod crontab;
 pub mod db;
 pub mod name;
 pub mod queue;
+mod script;
 pub mod store;
 pub mod telemetry;
 pub mod units;

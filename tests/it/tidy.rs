@@ -117,19 +117,22 @@ fn metrics_are_declared_in_one_file() {
 
 /// The keys of a queue share a hash tag, which is written `{{…}}` in a format; all keys begin with the prefix.
 #[test]
-fn the_keys_of_the_queues_are_spelt_in_one_file() {
-    assert_eq!(holding(&[":{{", "prefix}:"], &["shared/src/queue/keys.rs"]), NOWHERE);
+fn the_keys_of_each_engine_are_spelt_in_one_file() {
+    let allowed = ["shared/src/queue/keys.rs", "shared/src/cache/keys.rs"];
+    assert_eq!(holding(&[":{{", "prefix}:"], &allowed), NOWHERE);
 }
 
 #[test]
-fn the_queue_and_the_database_do_not_know_one_another() {
+fn the_queue_the_cache_and_the_database_do_not_know_one_another() {
     let strangers = |folder: &str, words: &[&str]| {
         let found = holding(words, &[]).into_iter().filter(|path| path.starts_with(folder));
         found.collect::<Vec<_>>()
     };
 
-    assert_eq!(strangers("shared/src/queue/", &["crate::db", "sqlx"]), NOWHERE);
-    assert_eq!(strangers("shared/src/db/", &["crate::queue", "crate::store", "redis::"]), NOWHERE);
+    assert_eq!(strangers("shared/src/queue/", &["crate::db", "crate::cache", "sqlx"]), NOWHERE);
+    assert_eq!(strangers("shared/src/cache/", &["crate::db", "crate::queue", "sqlx"]), NOWHERE);
+    let of_redis = ["crate::queue", "crate::cache", "crate::store", "redis::"];
+    assert_eq!(strangers("shared/src/db/", &of_redis), NOWHERE);
     assert_eq!(strangers("shared/src/", &["brasa_jobs", "apalis::"]), NOWHERE);
 }
 

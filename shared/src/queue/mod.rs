@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, FromRedisValue, ToRedisArgs};
+use redis::{Cmd, FromRedisValue};
 
 use crate::clock::Clock;
 use crate::store::Store;
@@ -64,7 +64,8 @@ pub use view::{JobView, State};
 pub use wake::{Wake, listen};
 
 use coalesce::Coalesce;
-use scripts::Lua;
+
+use crate::script::{Call, Lua};
 
 /// The most jobs that one script call may touch.
 pub const BATCH_MAX: usize = 128;
@@ -252,38 +253,7 @@ impl Queue {
     }
 }
 
-/// One call of a script.
-struct Call {
-    lua: &'static Lua,
-    command: Cmd,
-}
-
 impl Call {
-    fn new<'k>(
-        lua: &'static Lua,
-        fixed: impl Iterator<Item = &'k str>,
-        lanes: impl ExactSizeIterator<Item = String>,
-    ) -> Self {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(lua.hash()).arg(lua.keys().len() + lanes.len());
-        for key in fixed {
-            command.arg(key);
-        }
-        for key in lanes {
-            command.arg(key);
-        }
-        Self { lua, command }
-    }
-
-    fn arg(mut self, value: impl ToRedisArgs) -> Self {
-        self.push(value);
-        self
-    }
-
-    fn push(&mut self, value: impl ToRedisArgs) {
-        self.command.arg(value);
-    }
-
     /// The number of lanes and their names: what calls say that must know them.
     fn lanes(mut self, lanes: &[String]) -> Self {
         self.push(lanes.len());

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::queue::claim::fresh_nonce;
 use crate::queue::envelope::Link;
 use crate::queue::outcome::Outcome;
-use crate::queue::scripts::{BURY, FINISH, HAND_BACK, Lua, RENEW, RETRY};
+use crate::queue::scripts::{BURY, FINISH, HAND_BACK, RENEW, RETRY};
 use crate::queue::{BATCH_MAX, Call, Ending, Lanes, Queue, QueueError};
+use crate::script::Lua;
 
 /// The part of a claim that proves it.
 #[derive(Debug, Clone)]

@@ -1,0 +1,110 @@
+//! Values on their way: leased, asked for, due, extended.
+
+use std::time::Duration;
+
+use crate::cache::scripts::{DUE, EXTEND, TAKE};
+use crate::cache::{BATCH_MAX, Namespace, all_three, ms};
+use crate::store::StoreError;
+
+/// A value by its key and its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key.
+    pub key: String,
+    /// Its parameters, see [`params_of`](crate::cache::params_of).
+    pub params: String,
+}
+
+/// A value that a reader asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The lease that the reader took for whoever loads it.
+    pub token: String,
+    /// Its key, as the reader said.
+    pub key: String,
+    /// Its parameters, as the reader said.
+    pub params: String,
+}
+
+/// Values whose time to be loaded again has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Their parameters.
+    pub params: Vec<String>,
+    /// When the next one is due, ms since 1970; none if there is none.
+    pub next_ms: Option<i64>,
+}
+
+impl Namespace {
+    /// Leases values for `lease` under `token`; says of each whether nobody else has it. Whoever loads a value
+    /// does so before it reads the database.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn take(&self, keys: &[&str], token: &str, lease: Duration) -> Result<Vec<bool>, StoreError> {
+        let mut is_ours = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH_MAX) {
+            let guards = self.keys_of(keys.iter().copied(), |keys, all| all.push(keys.guard));
+            let call = self.calling(&TAKE, guards);
+            let call = call.arg(self.caches.clock().for_scripts()).arg(token).arg(ms(lease));
+            let answers: Vec<i64> = self.caches.call(&call).await?;
+            is_ours.extend(answers.into_iter().map(|answer| answer == 1));
+        }
+        Ok(is_ours)
+    }
+
+    /// Takes up to `most` values that are due; they are due again after `again`, should nobody load them.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn due(&self, most: usize, again: Duration) -> Result<Due, StoreError> {
+        let call = self.calling(&DUE, Vec::new()).arg(self.caches.clock().for_scripts());
+        let call = call.arg(most.min(1_000)).arg(ms(again));
+        let mut params: Vec<String> = self.caches.call(&call).await?;
+        let next_ms = params.pop().and_then(|next| next.parse().ok()).filter(|next| *next >= 0);
+        Ok(Due { params, next_ms })
+    }
+
+    /// Takes up to `most` values that readers asked for, those that waited longest first.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn asks(&self, most: usize) -> Result<Vec<Ask>, StoreError> {
+        let mut pop = redis::cmd("LPOP");
+        pop.arg(&self.keys.asks).arg(most * 3);
+        let texts: Option<Vec<String>> = self.caches.run("take what readers asked for", &pop).await?;
+        let texts = texts.unwrap_or_default();
+        let ask = |three: &[String]| match three {
+            [token, key, params] => {
+                Some(Ask { token: token.clone(), key: key.clone(), params: params.clone() })
+            }
+            _ => None,
+        };
+        Ok(texts.chunks_exact(3).filter_map(ask).collect())
+    }
+
+    /// Lets values live on, until `beyond` after they ceased to be fresh, that could not be loaded again; lets go
+    /// of their leases; they are due again after `again`. Returns how many were there.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn extend(
+        &self,
+        entries: &[(&Entry, &str)],
+        beyond: Duration,
+        again: Duration,
+    ) -> Result<u64, StoreError> {
+        let mut extended = 0;
+        for entries in entries.chunks(BATCH_MAX) {
+            let each = self.keys_of(entries.iter().map(|(entry, _)| entry.key.as_str()), all_three);
+            let mut call = self.calling(&EXTEND, each);
+            call = call.arg(self.caches.clock().for_scripts()).arg(ms(beyond)).arg(ms(again));
+            for (entry, token) in entries {
+                call.push(token);
+                call.push(&entry.params);
+            }
+            extended += self.caches.call::<u64>(&call).await?;
+        }
+        Ok(extended)
+    }
+}

@@ -1,0 +1,19 @@
+-- A note is what is known about a value: one line of fields, and a line `count tag` for each of its tags. Its text is
+-- described in `note.rs`.
+
+-- The fields that scripts look at: what is there (`v` a value, `-` the knowledge that there is none), until when it is
+-- fresh, when it was to end, and the epoch that it was written in.
+local function noted(note)
+  local kind, soft, hard, epoch = match(note, '^([v-]) (%d+) (%d+) %d+ %d+ %d+ %S+ (%d+) ')
+  return kind, tonumber(soft), tonumber(hard), epoch
+end
+
+-- Whether nothing has invalidated it since it was written: the epoch and all of its tags stand as they did.
+local function stands(note, epoch, tags)
+  if not epoch or select(4, noted(note)) ~= match(epoch, '^%d+') then return false end
+  for count, tag in string.gmatch(note, '\n(%d+) ([^\n]+)') do
+    local mark = call('HGET', tags, tag)
+    if not mark or match(mark, '^%d+') ~= count then return false end
+  end
+  return true
+end

@@ -1,0 +1,25 @@
+-- take: leases values that are about to be loaded, so that nobody else loads them.
+--
+-- KEYS clock
+-- EACH    guard of each value
+-- ARGV    now, token, lease ms
+-- RETURN  for each value 1 leased | 0 somebody else has it
+-- LIMIT   O(values), at most 128
+-- OOM     refused
+
+local now, token, lease_ms = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local since = count_of(k.clock)
+local taken = {}
+for i, guard in ipairs(EACH) do
+  local held = call('HMGET', guard, 'lease', 'until')
+  if held[1] and held[1] ~= token and tonumber(held[2]) > now then
+    taken[i] = 0
+  else
+    call('HSET', guard, 'lease', token, 'until', string.format('%.0f', now + lease_ms), 'since', since)
+    -- Whoever comes late with its values may still bring them, while nobody else has begun.
+    local keep = lease_ms + 60000
+    if call('PTTL', guard) < keep then call('PEXPIRE', guard, keep) end
+    taken[i] = 1
+  end
+end
+return taken

@@ -1,0 +1,196 @@
+//! What keeps the cache in order: who looks after it, what is hot, which values there are.
+
+use std::time::Duration;
+
+use crate::cache::scripts::FORGET_TAGS;
+use crate::cache::{Caches, Namespace, ms};
+use crate::store::StoreError;
+
+/// How many marks are forgotten in one call.
+const FORGET_MAX: usize = 1_000;
+/// How many parameters one step of a walk asks for.
+const WALK: usize = 500;
+
+/// How many values there are, and how far the next refresh is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Values that are kept warm.
+    pub warm: u64,
+    /// Values that are there until they end.
+    pub once: u64,
+    /// Entries that say "there is none".
+    pub negatives: u64,
+    /// Values that readers wait for.
+    pub asked: u64,
+    /// When the next value is due, ms since 1970.
+    pub next_ms: Option<i64>,
+}
+
+impl Caches {
+    /// Whether `worker` looks after the change log and the epoch for `lease` from now on: one of all does, to save
+    /// the others the work. Two at a time would do no harm.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn attend(&self, worker: &str, lease: Duration) -> Result<bool, StoreError> {
+        let mut set = redis::cmd("SET");
+        set.arg(&self.keys().attendant).arg(worker).arg("NX").arg("GET").arg("PX").arg(ms(lease));
+        let holder: Option<String> = self.run("look after the cache", &set).await?;
+        match holder {
+            None => Ok(true),
+            Some(holder) if holder == worker => {
+                let mut renew = redis::cmd("PEXPIRE");
+                renew.arg(&self.keys().attendant).arg(ms(lease));
+                self.run::<i64>("go on looking after the cache", &renew).await.map(|kept| kept == 1)
+            }
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// Lets another worker look after the cache at once.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn stop_attending(&self, worker: &str) -> Result<(), StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(&self.keys().attendant);
+        let holder: Option<String> = self.run("see who looks after the cache", &get).await?;
+        if holder.as_deref() == Some(worker) {
+            let mut delete = redis::cmd("DEL");
+            delete.arg(&self.keys().attendant);
+            self.run::<()>("stop looking after the cache", &delete).await?;
+        }
+        Ok(())
+    }
+
+    /// The count of the last invalidation that concerns values which still stand.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn dirty(&self) -> Result<Option<String>, StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(&self.keys().dirty);
+        self.run("look for tags that were invalidated", &get).await
+    }
+
+    /// Forgets marks of tags that no value can have any more; returns how many.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn forget_tags(&self) -> Result<u64, StoreError> {
+        let call = self.calling(&FORGET_TAGS).arg(self.clock().for_scripts()).arg(FORGET_MAX);
+        self.call(&call).await
+    }
+}
+
+impl Namespace {
+    /// What is read most, in samples, the hottest first.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn hot(&self, most: usize) -> Result<Vec<(String, f64)>, StoreError> {
+        let mut range = redis::cmd("ZREVRANGE");
+        range.arg(&self.keys.hot).arg(0).arg(most.saturating_sub(1)).arg("WITHSCORES");
+        self.caches.run("look what is hot", &range).await
+    }
+
+    /// Halves the counts of what is hot, so that what was read long ago counts less.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn cool(&self) -> Result<(), StoreError> {
+        let hot = &self.keys.hot;
+        let mut store = redis::cmd("ZUNIONSTORE");
+        store.arg(hot).arg(1).arg(hot).arg("WEIGHTS").arg("0.5");
+        self.caches.run::<()>("halve what is hot", &store).await
+    }
+
+    /// Puts back what is hot, where nothing is known about it.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn heat(&self, hot: &[(String, f64)]) -> Result<(), StoreError> {
+        for hot in hot.chunks(WALK) {
+            let mut add = redis::cmd("ZADD");
+            add.arg(&self.keys.hot).arg("NX");
+            for (params, count) in hot {
+                add.arg(*count).arg(params);
+            }
+            self.caches.run::<()>("put back what is hot", &add).await?;
+        }
+        Ok(())
+    }
+
+    /// How many values there are.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn extent(&self) -> Result<Extent, StoreError> {
+        let mut pipe = redis::pipe();
+        for key in [&self.keys.due, &self.keys.once, &self.keys.negatives] {
+            pipe.cmd("ZCARD").arg(key);
+        }
+        pipe.cmd("LLEN").arg(&self.keys.asks);
+        pipe.cmd("ZRANGE").arg(&self.keys.due).arg(0).arg(0).arg("WITHSCORES");
+        let (warm, once, negatives, asks, next): (u64, u64, u64, u64, Vec<(String, f64)>) =
+            self.caches.run_all("count the values of a warmer", &pipe).await?;
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this age are far below 2^53")]
+        let next_ms = next.first().map(|(_, at)| *at as i64);
+        Ok(Extent { warm, once, negatives, asked: asks / 3, next_ms })
+    }
+
+    /// One step of a walk over the parameters of all values, from cursor 0 until it is 0 again. Some come twice.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn walk(&self, warm: bool, cursor: u64) -> Result<(u64, Vec<String>), StoreError> {
+        let mut scan = redis::cmd("ZSCAN");
+        scan.arg(if warm { &self.keys.due } else { &self.keys.once }).arg(cursor).arg("COUNT").arg(WALK);
+        let (next, found): (u64, Vec<(String, f64)>) = self.caches.run("walk over values", &scan).await?;
+        Ok((next, found.into_iter().map(|(params, _)| params).collect()))
+    }
+
+    /// Forgets which values were there for a time that is over. `now_ms` is since 1970.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn prune(&self, now_ms: i64) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        for key in [&self.keys.once, &self.keys.negatives] {
+            pipe.cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(now_ms).ignore();
+        }
+        self.caches.run_all::<()>("forget values that have ended", &pipe).await
+    }
+
+    /// Forgets that these values are to be kept warm.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn let_go(&self, params: &[String]) -> Result<(), StoreError> {
+        for params in params.chunks(WALK) {
+            let mut remove = redis::cmd("ZREM");
+            remove.arg(&self.keys.due).arg(params);
+            self.caches.run::<()>("let go of values", &remove).await?;
+        }
+        Ok(())
+    }
+
+    /// Which of these values were not read for at least as long as they have been there, by the server's own
+    /// idle times. Where the server does not count them, none.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn idle_s(&self, keys: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.ignore_errors();
+        for key in keys {
+            pipe.cmd("OBJECT").arg("IDLETIME").arg(key);
+        }
+        let answers: Vec<redis::Value> = self.caches.run_all("ask how long values were idle", &pipe).await?;
+        let idle = |value| match value {
+            redis::Value::Int(seconds) => Some(seconds),
+            _ => None,
+        };
+        Ok(answers.into_iter().map(idle).collect())
+    }
+}
