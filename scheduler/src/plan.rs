@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brasa_jobs::Catalog;
 use brasa_shared::config::{Config, Late, Overlap, Schedule, When};
+use brasa_shared::hash::fnv1a;
 use brasa_shared::jiff::Timestamp;
 use brasa_shared::jiff::tz::TimeZone;
 use brasa_shared::queue::Queue;
@@ -79,13 +80,13 @@ impl Plan {
             When::Every(period) => format!("every {}", period.as_millis()),
         };
         let zone = self.schedule.zone.iana_name().unwrap_or("UTC");
-        format!("{:016x}", fnv(&format!("{when} {zone}")))
+        format!("{:016x}", fnv1a(&format!("{when} {zone}")))
     }
 
     /// How much later than its instant a tick starts: drawn from the schedule and the instant alone, so
     /// that every scheduler draws the same.
     pub fn jitter_at(&self, instant: Timestamp) -> Duration {
-        let hash = fnv(&format!("{}@{}", self.name, instant.as_millisecond()));
+        let hash = fnv1a(&format!("{}@{}", self.name, instant.as_millisecond()));
         #[expect(clippy::cast_precision_loss, reason = "53 bits are plenty for a draw")]
         let share = (hash >> 11) as f64 / (1_u64 << 53) as f64;
         self.schedule.jitter.mul_f64(share)
@@ -116,11 +117,4 @@ pub fn next_after(when: &When, zone: &TimeZone, after: Timestamp) -> Option<Time
             Timestamp::from_millisecond(next).ok()
         }
     }
-}
-
-/// FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo, 1991): stable over builds, which the standard hasher is not.
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

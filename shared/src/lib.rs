@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod crontab;
 pub mod db;
+pub mod hash;
 pub mod name;
 pub mod queue;
 mod script;
