@@ -12,6 +12,7 @@ pub(crate) const RECORD: &str = "brasa._sqlx_migrations";
 const ALL: &[(i64, &str, &str)] = &[
     (1, "create schema", include_str!("../../../migrations/0001_create_schema.sql")),
     (2, "create outbox", include_str!("../../../migrations/0002_create_outbox.sql")),
+    (3, "create cache log", include_str!("../../../migrations/0003_create_cache_log.sql")),
 ];
 
 /// What `brasa migrate` runs.

@@ -1,4 +1,5 @@
-//! Postgres: the pool, its time limits, the embedded migrations, the outbox, and the users' statements.
+//! Postgres: the pool, its time limits, the embedded migrations, the outbox, the change log, and the users'
+//! statements.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 mod bind;
+pub mod changes;
 mod migrations;
 mod numeric;
 pub mod outbox;
