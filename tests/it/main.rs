@@ -12,6 +12,7 @@ mod bad_input;
 mod batches;
 mod budgets;
 mod cancelling;
+mod changes;
 mod claiming;
 mod cli;
 mod crashes;

@@ -1,7 +1,8 @@
 //! The users' statements: described by the database before they are trusted, run with bound values.
 //!
-//! This is the only file that hands text from the configuration to the driver as SQL. The text comes from
-//! the configuration file alone; values of jobs only ever travel as parameters.
+//! This is the only file that hands text from the configuration to the driver as SQL, and statements that
+//! were put together. The text comes from the configuration file alone; values of jobs only ever travel as
+//! parameters.
 
 use sqlx::postgres::{PgColumn, PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{
@@ -73,6 +74,21 @@ pub async fn fetch(
 ) -> Result<Vec<PgRow>, sqlx::Error> {
     let query = params.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, param| query.bind(param.clone()));
     query.fetch_all(connection).await
+}
+
+/// Runs statements that take no values and were put together, such as those that make triggers, one after the
+/// other. Their names must be in quotes already.
+///
+/// # Errors
+/// What the database says to the first that it refuses; those before it have run.
+pub(crate) async fn execute_all(
+    connection: &mut PgConnection,
+    statements: &[String],
+) -> Result<(), sqlx::Error> {
+    for sql in statements {
+        sqlx::raw_sql(AssertSqlSafe(sql.as_str())).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// An array parameter of type `kind` from elements in binary form, such as the columns of a row.

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 mod dependency;
 mod hot;
 mod snapshot;
+pub mod triggers;
 
 pub use dependency::{DepColumn, Dependency, DependencyError};
 pub use hot::{HotKey, load_hot, save_hot};
