@@ -18,8 +18,10 @@ use crate::clock::Clock;
 use crate::script::{Call, Lua};
 use crate::store::{Store, StoreError};
 
+mod codec;
 mod description;
 mod dictionaries;
+mod dictionary;
 mod entries;
 mod epoch;
 mod fill;
@@ -29,11 +31,16 @@ mod look;
 mod note;
 mod params;
 mod read;
+#[cfg(test)]
+mod samples;
 mod scripts;
 mod stats;
+mod train;
 mod upkeep;
 
+pub use codec::{Codec, DecodeError, decode, dictionary_of, encode};
 pub use description::Description;
+pub use dictionary::{DICTIONARY_MAX, Dictionaries, Dictionary, DictionaryError};
 pub use entries::{Ask, Due, Entry};
 pub use epoch::{Epoch, Server};
 pub use fill::{Content, Filled, Filling, Source};
