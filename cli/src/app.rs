@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brasa_jobs::{Catalog, Reach};
+use brasa_jobs::cache::Warm;
+use brasa_jobs::{Catalog, Job as _, Reach};
 use brasa_shared::clock::Clock;
-use brasa_shared::config::{self, Config, did_you_mean};
+use brasa_shared::config::{self, Config, Secret, did_you_mean};
+use brasa_shared::db::changes::ChangeLog;
 use brasa_shared::db::outbox::OutboxTable;
 use brasa_shared::db::{self, PoolLimits};
 use brasa_shared::queue::{Budget, Fleet, Keep, Limit, LimitScope, Queue};
@@ -25,6 +27,9 @@ pub(crate) const POSTGRES_MIN: i32 = 130_000;
 /// How many connections the outbox of a worker holds at most, beside the one on which it listens: one to relay, one
 /// to record ends, and one for what looks around.
 const OUTBOX_CONNECTIONS: u32 = 3;
+/// How many connections a worker holds at most to carry changes of tables into the cache: one that takes them, and one
+/// that looks.
+const CHANGES_CONNECTIONS: u32 = 2;
 /// How long a command of a person waits for Redis to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -114,9 +119,32 @@ impl App {
         Ok(pool.map(OutboxTable::of))
     }
 
+    /// What workers need to look after the cache, where they are to: the change log over connections of its own.
+    pub(crate) fn cache(
+        &self,
+        queues: &BTreeMap<String, Queue>,
+    ) -> Result<Option<brasa_worker::cache::Settings>, Failure> {
+        if !self.config.cache.enabled || self.config.warm.is_empty() {
+            return Ok(None);
+        }
+        let queue = queues.get(Warm::POLICY.queue).cloned();
+        let pool = self.pool_of(CHANGES_CONNECTIONS)?;
+        let settings = |(queue, pool)| brasa_worker::cache::Settings { queue, changes: ChangeLog::of(pool) };
+        Ok(queue.zip(pool).map(settings))
+    }
+
+    /// A pool for a replica of Postgres, if an address was given.
+    pub(crate) fn replica(&self) -> Result<Option<PgPool>, Failure> {
+        self.pool_at(self.config.postgres.replica_url.as_ref(), self.config.postgres.pool.max)
+    }
+
     fn pool_of(&self, connections_max: u32) -> Result<Option<PgPool>, Failure> {
+        self.pool_at(self.config.postgres.url.as_ref(), connections_max)
+    }
+
+    fn pool_at(&self, url: Option<&Secret>, connections_max: u32) -> Result<Option<PgPool>, Failure> {
         let postgres = &self.config.postgres;
-        let Some(url) = &postgres.url else { return Ok(None) };
+        let Some(url) = url else { return Ok(None) };
         let limits = PoolLimits {
             connections_max,
             acquire_timeout: postgres.pool.acquire_timeout,
@@ -134,9 +162,10 @@ impl App {
     }
 
     /// What handlers can reach. Cache entries have a connection of their own, for they may be large.
-    pub(crate) fn reach(&self, db: Option<PgPool>) -> Arc<Reach> {
+    pub(crate) fn reach(&self, db: Option<PgPool>) -> Result<Arc<Reach>, Failure> {
         let cache = self.store.apart();
-        Arc::new(Reach { config: Arc::clone(&self.config), db, cache, clock: self.clock.clone() })
+        let reach = Reach::new(Arc::clone(&self.config), db, cache, self.clock.clone());
+        Ok(Arc::new(reach.with_replica(self.replica()?)))
     }
 
     /// What the processes know of one another.

@@ -206,7 +206,7 @@ fn worker(
         queues,
         fleet: app.fleet(),
         catalog: app.catalog.clone(),
-        reach: app.reach(pool),
+        reach: app.reach(pool)?,
         concurrency: roles.concurrency.unwrap_or(section.concurrency),
         lease: section.lease,
         shutdown_grace: section.shutdown_grace,
@@ -219,6 +219,7 @@ fn worker(
         isolation: if section.isolate && !roles.is_isolated { isolation(app, &names) } else { None },
         is_isolated: roles.is_isolated,
         outbox,
+        cache: if roles.is_isolated { None } else { app.cache(&all)? },
     };
     let pulses = brasa_worker::Pulses::of(progress);
     Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))

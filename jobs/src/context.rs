@@ -1,14 +1,16 @@
 //! What a handler can reach.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use brasa_shared::cache::Caches;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::store::Store;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Loaders;
 use crate::connection::Connection;
 use crate::reporter::Reporter;
 use crate::verdict::{JobError, JobResult, Verdict};
@@ -27,6 +29,32 @@ pub struct Reach {
     pub cache: Store,
     /// The time.
     pub clock: Clock,
+    /// A replica of the application's Postgres, where an address was given.
+    pub replica: Option<PgPool>,
+    loaders: OnceLock<Arc<Loaders>>,
+}
+
+impl Reach {
+    /// What all jobs of a process share.
+    pub fn new(config: Arc<Config>, db: Option<PgPool>, cache: Store, clock: Clock) -> Self {
+        Self { config, db, cache, clock, replica: None, loaders: OnceLock::new() }
+    }
+
+    /// The same with a replica to read from.
+    #[must_use]
+    pub fn with_replica(mut self, replica: Option<PgPool>) -> Self {
+        self.replica = replica;
+        self
+    }
+
+    /// What all loads of cached values share; none without Postgres.
+    pub fn loaders(&self) -> Option<&Arc<Loaders>> {
+        let primary = self.db.as_ref()?;
+        Some(self.loaders.get_or_init(|| {
+            let caches = Caches::new(self.cache.clone(), &self.config.redis.prefix, self.clock.clone());
+            Arc::new(Loaders::new(&self.config, caches, primary.clone(), self.replica.clone()))
+        }))
+    }
 }
 
 /// The job that a handler runs, as far as it concerns the handler.
@@ -75,15 +103,7 @@ impl JobContext {
     /// # Errors
     /// No address was given, or no connection came in time.
     pub async fn connection(&self) -> JobResult<Connection> {
-        self.db()?.acquire().await.map(Connection::new).map_err(|error| {
-            let pause = AWAY.mul_f64(0.5 + rand::random::<f64>());
-            // A wrong password or a missing database does not mend itself by waiting.
-            let verdict = if is_refusal(&error) { Verdict::Retry } else { Verdict::Snooze(pause) };
-            JobError {
-                verdict,
-                cause: anyhow::Error::new(error).context("could not get a connection to Postgres"),
-            }
-        })
+        self.db()?.acquire().await.map(Connection::new).map_err(no_connection)
     }
 
     /// Says that this share of the work is done, between 0 and 1, and what it is at. It is shown with the job.
@@ -103,6 +123,14 @@ impl JobContext {
     pub fn go_on(&self) -> JobResult {
         if self.stop.is_cancelled() { Err(JobError::retry("stopped before it was through")) } else { Ok(()) }
     }
+}
+
+/// What it means for a job that there was no connection to be had.
+pub(crate) fn no_connection(error: sqlx::Error) -> JobError {
+    let pause = AWAY.mul_f64(0.5 + rand::random::<f64>());
+    // A wrong password or a missing database does not mend itself by waiting.
+    let verdict = if is_refusal(&error) { Verdict::Retry } else { Verdict::Snooze(pause) };
+    JobError { verdict, cause: anyhow::Error::new(error).context("could not get a connection to Postgres") }
 }
 
 /// Whether Postgres answered and refused us, for another reason than being full (class 53) or on its way up

@@ -11,6 +11,7 @@
 mod bad_input;
 mod batches;
 mod budgets;
+mod caching;
 mod cancelling;
 mod changes;
 mod claiming;

@@ -44,17 +44,18 @@ impl World {
             isolation: None,
             is_isolated: false,
             outbox: None,
+            cache: None,
         }
     }
 
     /// What handlers of this world can reach.
     pub fn reach(&self, config: Config) -> Arc<Reach> {
-        Arc::new(Reach {
-            config: Arc::new(config),
-            db: Some(self.pool.clone()),
-            cache: self.store.apart(),
-            clock: self.clock.clone(),
-        })
+        Arc::new(Reach::new(
+            Arc::new(config),
+            Some(self.pool.clone()),
+            self.store.apart(),
+            self.clock.clone(),
+        ))
     }
 }
 

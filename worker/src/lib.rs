@@ -7,6 +7,7 @@
 //!   └── wake: a push, or once a second
 //! isolate: jobs that were lost with more than one worker, in a process of their own
 //! housekeep: due jobs become ready, lost ones come back, the inbox is admitted
+//! cache: what readers ask for and what is due is loaded, what changes is told to Redis
 //! outbox: what was enqueued in SQL comes from Postgres, and is looked after until it has ended
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod alarm;
 mod announce;
+pub mod cache;
 mod claim;
 mod dispatch;
 mod drain;

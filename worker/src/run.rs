@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alarm::Alarm;
 use crate::announce::Announce;
+use crate::cache;
 use crate::claim::Claimer;
 use crate::dispatch::Dispatch;
 use crate::drain::{Emptiness, Shutdown, drain, end_when_empty};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub is_isolated: bool,
     /// The outbox to relay, where there is to be one.
     pub outbox: Option<outbox::Settings>,
+    /// The cache to look after, where it is to be.
+    pub cache: Option<cache::Settings>,
 }
 
 /// How a worker shows that it makes progress.
@@ -107,6 +110,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let leases = Leases::new(&info.worker, settings.lease);
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
+    let cache = cache::Tasks::start(settings.cache.clone(), &settings.reach, &info.worker, &shutdown.drain);
     let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
     let dispatch = Arc::new(dispatch(&settings, &info, &leases, outbox.clone()));
     let meters = Arc::clone(&dispatch.meters);
@@ -133,7 +137,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     stopped.cancel();
     hearing.abort();
     // All end by themselves now; a panic in any has been logged by the runtime already.
-    drop(tokio::join!(claiming, keeping, outbox_tasks.end()));
+    drop(tokio::join!(claiming, keeping, outbox_tasks.end(), cache.end()));
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }

@@ -1,9 +1,27 @@
 //! Keeping the application's cache hot.
+//!
+//! ```text
+//! shape:   parameters -> key, tags            plan: what the database says about the statements
+//! loaders: databases, budget, dictionaries    filler: lease, load, fill; making: what goes into the cache
+//! warm:    the job that loads all values of a warmer, or the hottest
+//! ```
 
 mod budget;
-mod load;
+mod filler;
+mod hot;
+mod loaders;
+mod making;
+mod plan;
+mod rows;
+mod shape;
+mod tally;
 mod warm;
 
 pub use budget::{Brake, Budget, BudgetState, Caps, Permit, Signs};
-pub use load::{Entry, LoaderProblem, Plan};
+pub use filler::{FillError, Filler, Wanted};
+pub use loaders::{EpochError, Loaders, Origin};
+pub use plan::{Batch, Loaded, LoaderProblem, Plan};
+pub use rows::RowProblem;
+pub use shape::{Shape, Touched};
+pub use tally::Tally;
 pub use warm::Warm;

@@ -1,29 +1,38 @@
-//! `cache.warm`: fills the cache from the statement of one `[warm.NAME]`.
+//! `cache.warm`: loads the values of one `[warm.NAME]`: all, the hottest, or some.
 
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
+use brasa_shared::cache::Description;
 use brasa_shared::config::{Config, Warmer};
-use brasa_shared::telemetry::metrics;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use sqlx::PgConnection;
+use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::absent;
-use crate::cache::load::{Entry, LoaderProblem, Plan};
-use crate::context::JobContext;
+use crate::cache::filler::{FillError, Filler, Wanted};
+use crate::cache::hot;
+use crate::cache::loaders::Loaders;
+use crate::cache::plan::LoaderProblem;
+use crate::cache::tally::Tally;
+use crate::context::{JobContext, no_connection};
 use crate::job::{Job, Policy};
 use crate::sql::judge;
-use crate::verdict::{JobError, JobResult, OrElse};
+use crate::verdict::{JobError, JobResult};
 
-/// How many keys are written in one round trip.
-const WRITE_BATCH: usize = 128;
+/// How often a job says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Warms every key of one warmer.
+/// Loads the values of one warmer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warm {
     #[serde(alias = "warmer")]
     name: String,
+    /// Only values with these texts as parameters.
+    #[serde(default)]
+    only: BTreeMap<String, String>,
 }
 
 impl Job for Warm {
@@ -32,15 +41,46 @@ impl Job for Warm {
     const POLICY: Policy = Policy::new().attempts(5).backoff(Duration::from_secs(1), Duration::from_mins(1));
 
     fn check(&self, config: &Config) -> Result<(), String> {
-        self.warmer(config).map(drop)
+        let warmer = self.warmer(config)?;
+        let columns = warmer.columns();
+        match self.only.keys().find(|name| !columns.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) if columns.is_empty() => {
+                Err(format!("`only` names `{name}`, and the key has no parameters"))
+            }
+            Some(name) => Err(format!("`only` names `{name}`; the key has: {}", columns.join(", "))),
+        }
     }
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let warmer = self.warmer(&ctx.reach.config).map_err(JobError::bury)?;
-        let mut connection = ctx.connection().await?;
-        let ended = self.fill(ctx, warmer, &mut connection).await;
-        connection.give_back();
-        ended
+        ctx.db()?;
+        let Some(loaders) = ctx.reach.loaders() else {
+            return Err(JobError::bury("there is nothing to load from"));
+        };
+        let filler = Filler::new(loaders, &self.name, warmer, &ctx.job.id);
+        let outcome = self.fill(ctx, warmer, loaders, &filler).await;
+        let tally = outcome.map_err(|problem| match problem {
+            Trouble::Fill(error) => failure(&self.name, loaders, error),
+            Trouble::Job(error) => error,
+        })?;
+        tracing::debug!(warmer = self.name, ?tally, "warmed");
+        if let Some(reason) = complaint(&self.name, warmer, &tally) {
+            return Err(JobError::bury(reason));
+        }
+        Ok(tally.to_json())
+    }
+}
+
+/// Why a job did not go on.
+enum Trouble {
+    Fill(FillError),
+    Job(JobError),
+}
+
+impl<E: Into<FillError>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Fill(error.into())
     }
 }
 
@@ -53,56 +93,169 @@ impl Warm {
         &self,
         ctx: &JobContext,
         warmer: &Warmer,
-        connection: &mut PgConnection,
-    ) -> JobResult<Value> {
-        let plan = Plan::prepare(connection, warmer).await.map_err(|problem| self.unfit(problem))?;
-        let failed = |error| judge(error, &format!("load warmer `{}`", self.name));
-        let batches = plan.batches(connection, warmer.batch).await.map_err(failed)?;
-        let (mut keys, mut bytes) = (0, 0);
-        for params in &batches {
-            ctx.go_on()?;
-            let begun = Instant::now();
-            let entries = plan.load(connection, params).await.map_err(failed)?;
-            metrics::warm_load_seconds(&self.name).record(begun.elapsed());
-            keys += entries.len();
-            bytes += entries.iter().map(|entry| entry.value.len()).sum::<usize>();
-            self.write(ctx, warmer, &entries).await?;
+        loaders: &Loaders,
+        filler: &Filler<'_>,
+    ) -> Result<Tally, Trouble> {
+        loaders.ensure_epoch().await?;
+        filler.check().await?;
+        let keys = if warmer.keeping.is_hot {
+            Some(hot::keys(&ctx.reach, &self.name, warmer, filler).await?)
+        } else {
+            filler.keys().await?
+        };
+        let Some(mut keys) = keys else {
+            let tally = filler.fill_all().await?;
+            self.say_warmed(warmer, loaders, filler).await?;
+            return Ok(tally);
+        };
+        let is_whole = self.only.is_empty();
+        if !is_whole && warmer.is_askable() {
+            keys = self.chosen(filler, keys);
         }
-        tracing::debug!(warmer = self.name, keys, bytes, "warmed");
-        Ok(json!({ "keys": keys, "bytes": bytes, "batches": batches.len() }))
+        let known: HashSet<String> = if is_whole && warmer.is_askable() && !warmer.keeping.is_hot {
+            keys.iter().filter_map(|texts| Some(filler.shape().entry(texts).ok()?.params)).collect()
+        } else {
+            HashSet::new()
+        };
+        let tally = Self::fill_keys(ctx, warmer, filler, keys).await?;
+        if !known.is_empty() {
+            let_go_of_others(filler, &known).await?;
+        }
+        if is_whole {
+            self.say_warmed(warmer, loaders, filler).await?;
+        }
+        Ok(tally)
     }
 
-    fn unfit(&self, problem: LoaderProblem) -> JobError {
-        match problem {
-            LoaderProblem::Refused { what, source } => {
-                judge(source, &format!("prepare {what} of warmer `{}`", self.name))
-            }
-            LoaderProblem::Unfit { message, help, .. } => {
-                JobError::bury(format!("warmer `{}`: {message}; {help}", self.name))
-            }
+    /// Those that were asked for; also one that nobody listed, if every parameter is given.
+    fn chosen(&self, filler: &Filler<'_>, keys: Vec<Vec<String>>) -> Vec<Vec<String>> {
+        let columns = filler.shape().columns();
+        let whole: Option<Vec<String>> =
+            columns.iter().map(|column| self.only.get(column).cloned()).collect();
+        if let Some(texts) = whole {
+            return vec![texts];
         }
+        let is_chosen = |texts: &Vec<String>| {
+            columns
+                .iter()
+                .zip(texts)
+                .all(|(column, text)| self.only.get(column).is_none_or(|only| only == text))
+        };
+        keys.into_iter().filter(is_chosen).collect()
     }
 
-    /// Plain `SET … PX`, so that any client reads with a plain `GET`.
-    async fn write(&self, ctx: &JobContext, warmer: &Warmer, entries: &[Entry]) -> JobResult {
-        for entries in entries.chunks(WRITE_BATCH) {
-            let mut pipe = redis::pipe();
-            for entry in entries {
-                let ttl_ms = u64::try_from(life(warmer).as_millis()).unwrap_or(u64::MAX);
-                pipe.cmd("SET").arg(&entry.key).arg(&entry.value).arg("PX").arg(ttl_ms).ignore();
+    async fn fill_keys(
+        ctx: &JobContext,
+        warmer: &Warmer,
+        filler: &Filler<'_>,
+        keys: Vec<Vec<String>>,
+    ) -> Result<Tally, Trouble> {
+        let (all, mut done, mut told) = (keys.len(), 0, Instant::now());
+        let batches: Vec<Vec<Wanted>> = keys
+            .chunks(warmer.batch)
+            .map(|keys| keys.iter().map(|texts| Wanted { texts: texts.clone(), token: None }).collect())
+            .collect();
+        let fill = |wanted: Vec<Wanted>| async move {
+            ctx.go_on().map_err(Trouble::Job)?;
+            let count = wanted.len();
+            Ok::<_, Trouble>((filler.fill(wanted).await?, count))
+        };
+        let at_once = usize::try_from(ctx.reach.config.cache.loaders).unwrap_or(1).max(1);
+        let mut filling = stream::iter(batches.into_iter().map(fill)).buffer_unordered(at_once);
+        let mut tally = Tally::default();
+        while let Some((filled, count)) = filling.try_next().await? {
+            tally.add(filled);
+            done += count;
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+                let share = done as f64 / all.max(1) as f64;
+                ctx.progress(share, &format!("{done} of {all} keys")).await;
             }
-            ctx.reach.cache.run_all::<()>("write cache entries", &pipe).await.or_retry("fill the cache")?;
-            metrics::warm_keys_total(&self.name).increment(entries.len() as u64);
-            let bytes: usize = entries.iter().map(|entry| entry.value.len()).sum();
-            metrics::warm_bytes_total(&self.name).increment(bytes as u64);
         }
+        Ok(tally)
+    }
+
+    /// Says that the values of this version of the warmer are there: readers of versioned keys go over to it.
+    async fn say_warmed(
+        &self,
+        warmer: &Warmer,
+        loaders: &Loaders,
+        filler: &Filler<'_>,
+    ) -> Result<(), Trouble> {
+        let description = describe(loaders, &self.name, warmer, filler, Some(filler.shape().version()));
+        loaders.caches.describe(&self.name, &description).await?;
         Ok(())
     }
 }
 
-/// How long one entry lives: the warmer's time less a little, so that what was filled together does not
-/// expire together, and nothing lives longer than was asked for.
-fn life(warmer: &Warmer) -> Duration {
-    let less = warmer.jitter.mul_f64(rand::random::<f64>());
-    warmer.ttl.saturating_sub(less).max(Duration::from_millis(1))
+/// What readers need to know about a warmer. `current` is the version of keys that they are to read.
+fn describe(
+    loaders: &Loaders,
+    name: &str,
+    warmer: &Warmer,
+    filler: &Filler<'_>,
+    current: Option<&str>,
+) -> Description {
+    let lease_ms = u64::try_from(loaders.lease(name).as_millis()).unwrap_or(u64::MAX);
+    filler.shape().describe(warmer, lease_ms, current.unwrap_or_default())
+}
+
+/// Values that nobody lists any more are not kept warm; they end by themselves.
+async fn let_go_of_others(filler: &Filler<'_>, known: &HashSet<String>) -> Result<(), Trouble> {
+    let mut cursor = 0;
+    loop {
+        let (next, found) = filler.namespace().walk(true, cursor).await?;
+        let others: Vec<String> = found.into_iter().filter(|params| !known.contains(params)).collect();
+        if !others.is_empty() {
+            filler.namespace().let_go(&others).await?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+/// What a person has to do, where some values could not be cached for a reason that does not pass.
+fn complaint(name: &str, warmer: &Warmer, tally: &Tally) -> Option<String> {
+    if tally.oversized.0 > 0 {
+        let (count, keys) = &tally.oversized;
+        return Some(format!(
+            "warmer `{name}`: {count} value(s) are larger than {} bytes and were not cached, such as {}; make them \
+             smaller, or write a larger `max_bytes`; the other {} are warm",
+            warmer.bytes_max,
+            keys.join(", "),
+            tally.filled
+        ));
+    }
+    if tally.broken.0 > 0 {
+        let (count, said) = &tally.broken;
+        return Some(format!(
+            "warmer `{name}`: the database cannot read the parameters of {count} value(s), such as {}; the other {} are \
+             warm",
+            said.join("; "),
+            tally.filled
+        ));
+    }
+    None
+}
+
+/// What a failure means for the job.
+fn failure(name: &str, loaders: &Loaders, error: FillError) -> JobError {
+    match error {
+        FillError::Connection(error) => no_connection(error),
+        FillError::Plan(LoaderProblem::Refused { what, source }) => {
+            judge(source, &format!("prepare {what} of warmer `{name}`"))
+        }
+        FillError::Plan(LoaderProblem::Unfit { message, help, .. }) => {
+            JobError::bury(format!("warmer `{name}`: {message}; {help}"))
+        }
+        FillError::Load(error) => {
+            loaders.forget_plan(name);
+            judge(error, &format!("load warmer `{name}`"))
+        }
+        FillError::Rows(problem) => JobError::bury(format!("warmer `{name}`: {problem}")),
+        error @ (FillError::Store(_) | FillError::Epoch(_)) => error.into(),
+    }
 }

@@ -184,7 +184,7 @@ impl Inline {
             None => Store::open(NOWHERE)?.with_patience(Duration::ZERO),
         };
         let (config, db) = (Arc::clone(&self.config), self.db.clone());
-        let reach = Arc::new(Reach { config, db, cache, clock: clock.clone() });
+        let reach = Arc::new(Reach::new(config, db, cache, clock.clone()));
         let ctx = Arc::new(JobContext { job, reach, stop: self.stop.clone(), reporter: Reporter::silent() });
         let late = |_| JobError::retry(format!("the handler took longer than {limit:?} and was stopped"));
         tokio::time::timeout(limit, self.catalog.run(kind, args, ctx)).await.map_err(late)?

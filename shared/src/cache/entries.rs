@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cache::scripts::{DUE, EXTEND, TAKE};
-use crate::cache::{BATCH_MAX, Namespace, all_three, ms};
+use crate::cache::{BATCH_MAX, Caches, Namespace, Server, all_three, ms};
 use crate::store::StoreError;
 
 /// A value by its key and its parameters.
@@ -33,6 +33,29 @@ pub struct Due {
     pub params: Vec<String>,
     /// When the next one is due, ms since 1970; none if there is none.
     pub next_ms: Option<i64>,
+    /// For how long the first of them has been due.
+    pub late: Duration,
+}
+
+/// What the cache had heard of before values were loaded whose keys nobody knew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    count: String,
+    server: Server,
+}
+
+impl Caches {
+    /// What the cache has heard of by now.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn before(&self) -> Result<Before, StoreError> {
+        let server = self.server().await?;
+        let mut get = redis::cmd("GET");
+        get.arg(&self.keys().clock);
+        let count: Option<String> = self.run("look at the clock of the cache", &get).await?;
+        Ok(Before { count: count.unwrap_or_else(|| "0".to_owned()), server })
+    }
 }
 
 impl Namespace {
@@ -42,11 +65,38 @@ impl Namespace {
     /// # Errors
     /// Redis is out of reach or full.
     pub async fn take(&self, keys: &[&str], token: &str, lease: Duration) -> Result<Vec<bool>, StoreError> {
+        self.take_since(keys, token, lease, "").await
+    }
+
+    /// The same for values that have been loaded already, because nobody could know their keys before. Nothing is
+    /// taken where the server has forgotten anything since `before`: it may have been what invalidated them.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn take_late(
+        &self,
+        keys: &[&str],
+        token: &str,
+        lease: Duration,
+        before: &Before,
+    ) -> Result<Vec<bool>, StoreError> {
+        let is_ours = self.take_since(keys, token, lease, &before.count).await?;
+        let server = self.caches.server().await?;
+        if server == before.server { Ok(is_ours) } else { Ok(vec![false; keys.len()]) }
+    }
+
+    async fn take_since(
+        &self,
+        keys: &[&str],
+        token: &str,
+        lease: Duration,
+        since: &str,
+    ) -> Result<Vec<bool>, StoreError> {
         let mut is_ours = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH_MAX) {
             let guards = self.keys_of(keys.iter().copied(), |keys, all| all.push(keys.guard));
             let call = self.calling(&TAKE, guards);
-            let call = call.arg(self.caches.clock().for_scripts()).arg(token).arg(ms(lease));
+            let call = call.arg(self.caches.clock().for_scripts()).arg(token).arg(ms(lease)).arg(since);
             let answers: Vec<i64> = self.caches.call(&call).await?;
             is_ours.extend(answers.into_iter().map(|answer| answer == 1));
         }
@@ -61,8 +111,9 @@ impl Namespace {
         let call = self.calling(&DUE, Vec::new()).arg(self.caches.clock().for_scripts());
         let call = call.arg(most.min(1_000)).arg(ms(again));
         let mut params: Vec<String> = self.caches.call(&call).await?;
+        let late_ms = params.pop().and_then(|late| late.parse().ok()).unwrap_or(0);
         let next_ms = params.pop().and_then(|next| next.parse().ok()).filter(|next| *next >= 0);
-        Ok(Due { params, next_ms })
+        Ok(Due { params, next_ms, late: Duration::from_millis(late_ms) })
     }
 
     /// Takes up to `most` values that readers asked for, those that waited longest first.

@@ -54,7 +54,9 @@ impl Caches {
     /// # Errors
     /// Redis is out of reach.
     pub async fn server(&self) -> Result<Server, StoreError> {
-        let info: String = self.run("be asked what it is", redis::cmd("INFO").arg("everything")).await?;
+        let info: String = self
+            .run("be asked what it is", redis::cmd("INFO").arg("server").arg("stats").arg("memory"))
+            .await?;
         let field = |name: &str| {
             let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             value.unwrap_or_default().trim().to_owned()

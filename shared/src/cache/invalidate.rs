@@ -41,10 +41,23 @@ impl Caches {
         cause: Cause,
         kept: Duration,
     ) -> Result<(), StoreError> {
+        let tags: Vec<(String, Cause)> = tags.iter().map(|tag| (tag.clone(), cause)).collect();
+        self.invalidate_each_tag(&tags, kept).await
+    }
+
+    /// The same where each has a cause of its own.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn invalidate_each_tag(
+        &self,
+        tags: &[(String, Cause)],
+        kept: Duration,
+    ) -> Result<(), StoreError> {
         // Which warmer is named does not matter: no value of it is touched.
         let any = self.namespace("any");
         for tags in tags.chunks(BATCH_MAX) {
-            any.invalidate_with(&[], tags, cause, kept).await?;
+            any.invalidate_with(&[], tags, kept).await?;
         }
         Ok(())
     }
@@ -61,29 +74,35 @@ impl Namespace {
     /// # Errors
     /// Redis is out of reach.
     pub async fn invalidate(&self, entries: &[Entry], cause: Cause) -> Result<u64, StoreError> {
+        let entries: Vec<(Entry, Cause)> = entries.iter().map(|entry| (entry.clone(), cause)).collect();
+        self.invalidate_each(&entries).await
+    }
+
+    /// The same where each has a cause of its own.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn invalidate_each(&self, entries: &[(Entry, Cause)]) -> Result<u64, StoreError> {
         let mut there = 0;
         for entries in entries.chunks(BATCH_MAX) {
-            there += self.invalidate_with(entries, &[], cause, TAGS_KEPT_MIN).await?;
+            there += self.invalidate_with(entries, &[], TAGS_KEPT_MIN).await?;
         }
         Ok(there)
     }
 
     async fn invalidate_with(
         &self,
-        entries: &[Entry],
-        tags: &[String],
-        cause: Cause,
+        entries: &[(Entry, Cause)],
+        tags: &[(String, Cause)],
         kept: Duration,
     ) -> Result<u64, StoreError> {
-        let each = self.keys_of(entries.iter().map(|entry| entry.key.as_str()), all_three);
-        let mut call = self.calling(&INVALIDATE, each);
-        call = call.arg(self.caches.clock().for_scripts()).arg(cause.text());
+        let each = self.keys_of(entries.iter().map(|(entry, _)| entry.key.as_str()), all_three);
+        let mut call = self.calling(&INVALIDATE, each).arg(self.caches.clock().for_scripts());
         call = call.arg(ms(MARKS_KEPT)).arg(ms(kept.max(TAGS_KEPT_MIN)));
-        for entry in entries {
-            call.push(&entry.params);
-        }
-        for tag in tags {
-            call.push(tag);
+        let entries = entries.iter().map(|(entry, cause)| (&entry.params, cause));
+        for (what, cause) in entries.chain(tags.iter().map(|(tag, cause)| (tag, cause))) {
+            call.push(what);
+            call.push(cause.text());
         }
         self.caches.call(&call).await
     }

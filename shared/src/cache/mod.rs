@@ -41,7 +41,7 @@ mod upkeep;
 pub use codec::{Codec, DecodeError, decode, dictionary_of, encode};
 pub use description::Description;
 pub use dictionary::{DICTIONARY_MAX, Dictionaries, Dictionary, DictionaryError};
-pub use entries::{Ask, Due, Entry};
+pub use entries::{Ask, Before, Due, Entry};
 pub use epoch::{Epoch, Server};
 pub use fill::{Content, Filled, Filling, Source};
 pub use invalidate::{Cause, TAGS_KEPT_MIN};

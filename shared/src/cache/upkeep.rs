@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cache::scripts::FORGET_TAGS;
-use crate::cache::{Caches, Namespace, ms};
+use crate::cache::{Caches, Namespace, Note, ms};
 use crate::store::StoreError;
 
 /// How many marks are forgotten in one call.
@@ -47,20 +47,14 @@ impl Caches {
         }
     }
 
-    /// Lets another worker look after the cache at once.
+    /// The worker that looks after the cache at present.
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn stop_attending(&self, worker: &str) -> Result<(), StoreError> {
+    pub async fn attendant(&self) -> Result<Option<String>, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(&self.keys().attendant);
-        let holder: Option<String> = self.run("see who looks after the cache", &get).await?;
-        if holder.as_deref() == Some(worker) {
-            let mut delete = redis::cmd("DEL");
-            delete.arg(&self.keys().attendant);
-            self.run::<()>("stop looking after the cache", &delete).await?;
-        }
-        Ok(())
+        self.run("see who looks after the cache", &get).await
     }
 
     /// The count of the last invalidation that concerns values which still stand.
@@ -175,22 +169,42 @@ impl Namespace {
         Ok(())
     }
 
-    /// Which of these values were not read for at least as long as they have been there, by the server's own
-    /// idle times. Where the server does not count them, none.
+    /// What is known about these values.
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn idle_s(&self, keys: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
+    pub async fn notes(&self, keys: &[String]) -> Result<Vec<Option<Note>>, StoreError> {
+        let mut notes = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(WALK) {
+            let mut get = redis::cmd("MGET");
+            for key in keys {
+                get.arg(self.caches.entry(key).note);
+            }
+            let texts: Vec<Option<String>> = self.caches.run("look at notes", &get).await?;
+            notes.extend(texts.into_iter().map(|text| text.as_deref().and_then(Note::parse)));
+        }
+        Ok(notes)
+    }
+
+    /// What time it is for the server, in seconds since 1970, and for how many seconds nobody touched these values;
+    /// none where it does not count that.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn idle_s(&self, keys: &[String]) -> Result<(i64, Vec<Option<i64>>), StoreError> {
         let mut pipe = redis::pipe();
         pipe.ignore_errors();
+        pipe.cmd("TIME");
         for key in keys {
             pipe.cmd("OBJECT").arg("IDLETIME").arg(key);
         }
         let answers: Vec<redis::Value> = self.caches.run_all("ask how long values were idle", &pipe).await?;
+        let mut answers = answers.into_iter();
+        let now = answers.next().and_then(|time| redis::from_redis_value::<(i64, i64)>(time).ok());
         let idle = |value| match value {
             redis::Value::Int(seconds) => Some(seconds),
             _ => None,
         };
-        Ok(answers.into_iter().map(idle).collect())
+        Ok((now.map_or(0, |(seconds, _)| seconds), answers.map(idle).collect()))
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Display};
 
+/// The placeholder that is no column: the version of the warmer's definition.
+pub const VERSION: &str = "@version";
+
 /// A text with placeholders, each of which takes a column of a row. Braces are written doubled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTemplate {
@@ -66,11 +69,25 @@ impl KeyTemplate {
         Ok(Self { text: text.to_owned(), parts })
     }
 
+    /// Whether the version of the warmer's definition is a part of the key.
+    pub fn has_version(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Column(column) if column == VERSION))
+    }
+
+    /// What all keys begin with.
+    pub fn prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The columns that the key needs, each once, in the order in which they first appear.
     pub fn placeholders(&self) -> Vec<&str> {
         let mut columns = Vec::new();
         for part in &self.parts {
             if let Part::Column(column) = part
+                && column != VERSION
                 && !columns.contains(&column.as_str())
             {
                 columns.push(column.as_str());
@@ -117,7 +134,7 @@ fn placeholder<'a>(brace: &str, after: &'a str) -> Result<(String, &'a str), Tem
     }
     let (column, after) = after.split_once('}').ok_or(TemplateError::Unpaired('{'))?;
     let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if column.is_empty() || !column.chars().all(is_inner) {
+    if column != VERSION && (column.is_empty() || !column.chars().all(is_inner)) {
         return Err(TemplateError::Placeholder(column.to_owned()));
     }
     Ok((column.to_owned(), after))
@@ -150,6 +167,10 @@ mod tests {
     fn placeholders_are_listed_once_and_in_order() {
         let template = KeyTemplate::parse("{b}:{a}:{{c}}:{b}").unwrap();
         assert_eq!(template.placeholders(), ["b", "a"]);
+        assert_eq!(template.prefix(), "");
+        let versioned = KeyTemplate::parse("board:{@version}:{a}").unwrap();
+        assert_eq!((versioned.placeholders(), versioned.prefix()), (vec!["a"], "board:"));
+        assert!(versioned.has_version() && !template.has_version());
         assert_eq!(template.to_string(), "{b}:{a}:{{c}}:{b}");
     }
 
@@ -167,6 +188,7 @@ mod tests {
             ("a}b", TemplateError::Unpaired('}')),
             ("{a}}", TemplateError::Unpaired('}')),
             ("{}", TemplateError::Placeholder(String::new())),
+            ("{@versions}", TemplateError::Placeholder("@versions".to_owned())),
             ("{a b}", TemplateError::Placeholder("a b".to_owned())),
             ("{a{b}", TemplateError::Placeholder("a{b".to_owned())),
         ];

@@ -12,6 +12,7 @@
 //! Nothing here reads the environment by itself: it is passed in. Secrets do not print.
 
 mod address;
+mod cache;
 mod complaint;
 mod interpolate;
 mod json;
@@ -40,9 +41,10 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError};
+pub use self::cache::Cache;
+pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
 pub use self::outbox::Outbox;
-pub use self::placeholders::highest_placeholder;
+pub use self::placeholders::{highest_placeholder, replace_placeholders};
 pub use self::postgres::{Pool, Postgres};
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::queues::{DEFAULT_QUEUE, Keep, Limit, Limits, Queue};
@@ -52,7 +54,7 @@ pub use self::secret::Secret;
 pub use self::sql::{Param, Sql, Statement};
 pub use self::suggest::{did_you_mean, nearest};
 pub use self::telemetry::Telemetry;
-pub use self::warm::{ForEach, Warmer};
+pub use self::warm::{FillFrom, ForEach, Keeping, Lives, Param as WarmParam, Warmer, When as WarmWhen};
 pub use self::worker::{Order, Worker};
 
 use self::reader::{ENVIRONMENT, Reader, read_text};
@@ -75,6 +77,8 @@ pub struct Config {
     pub sql: BTreeMap<String, Statement>,
     /// `[warm.NAME]`
     pub warm: BTreeMap<String, Warmer>,
+    /// `[cache]`
+    pub cache: Cache,
     /// `[outbox]`
     pub outbox: Outbox,
     /// `[telemetry]`
@@ -92,6 +96,7 @@ impl Default for Config {
             schedules: BTreeMap::new(),
             sql: BTreeMap::new(),
             warm: BTreeMap::new(),
+            cache: Cache::default(),
             outbox: Outbox::default(),
             telemetry: Telemetry::default(),
         }
@@ -160,6 +165,7 @@ impl Config {
             schedules: root.named("schedules", |section| Schedule::read(section, &queues)),
             sql: root.named("sql", Statement::read),
             warm: root.named("warm", Warmer::read),
+            cache: root.table("cache", Cache::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),
             queues,

@@ -14,6 +14,22 @@ pub fn highest_placeholder(sql: &str) -> u32 {
     highest
 }
 
+/// The statement with other text in the place of its placeholders.
+pub fn replace_placeholders(sql: &str, text_for: impl Fn(u32) -> String) -> String {
+    let mut scanner = Scanner { bytes: sql.as_bytes(), at: 0 };
+    let (mut replaced, mut copied) = (String::with_capacity(sql.len() * 2), 0);
+    while scanner.at < scanner.bytes.len() {
+        let from = scanner.at;
+        if let Some(number) = scanner.step() {
+            replaced.push_str(sql.get(copied..from).unwrap_or_default());
+            replaced.push_str(&text_for(number));
+            copied = scanner.at;
+        }
+    }
+    replaced.push_str(sql.get(copied..).unwrap_or_default());
+    replaced
+}
+
 /// The first word of a statement, behind white space and comments, in lower case; empty if there is none.
 pub(super) fn first_word(sql: &str) -> String {
     let mut scanner = Scanner { bytes: sql.as_bytes(), at: 0 };
@@ -160,6 +176,13 @@ mod tests {
         ] {
             assert_eq!(first_word(sql), word, "{sql}");
         }
+    }
+
+    #[test]
+    fn placeholders_outside_of_texts_and_comments_are_replaced() {
+        let sql = "select 'ñ$1', $1, a$2 /* $3 */ from t where x = any($12)--$1";
+        let replaced = replace_placeholders(sql, |number| format!("<{number}>"));
+        assert_eq!(replaced, "select 'ñ$1', <1>, a$2 /* $3 */ from t where x = any(<12>)--$1");
     }
 
     #[test]

@@ -154,6 +154,13 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The same where the first is inside another key, and it is known whether that is written.
+    pub(super) fn at_most_one_path(&self, has_one: bool, one: &str, other: &'static str) {
+        if has_one && self.has(other) {
+            self.report(other, format!("`{one}` and `{other}` exclude one another"), "remove one of the two");
+        }
+    }
+
     /// The later one of two keys, if both are written.
     fn last_of_both(&self, one: &'static str, other: &'static str) -> Option<&'static str> {
         let start_of = |key| self.table.get_key_value(key).map(|(key, _)| key.span().start);

@@ -17,7 +17,7 @@ mod statement;
 
 pub use bind::{BindError, Param};
 pub use migrations::{Standing, standing};
-pub use statement::{Column, Described, array_of, describe, execute, fetch};
+pub use statement::{Column, Described, array_of, array_of_texts, describe, execute, fetch, type_name};
 
 /// How long a database may take to answer when somebody asks whether it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,12 +1,13 @@
 //! The users' statements: described by the database before they are trusted, run with bound values.
 //!
-//! This is the only file that hands text from the configuration to the driver as SQL, and statements that
-//! were put together. The text comes from the configuration file alone; values of jobs only ever travel as
+//! This is the only file that hands text from the configuration to the driver as SQL, and statements that were
+//! put together. The text comes from the configuration file alone; values of jobs only ever travel as
 //! parameters.
 
 use sqlx::postgres::{PgColumn, PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{
-    AssertSqlSafe, Column as _, Either, Executor, PgConnection, SqlSafeStr, Statement as _, TypeInfo,
+    AssertSqlSafe, Column as _, Either, Executor, PgConnection, Postgres, SqlSafeStr, Statement as _, Type,
+    TypeInfo,
 };
 
 use crate::db::bind::{Param, array_bytes, is_bindable};
@@ -74,6 +75,21 @@ pub async fn fetch(
 ) -> Result<Vec<PgRow>, sqlx::Error> {
     let query = params.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, param| query.bind(param.clone()));
     query.fetch_all(connection).await
+}
+
+/// An array of texts as a parameter.
+pub fn array_of_texts<T: AsRef<str>>(texts: &[T]) -> Option<Param> {
+    let elements: Vec<_> = texts.iter().map(|text| Some(text.as_ref().as_bytes().to_vec())).collect();
+    array_of(&<Vec<String> as Type<Postgres>>::type_info(), &elements)
+}
+
+/// How Postgres writes a type in SQL, with its schema where that is needed.
+///
+/// # Errors
+/// What the database says.
+pub async fn type_name(connection: &mut PgConnection, kind: &PgTypeInfo) -> Result<String, sqlx::Error> {
+    let Some(oid) = kind.oid() else { return Ok(kind.name().to_owned()) };
+    sqlx::query_scalar("select format_type($1, null)").bind(oid).fetch_one(connection).await
 }
 
 /// Runs statements that take no values and were put together, such as those that make triggers, one after the

@@ -66,6 +66,32 @@ metrics! {
     counter warm_bytes_total [warmer];
     /// Time that one batch of a warmer's loader took in the database, in seconds.
     histogram warm_load_seconds [warmer];
+    /// Values that were loaded, by what Redis said: filled, none, capped, released, lease, epoch or behind.
+    counter cache_fills_total [warmer, verdict];
+    /// Values that a warmer has, by state: warm (kept so), once (until they end) or none (known not to be there).
+    gauge cache_entries [warmer, state];
+    /// Values that readers asked for and nobody has taken yet.
+    gauge cache_asked [warmer];
+    /// For how long the value that is due first has been due, in seconds.
+    gauge cache_refresh_lag_seconds [warmer];
+    /// Reads that found something, as readers have counted them, of all processes.
+    counter cache_hits_total [warmer];
+    /// Reads that found nothing, by why: cold, expired, evicted, invalidated or refused; of all processes.
+    counter cache_misses_total [warmer, why];
+    /// Calls of a loader that failed.
+    counter cache_load_failures_total [warmer];
+    /// What readers asked for with a key that its parameters do not make.
+    counter cache_asks_refused_total [warmer];
+    /// Values that were taken away because something changed what they are made of.
+    counter cache_invalidated_total [warmer];
+    /// Changes of tables that were told to the cache.
+    counter cache_changes_total [];
+    /// Time from when a change was written down, before its commit, to when the cache knew, in seconds.
+    histogram cache_invalidation_lag_seconds [];
+    /// How many loaders may run at once; below 1, which share of its time one may.
+    gauge cache_budget_window [];
+    /// How often the budget was halved, by the last reason.
+    counter cache_budget_halvings_total [why];
     /// Tables by what came of an ANALYZE: analyzed or skipped.
     counter tables_analyzed_total [verdict];
     /// Rows of the outbox in a state: waiting or refused.

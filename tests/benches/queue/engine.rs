@@ -64,12 +64,7 @@ impl Engine {
     pub(super) async fn work(self, tally: &'static Tally, concurrency: usize, lease: Duration) -> Result<()> {
         TALLY.get_or_init(|| tally);
         let store = self.0.store().clone();
-        let reach = Reach {
-            config: Arc::new(Config::default()),
-            db: None,
-            cache: store.apart(),
-            clock: Clock::System,
-        };
+        let reach = Reach::new(Arc::new(Config::default()), None, store.apart(), Clock::System);
         let settings = Settings {
             queues: vec![(self.0, 1)],
             fleet: Fleet::new(store, NAME, Clock::System),
@@ -84,6 +79,7 @@ impl Engine {
             isolation: None,
             is_isolated: false,
             outbox: None,
+            cache: None,
         };
         run(settings, Pulses::default(), Shutdown::default()).await?;
         Ok(())

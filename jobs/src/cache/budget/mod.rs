@@ -35,6 +35,8 @@ struct Inner {
     first: Mutex<()>,
     /// Tells the first in line that a batch has ended.
     ended: Notify,
+    /// Those who are kept waiting by batches only.
+    ended_soon: Notify,
     state: std::sync::Mutex<State>,
 }
 
@@ -42,7 +44,13 @@ impl Budget {
     /// A budget that has seen nothing yet: one batch may run.
     pub fn new(caps: Caps) -> Self {
         let state = std::sync::Mutex::new(State::new(Instant::now()));
-        Self(Arc::new(Inner { caps, first: Mutex::new(()), ended: Notify::new(), state }))
+        Self(Arc::new(Inner {
+            caps,
+            first: Mutex::new(()),
+            ended: Notify::new(),
+            ended_soon: Notify::new(),
+            state,
+        }))
     }
 
     /// Waits until a batch may run. Callers are served in the order in which they ask; one that no longer waits is
@@ -62,6 +70,20 @@ impl Budget {
                     () = self.0.ended.notified() => {}
                 },
             }
+        }
+    }
+
+    /// The same for a batch that somebody waits for, or without which values would end: it is kept waiting by other
+    /// batches, and by no pause. Without it the application would ask the database by itself.
+    pub async fn enter_soon(&self) -> Permit {
+        let _waiting = Waiting::new(&self.0);
+        loop {
+            let mut ended = std::pin::pin!(self.0.ended_soon.notified());
+            ended.as_mut().enable();
+            if let Some((began, round)) = self.0.state().admit_soon(&self.0.caps, Instant::now()) {
+                return Permit { budget: Arc::clone(&self.0), began, round, has_ended: false };
+            }
+            ended.await;
         }
     }
 
@@ -111,6 +133,7 @@ impl Inner {
 
     fn end(&self, began: Instant, round: u64, end: &End<'_>) {
         self.state().end(&self.caps, began, round, end, Instant::now());
+        self.ended_soon.notify_waiters();
         self.ended.notify_one();
     }
 }

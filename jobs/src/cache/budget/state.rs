@@ -100,6 +100,16 @@ impl State {
         Ok((now, self.window.round()))
     }
 
+    /// Lets a batch begin that cannot wait, if fewer run than ever may.
+    pub(super) fn admit_soon(&mut self, caps: &Caps, now: Instant) -> Option<(Instant, u64)> {
+        let most = usize::try_from(caps.batches).unwrap_or(usize::MAX).max(1);
+        if self.running.len() >= most {
+            return None;
+        }
+        self.running.push(now);
+        Some((now, self.window.round()))
+    }
+
     /// Gives the place of a batch back, and learns from how it went.
     pub(super) fn end(&mut self, caps: &Caps, began: Instant, round: u64, end: &End<'_>, now: Instant) {
         self.judge(caps, round, end, now);

@@ -289,3 +289,26 @@ async fn whoever_goes_away_leaves_its_place_to_others() {
     drop(permit);
     assert_eq!(budget.state().running, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_wait_is_kept_waiting_by_batches_and_by_no_pause() {
+    let budget = Budget::new(Caps { batches: 2, ..Caps::default() });
+    for _ in 0..8 {
+        drop(budget.enter().await);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    assert!(budget.state().window < 0.1);
+    let began = Instant::now();
+
+    let (one, other) = (budget.enter_soon().await, budget.enter_soon().await);
+
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let third = budget.enter_soon();
+    tokio::pin!(third);
+    assert!(futures_util::poll!(&mut third).is_pending());
+    one.unused();
+    let third = third.await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    other.unused();
+    third.unused();
+}

@@ -2,13 +2,13 @@
 --
 -- KEYS clock
 -- EACH    guard of each value
--- ARGV    now, token, lease ms
+-- ARGV    now, token, lease ms, the count from before they were loaded, or '' if they are not yet
 -- RETURN  for each value 1 leased | 0 somebody else has it
 -- LIMIT   O(values), at most 128
 -- OOM     refused
 
 local now, token, lease_ms = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local since = count_of(k.clock)
+local since = ARGV[4] == '' and count_of(k.clock) or ARGV[4]
 local taken = {}
 for i, guard in ipairs(EACH) do
   local held = call('HMGET', guard, 'lease', 'until')

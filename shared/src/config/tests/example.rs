@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::{EXAMPLE, parse};
-use crate::config::{Config, Keep, Late, Overlap, Param, Pool, When};
+use crate::config::{Config, Keep, Late, Overlap, Param, Pool, WarmParam, When};
 use crate::crontab::Crontab;
 use crate::telemetry::logs::LogForm;
 
@@ -101,13 +101,13 @@ fn a_warmer_is_read_with_and_without_a_loop() {
     let board = &config.warm["departures-board"];
     let for_each = board.for_each.as_ref().unwrap();
     assert_eq!(for_each.sql.text, "select distinct origin from flights");
-    assert_eq!(for_each.params, ["origin"]);
+    assert_eq!(for_each.params, [WarmParam { name: "origin".to_owned(), kind: None }]);
     assert_eq!(board.key.placeholders(), ["origin"]);
-    assert_eq!((board.ttl, board.jitter), (Duration::from_secs(30), Duration::from_secs(3)));
+    assert_eq!((board.lives.ttl, board.lives.jitter), (Duration::from_secs(30), Duration::from_secs(3)));
     assert_eq!(board.batch, 100);
     let delays = &config.warm["delays"];
     assert!(delays.for_each.is_none());
-    assert_eq!((delays.jitter, delays.batch), (Duration::from_secs(10), 200));
+    assert_eq!((delays.lives.jitter, delays.batch), (Duration::from_secs(10), 200));
 }
 
 #[test]

@@ -1,0 +1,366 @@
+//! Loading values and putting them into the cache: lease, load, fill.
+//!
+//! Where the parameters of a value make its key, it is leased before the database is read, so that nobody else reads
+//! it meanwhile. Where they do not, nobody knows the keys before, and the leases are taken late.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_shared::cache::{Before, Entry, Filled, Namespace};
+use brasa_shared::config::Warmer;
+use brasa_shared::store::StoreError;
+use brasa_shared::telemetry::metrics;
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use crate::cache::budget::Signs;
+use crate::cache::loaders::{EpochError, Loaders, Origin};
+use crate::cache::plan::{Batch, LoaderProblem, Plan};
+use crate::cache::rows::{self, Found, RowProblem};
+use crate::cache::shape::Shape;
+use crate::cache::tally::Tally;
+use crate::connection::Connection;
+
+/// How often values are loaded again that Redis did not take, at most.
+const TRIES_MAX: usize = 3;
+/// Loads the values of one warmer.
+pub struct Filler<'a> {
+    pub(super) loaders: &'a Loaders,
+    pub(super) warmer: &'a Warmer,
+    pub(super) name: &'a str,
+    pub(super) who: &'a str,
+    pub(super) shape: Shape,
+    pub(super) namespace: Namespace,
+    is_urgent: bool,
+}
+
+/// A value that is to be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its parameters.
+    pub texts: Vec<String>,
+    /// The lease, where somebody took it for us.
+    pub token: Option<String>,
+}
+
+/// A value under our lease.
+#[derive(Debug, Clone)]
+pub(super) struct Leased {
+    pub(super) texts: Vec<String>,
+    pub(super) entry: Entry,
+    pub(super) token: String,
+}
+
+impl AsRef<[String]> for Leased {
+    fn as_ref(&self) -> &[String] {
+        &self.texts
+    }
+}
+
+/// Why values could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum FillError {
+    /// No connection to the database came in time.
+    #[error("could not get a connection to Postgres")]
+    Connection(#[source] sqlx::Error),
+    /// The warmer does not fit the database.
+    #[error(transparent)]
+    Plan(LoaderProblem),
+    /// The loader failed.
+    #[error("could not load")]
+    Load(#[source] sqlx::Error),
+    /// The loader gave what cannot be.
+    #[error(transparent)]
+    Rows(#[from] RowProblem),
+    /// Redis did not do its part.
+    #[error("could not fill the cache")]
+    Store(#[from] StoreError),
+    /// Nobody knows which transactions are over.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+}
+
+impl<'a> Filler<'a> {
+    /// Loads the values of the warmer `name`; `who` is told to people who ask.
+    pub fn new(loaders: &'a Loaders, name: &'a str, warmer: &'a Warmer, who: &'a str) -> Self {
+        let namespace = loaders.caches.namespace(name);
+        Self { loaders, warmer, name, who, shape: Shape::of(name, warmer), namespace, is_urgent: false }
+    }
+
+    /// The same where somebody waits for the values, or they would end meanwhile: loads are kept waiting by one
+    /// another, and not to spare the database.
+    #[must_use]
+    pub fn urgently(mut self, is_urgent: bool) -> Self {
+        self.is_urgent = is_urgent;
+        self
+    }
+
+    /// Makes sure that the warmer fits the database.
+    ///
+    /// # Errors
+    /// See [`FillError`].
+    pub async fn check(&self) -> Result<(), FillError> {
+        let mut connection = self.connect(&self.loaders.primary()).await?;
+        let plan = self.plan(&mut connection).await;
+        connection.give_back();
+        plan.map(drop)
+    }
+
+    /// What the warmer makes of parameters.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Its part of the cache.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// A connection to where this warmer is loaded from.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub async fn connect(&self, origin: &Origin) -> Result<Connection, FillError> {
+        origin.pool.acquire().await.map(Connection::new).map_err(FillError::Connection)
+    }
+
+    /// What `for_each` gives, on the primary; see [`Plan::keys`].
+    ///
+    /// # Errors
+    /// See [`FillError`].
+    pub async fn keys(&self) -> Result<Option<Vec<Vec<String>>>, FillError> {
+        let mut connection = self.connect(&self.loaders.primary()).await?;
+        let found = async {
+            let plan = self.plan(&mut connection).await?;
+            plan.keys(&mut connection).await.map_err(FillError::Load)
+        };
+        let found = found.await;
+        connection.give_back();
+        let Some(rows) = found? else { return Ok(None) };
+        Ok(Some(rows::keys(self.warmer, rows)?))
+    }
+
+    /// Loads these values, which one call of the loader takes.
+    ///
+    /// # Errors
+    /// See [`FillError`]. What was filled by then stands; leases end by themselves.
+    pub async fn fill(&self, wanted: Vec<Wanted>) -> Result<Tally, FillError> {
+        let mut tally = Tally::default();
+        if !self.warmer.is_askable() {
+            let texts: Vec<Vec<String>> = wanted.into_iter().map(|wanted| wanted.texts).collect();
+            self.fill_late(&texts, &mut tally).await?;
+            return Ok(tally);
+        }
+        let mut leased = self.lease(wanted, &mut tally).await?;
+        let mut origin = self.loaders.origin(self.warmer).await;
+        for last in (0..TRIES_MAX).rev() {
+            if leased.is_empty() {
+                break;
+            }
+            let again = self.fill_leased(&origin, leased, &mut tally, last == 0).await?;
+            if again.is_empty() {
+                break;
+            }
+            // What a replica has not seen yet, the primary has.
+            origin = self.loaders.primary();
+            let wanted = again.into_iter().map(|one| Wanted { texts: one.texts, token: None }).collect();
+            leased = self.lease(wanted, &mut tally).await?;
+        }
+        Ok(tally)
+    }
+
+    /// Loads everything that a loader without parameters gives.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub async fn fill_all(&self) -> Result<Tally, FillError> {
+        let mut tally = Tally::default();
+        self.fill_late(&[], &mut tally).await?;
+        Ok(tally)
+    }
+
+    async fn lease(&self, wanted: Vec<Wanted>, tally: &mut Tally) -> Result<Vec<Leased>, FillError> {
+        let token = format!("w{:016x}", rand::random::<u64>());
+        let mut leased = Vec::with_capacity(wanted.len());
+        let mut free = Vec::new();
+        for wanted in wanted {
+            let Ok(entry) = self.shape.entry(&wanted.texts) else { continue };
+            match wanted.token {
+                Some(token) => leased.push(Leased { texts: wanted.texts, entry, token }),
+                None => free.push(Leased { texts: wanted.texts, entry, token: token.clone() }),
+            }
+        }
+        let keys: Vec<&str> = free.iter().map(|one| one.entry.key.as_str()).collect();
+        let ours = self.namespace.take(&keys, &token, self.loaders.lease(self.name)).await?;
+        let count = free.len();
+        leased.extend(free.into_iter().zip(&ours).filter(|(_, is_ours)| **is_ours).map(|(one, _)| one));
+        tally.busy += count - ours.iter().filter(|is_ours| **is_ours).count();
+        Ok(leased)
+    }
+
+    /// Loads values under lease; returns those that Redis did not take, unless this is the last try.
+    async fn fill_leased(
+        &self,
+        origin: &Origin,
+        leased: Vec<Leased>,
+        tally: &mut Tally,
+        is_last: bool,
+    ) -> Result<Vec<Leased>, FillError> {
+        let mut again = Vec::new();
+        let mut parts = vec![leased];
+        while let Some(part) = parts.pop() {
+            let (batch, took) = match self.load(origin, &part).await {
+                Ok(loaded) => loaded,
+                // One that cannot be read must not keep the others from being loaded.
+                Err(FillError::Load(error)) if is_splittable(&error) && part.len() > 1 => {
+                    let mut first = part;
+                    parts.push(first.split_off(first.len() / 2));
+                    parts.push(first);
+                    continue;
+                }
+                Err(FillError::Load(error)) if is_unreadable(&error) => {
+                    self.let_go(&part, &error, tally).await?;
+                    continue;
+                }
+                Err(error) => {
+                    parts.push(part);
+                    // They end by themselves where this does not succeed.
+                    if let Err(error) = self.release(&parts.concat()).await {
+                        tracing::debug!(warmer = self.name, %error, "could not let go of leases");
+                    }
+                    return Err(error);
+                }
+            };
+            tally.batches += 1;
+            let asked: HashSet<&str> = part.iter().map(|one| one.entry.key.as_str()).collect();
+            let found = Found::of(&self.shape, &batch, Some(&asked))?;
+            let refused = self.put(&found, took, &part, tally, is_last).await?;
+            again.extend(refused);
+        }
+        Ok(again)
+    }
+
+    /// Calls the loader within the budget.
+    async fn load(&self, origin: &Origin, asked: &[Leased]) -> Result<(Batch, Duration), FillError> {
+        let budget = &self.loaders.budget;
+        let permit = if self.is_urgent { budget.enter_soon().await } else { budget.enter().await };
+        let waited = Instant::now();
+        let mut connection = self.connect(origin).await?;
+        let pool_waited = waited.elapsed();
+        let plan = match self.plan(&mut connection).await {
+            Ok(plan) => plan,
+            Err(problem) => {
+                connection.give_back();
+                permit.unused();
+                return Err(problem);
+            }
+        };
+        let began = Instant::now();
+        let loaded = plan.load(&mut connection, asked).await;
+        let took = began.elapsed();
+        connection.give_back();
+        metrics::warm_load_seconds(self.name).record(took);
+        self.loaders.took(self.name, took);
+        let others_active = loaded.as_ref().ok().and_then(|batch| batch.others);
+        let failed = loaded.as_ref().is_err_and(|error| !is_unreadable(error));
+        let signs = Signs { others_active, pool_waited, replica_lag: origin.lag, failed };
+        permit.done(
+            self.name,
+            asked.len().max(loaded.as_ref().map_or(0, |batch| batch.rows.len())),
+            took,
+            &signs,
+        );
+        Ok((loaded.map_err(FillError::Load)?, took))
+    }
+
+    async fn plan(&self, connection: &mut PgConnection) -> Result<Arc<Plan>, FillError> {
+        self.loaders.plan(self.name, self.warmer, connection).await.map_err(FillError::Plan)
+    }
+
+    /// Puts what was loaded into the cache; returns what Redis did not take and can be loaded again.
+    async fn put(
+        &self,
+        found: &Found<'_>,
+        took: Duration,
+        leased: &[Leased],
+        tally: &mut Tally,
+        is_last: bool,
+    ) -> Result<Vec<Leased>, FillError> {
+        let cost = took / u32::try_from(found.values.len().max(1)).unwrap_or(u32::MAX);
+        let fillings = self.fillings(found, leased, cost, tally).await?;
+        let said = self.send(found, &fillings).await?;
+        let mut again = Vec::new();
+        for ((filled, (_, bytes)), one) in said.into_iter().zip(&fillings).zip(leased) {
+            if filled == Filled::Epoch {
+                self.loaders.ensure_epoch().await?;
+            }
+            if !is_last && matches!(filled, Filled::Epoch | Filled::Behind) {
+                again.push(one.clone());
+            } else {
+                tally.note(filled, *bytes);
+            }
+        }
+        Ok(again)
+    }
+
+    /// Loads values whose keys nobody knows before, and leases them then.
+    async fn fill_late(&self, texts: &[Vec<String>], tally: &mut Tally) -> Result<(), FillError> {
+        let before = self.loaders.caches.before().await?;
+        let origin = self.loaders.origin(self.warmer).await;
+        let none = |texts: &Vec<String>| Leased {
+            texts: texts.clone(),
+            entry: Entry { key: String::new(), params: String::new() },
+            token: String::new(),
+        };
+        let asked: Vec<Leased> = texts.iter().map(none).collect();
+        let (batch, took) = self.load(&origin, &asked).await?;
+        tally.batches += 1;
+        rows::check_count(self.warmer, batch.rows.len())?;
+        let found = Found::of(&self.shape, &batch, None)?;
+        let leased = self.lease_late(&batch, &before, tally).await?;
+        for leased in leased.chunks(self.warmer.batch) {
+            self.put(&found, took, leased, tally, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn lease_late(
+        &self,
+        batch: &Batch,
+        before: &Before,
+        tally: &mut Tally,
+    ) -> Result<Vec<Leased>, FillError> {
+        let token = format!("w{:016x}", rand::random::<u64>());
+        let mut leased = Vec::with_capacity(batch.rows.len());
+        for row in &batch.rows {
+            let texts: Option<Vec<String>> = row.texts.iter().cloned().collect();
+            if let Some(texts) = texts
+                && let Ok(entry) = self.shape.entry(&texts)
+            {
+                leased.push(Leased { texts, entry, token: token.clone() });
+            }
+        }
+        let keys: Vec<&str> = leased.iter().map(|one| one.entry.key.as_str()).collect();
+        let ours = self.namespace.take_late(&keys, &token, self.loaders.lease(self.name), before).await?;
+        let mut ours = ours.into_iter();
+        let count = leased.len();
+        leased.retain(|_| ours.next().unwrap_or(false));
+        tally.busy += count - leased.len();
+        Ok(leased)
+    }
+}
+
+/// Whether fewer values at a time may go better: one cannot be read, or all together took too long.
+fn is_splittable(error: &sqlx::Error) -> bool {
+    is_unreadable(error) || code_of(error).is_some_and(|code| code == "57014")
+}
+
+/// Whether a parameter cannot be read as the type that the loader takes, or is out of its range.
+fn is_unreadable(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code.starts_with("22"))
+}
+
+fn code_of(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned))
+}

@@ -1,0 +1,278 @@
+//! What all loads of a process share: where they read, what they may take, what they have learned.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use brasa_shared::cache::{Caches, Dictionaries, Dictionary};
+use brasa_shared::config::{Config, FillFrom, Warmer};
+use brasa_shared::store::StoreError;
+use sqlx::{PgConnection, PgPool, Row as _};
+use tokio::time::Instant;
+
+use crate::cache::budget::{Budget, Caps};
+use crate::cache::plan::{LoaderProblem, Plan};
+
+/// The bounds of a lease: so long may whoever loads a value take before somebody else may.
+const LEASE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// The lease before anything was loaded.
+const LEASE_AT_FIRST: Duration = Duration::from_secs(10);
+/// For how long it is believed how far a replica lags.
+const LAG_BELIEVED: Duration = Duration::from_millis(500);
+/// For how long it is believed which dictionary is used.
+const DICTIONARY_BELIEVED: Duration = Duration::from_mins(1);
+
+/// What all loads of a process share.
+#[derive(Debug)]
+pub struct Loaders {
+    /// The cache that is filled.
+    pub caches: Caches,
+    /// What loads may take of the database.
+    pub budget: Budget,
+    primary: PgPool,
+    replica: Option<PgPool>,
+    lag_max: Duration,
+    lag: tokio::sync::Mutex<Option<(Instant, Option<Duration>)>>,
+    dictionaries: Dictionaries,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What is known about a warmer.
+#[derive(Debug, Default)]
+struct Known {
+    plan: Option<Arc<Plan>>,
+    slowest: Option<Duration>,
+    dictionary: Option<Believed>,
+}
+
+/// Which dictionary is used.
+#[derive(Debug, Clone)]
+struct Believed {
+    at: Instant,
+    found: Option<Arc<Dictionary>>,
+    /// Whether there were enough samples to learn from.
+    was_learned: bool,
+}
+
+/// A database to read from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Its connections.
+    pub pool: PgPool,
+    /// Whether the configuration calls it the replica.
+    pub is_replica: bool,
+    /// How far it lags behind, where that was looked at.
+    pub lag: Option<Duration>,
+}
+
+impl Loaders {
+    /// Loads from these databases into this cache, as the configuration allows.
+    pub fn new(config: &Config, caches: Caches, primary: PgPool, replica: Option<PgPool>) -> Self {
+        let section = &config.cache;
+        let caps = Caps {
+            batches: section.loaders,
+            keys_per_second: section.keys_per_second,
+            others: section.busy_at,
+            busy: f64::from(section.busy_percent) / 100.0,
+            replica_lag: section.lag_max,
+            ..Caps::default()
+        };
+        Self {
+            caches,
+            budget: Budget::new(caps),
+            primary,
+            replica,
+            lag_max: section.lag_max,
+            lag: tokio::sync::Mutex::default(),
+            dictionaries: Dictionaries::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The application's primary.
+    pub fn primary(&self) -> Origin {
+        Origin { pool: self.primary.clone(), is_replica: false, lag: None }
+    }
+
+    /// Where the warmer wants to be loaded from: the replica, if there is one and it does not lag too far behind.
+    pub async fn origin(&self, warmer: &Warmer) -> Origin {
+        let (FillFrom::Replica, Some(replica)) = (warmer.fill_from, &self.replica) else {
+            return self.primary();
+        };
+        match self.lag_of(replica).await {
+            Some(lag) if lag <= self.lag_max => {
+                Origin { pool: replica.clone(), is_replica: true, lag: Some(lag) }
+            }
+            _ => self.primary(),
+        }
+    }
+
+    /// How far a replica lags behind; none if nobody can say.
+    async fn lag_of(&self, replica: &PgPool) -> Option<Duration> {
+        // Received and replayed alike is no lag, however long ago the last transaction was.
+        let ask =
+            "select case when not pg_is_in_recovery() or pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+            then 0 else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end::float8";
+        let mut last = self.lag.lock().await;
+        if let Some((at, lag)) = *last
+            && at.elapsed() < LAG_BELIEVED
+        {
+            return lag;
+        }
+        let asked = tokio::time::timeout(LAG_BELIEVED, sqlx::query(ask).fetch_one(replica)).await;
+        let seconds =
+            asked.ok().and_then(Result::ok).and_then(|row| row.try_get::<Option<f64>, _>(0).ok()?);
+        let lag = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
+        *last = Some((Instant::now(), lag));
+        lag
+    }
+
+    /// The plan of a warmer, which the database has looked at before or looks at now.
+    ///
+    /// # Errors
+    /// See [`Plan::prepare`].
+    pub async fn plan(
+        &self,
+        name: &str,
+        warmer: &Warmer,
+        connection: &mut PgConnection,
+    ) -> Result<Arc<Plan>, LoaderProblem> {
+        if let Some(plan) = self.known().get(name).and_then(|known| known.plan.clone()) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(Plan::prepare(connection, warmer).await?);
+        self.known().entry(name.to_owned()).or_default().plan = Some(Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Lets the database look at a warmer's statements again when they are next used: its tables may have changed.
+    pub fn forget_plan(&self, name: &str) {
+        if let Some(known) = self.known().get_mut(name) {
+            known.plan = None;
+        }
+    }
+
+    /// How long whoever loads a value of this warmer may take: four times as long as the slowest of late.
+    pub fn lease(&self, name: &str) -> Duration {
+        let slowest = self.known().get(name).and_then(|known| known.slowest);
+        slowest.map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE.0, LEASE.1))
+    }
+
+    /// Notes how long a load took.
+    pub fn took(&self, name: &str, took: Duration) {
+        let mut known = self.known();
+        let slowest = &mut known.entry(name.to_owned()).or_default().slowest;
+        // What was slow once is forgotten slowly.
+        *slowest = Some(slowest.map_or(took, |before| took.max(before.mul_f64(0.9))));
+    }
+
+    /// The dictionary that values of a warmer are packed with; where there is none yet, one is learned from `samples`
+    /// if they are enough.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn dictionary(
+        &self,
+        name: &str,
+        samples: &[&str],
+    ) -> Result<Option<Arc<Dictionary>>, StoreError> {
+        let believed = self.known().get(name).and_then(|known| known.dictionary.clone());
+        let is_enough = samples.len() >= SAMPLES_MIN;
+        if let Some(believed) = believed
+            && believed.at.elapsed() < DICTIONARY_BELIEVED
+            && (believed.found.is_some() || believed.was_learned || !is_enough)
+        {
+            return Ok(believed.found);
+        }
+        let found = match self.caches.packed_with(name).await? {
+            Some(id) => self.fetch_dictionary(id).await?,
+            None => None,
+        };
+        let found = match found {
+            Some(found) => Some(found),
+            None => self.learn(name, samples).await?,
+        };
+        let believed = Some(Believed { at: Instant::now(), found: found.clone(), was_learned: is_enough });
+        self.known().entry(name.to_owned()).or_default().dictionary = believed;
+        Ok(found)
+    }
+
+    /// A dictionary by its id, from here or from Redis.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn fetch_dictionary(&self, id: u32) -> Result<Option<Arc<Dictionary>>, StoreError> {
+        if let Some(found) = self.dictionaries.get(id) {
+            return Ok(Some(found));
+        }
+        let bytes = self.caches.dictionary(id).await?;
+        let loaded = bytes.and_then(|bytes| Dictionary::load(bytes).ok());
+        Ok(loaded.map(|dictionary| self.dictionaries.insert(dictionary)))
+    }
+
+    /// The dictionaries that are at hand.
+    pub fn dictionaries(&self) -> &Dictionaries {
+        &self.dictionaries
+    }
+
+    async fn learn(&self, name: &str, samples: &[&str]) -> Result<Option<Arc<Dictionary>>, StoreError> {
+        if samples.len() < SAMPLES_MIN {
+            return Ok(None);
+        }
+        let samples: Vec<Vec<u8>> = samples.iter().map(|text| text.as_bytes().to_vec()).collect();
+        let count = samples.len();
+        // It takes some tens of milliseconds.
+        let dictionary = match tokio::task::spawn_blocking(move || Dictionary::train(&samples)).await {
+            Ok(Ok(Some(dictionary))) => dictionary,
+            Ok(Ok(None)) | Err(_) => return Ok(None),
+            Ok(Err(error)) => {
+                tracing::warn!(warmer = name, %error, "could not learn a dictionary; values are packed without");
+                return Ok(None);
+            }
+        };
+        self.caches.pack_with(name, dictionary.id(), dictionary.bytes()).await?;
+        tracing::info!(warmer = name, dictionary = dictionary.id(), samples = count, "learned a dictionary");
+        Ok(Some(self.dictionaries.insert(dictionary)))
+    }
+
+    /// Makes sure that there is an epoch of the Redis that runs now, so that it takes values.
+    ///
+    /// # Errors
+    /// Redis or Postgres did not do its part.
+    pub async fn ensure_epoch(&self) -> Result<bool, EpochError> {
+        let server = self.caches.server().await?;
+        let epoch = self.caches.epoch().await?;
+        if epoch.is_some_and(|epoch| epoch.run_id == server.run_id) {
+            return Ok(false);
+        }
+        let ask = "select pg_snapshot_xmax(pg_current_snapshot())::text";
+        let xid: String = sqlx::query_scalar(ask).fetch_one(&self.primary).await?;
+        let began = self.caches.begin_epoch(&server.run_id, xid.parse().unwrap_or(0)).await?;
+        if began {
+            tracing::info!(
+                run_id = server.run_id,
+                xid,
+                "an epoch of the cache begins: what is in it is loaded again"
+            );
+        }
+        Ok(began)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many values a dictionary is learned from at least.
+const SAMPLES_MIN: usize = 100;
+
+/// Why no epoch could begin.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochError {
+    /// Redis did not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Postgres could not say which transactions are over.
+    #[error("postgres could not say which transactions are over")]
+    Database(#[from] sqlx::Error),
+}

@@ -1,0 +1,184 @@
+//! From the change log to Redis.
+//!
+//! A batch is a short transaction: changes are deleted, told to Redis, and the deletion is committed. Whoever dies in
+//! between lets them be told again, which changes nothing: what is told is which transactions there were.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_jobs::cache::Touched;
+use brasa_shared::cache::{Cause, Entry};
+use brasa_shared::db::changes::{Change, Dependency};
+use brasa_shared::store::StoreError;
+use brasa_shared::telemetry::logs::chain;
+use brasa_shared::telemetry::metrics;
+use tokio::time::Instant;
+
+use crate::cache::Shared;
+
+/// How many changes are told at once.
+const BATCH: usize = 1_000;
+/// How long the database may take for one step.
+const DATABASE_WITHIN: Duration = Duration::from_secs(5);
+/// For how long a worker is the one that carries, unless it says so again; and how often it does.
+const TURN: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
+/// How often it is looked whether there is a log, and in which schemas tables are.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The first and the longest pause after a fault.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Why changes could not be carried. It is tried again.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("postgres did not give its changes")]
+    Database(#[from] sqlx::Error),
+    #[error("postgres did not answer in time")]
+    Late,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which values a name in the change log concerns: warmers, each with the place of the dependency.
+type Concerned = HashMap<String, Vec<(String, usize)>>;
+
+/// Carries for ever, while it is this worker's turn.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let (mut pause, mut turn, mut looked) = (PAUSE.0, None::<Instant>, None::<Instant>);
+    let mut concerned = Concerned::new();
+    let mut is_there = false;
+    loop {
+        let round = async {
+            if turn.is_none_or(|since| since.elapsed() >= TURN.1) {
+                let is_ours = shared.loaders.caches.attend(&shared.worker, TURN.0).await?;
+                turn = is_ours.then(Instant::now);
+            }
+            if turn.is_none() {
+                return Ok(TURN.1);
+            }
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                is_there = in_time(shared.settings.changes.exists()).await?;
+                concerned = concern(&shared).await?;
+                looked = Some(Instant::now());
+            }
+            if !is_there {
+                return Ok(TURN.1);
+            }
+            while carry(&shared, &concerned).await? == BATCH {}
+            Ok::<_, Trouble>(shared.reach.config.cache.poll)
+        };
+        match round.await {
+            Ok(next) => {
+                pause = PAUSE.0;
+                tokio::time::sleep(next).await;
+            }
+            Err(error) => {
+                // With the connection may go the turn.
+                turn = None;
+                tracing::warn!(error = %chain(&error), "changes of tables wait: they could not be told to the cache");
+                tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+        }
+    }
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Trouble> {
+    let answer = tokio::time::timeout(DATABASE_WITHIN, asked).await;
+    Ok(answer.map_err(|_| Trouble::Late)??)
+}
+
+/// The names that the change log has for what warmers depend on.
+async fn concern(shared: &Shared) -> Result<Concerned, Trouble> {
+    let mut concerned = Concerned::new();
+    for (name, served) in &shared.warmers {
+        for (place, dependency) in served.warmer.depends_on.iter().enumerate() {
+            if let Some(schema) = in_time(schema_of(shared, dependency)).await? {
+                let warmers = concerned.entry(dependency.log_name(&schema)).or_default();
+                warmers.push((name.clone(), place));
+            }
+        }
+    }
+    Ok(concerned)
+}
+
+/// The schema that a table is in, as the search path says; none if there is no such table.
+async fn schema_of(shared: &Shared, dependency: &Dependency) -> Result<Option<String>, sqlx::Error> {
+    let table = Dependency { columns: Vec::new(), ..dependency.clone() }.to_string();
+    let ask = "select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = to_regclass($1)";
+    sqlx::query_scalar(ask).bind(table).fetch_optional(&shared.loaders.primary().pool).await
+}
+
+/// Carries one batch; returns how many changes it had.
+async fn carry(shared: &Shared, concerned: &Concerned) -> Result<usize, Trouble> {
+    let log = &shared.settings.changes;
+    if in_time(log.is_empty()).await? {
+        return Ok(0);
+    }
+    let taken = in_time(log.take(BATCH)).await?;
+    let count = taken.changes.len();
+    let began = Instant::now();
+    let ages: Vec<Duration> = taken.changes.iter().map(|change| change.age).collect();
+    tell(shared, concerned, &taken.changes).await?;
+    let took = began.elapsed();
+    in_time(taken.done()).await?;
+    for age in ages {
+        metrics::cache_invalidation_lag_seconds().record(age + took);
+    }
+    metrics::cache_changes_total().increment(count as u64);
+    Ok(count)
+}
+
+/// What is to be told to Redis: values by warmer, and tags.
+#[derive(Default)]
+struct Told {
+    entries: HashMap<String, Vec<(Entry, Cause)>>,
+    tags: Vec<(String, Cause)>,
+}
+
+async fn tell(shared: &Shared, concerned: &Concerned, changes: &[Change]) -> Result<(), StoreError> {
+    let mut told = Told::default();
+    for change in changes {
+        sort(shared, concerned, change, &mut told);
+    }
+    let caches = &shared.loaders.caches;
+    for (name, entries) in &told.entries {
+        let gone = caches.namespace(name).invalidate_each(entries).await?;
+        metrics::cache_invalidated_total(name).increment(gone);
+        if let Some(served) = shared.warmers.get(name) {
+            served.wake.notify_one();
+        }
+    }
+    if !told.tags.is_empty() {
+        caches.invalidate_each_tag(&told.tags, shared.tags_kept()).await?;
+    }
+    Ok(())
+}
+
+fn sort(shared: &Shared, concerned: &Concerned, change: &Change, told: &mut Told) {
+    let cause = Cause::Transaction(change.xid);
+    let first = change.keys.as_ref().and_then(|keys| keys.first());
+    match (change.dep.as_str(), first) {
+        ("key:", Some(key)) => {
+            // Nobody knows its parameters, so it comes back when somebody asks for it.
+            let entry = Entry { key: key.clone(), params: String::new() };
+            told.entries.entry("any".to_owned()).or_default().push((entry, cause));
+        }
+        ("tag:", Some(tag)) => told.tags.push((tag.replace(['\n', '\r'], " "), cause)),
+        ("warmer:", Some(name)) => told.tags.push((format!("~warmer:{name}"), cause)),
+        (dep, _) => {
+            for (name, place) in concerned.get(dep).into_iter().flatten() {
+                let Some(served) = shared.warmers.get(name) else { continue };
+                for touched in served.shape.touched(*place, change.keys.as_deref()) {
+                    match touched {
+                        Touched::Entry(entry) => {
+                            told.entries.entry(name.clone()).or_default().push((entry, cause));
+                        }
+                        Touched::Tag(tag) => told.tags.push((tag, cause)),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is told to readers about warmers, and jobs that warm everything.
+
+use std::time::Duration;
+
+use brasa_jobs::{Job as _, cache::Warm};
+use brasa_shared::cache::TAGS_KEPT_MIN;
+use brasa_shared::config::WarmWhen;
+use brasa_shared::queue::{Enqueued, Envelope};
+use brasa_shared::store::StoreError;
+use brasa_shared::telemetry::logs::chain;
+use serde_json::json;
+
+use crate::cache::Shared;
+
+impl Shared {
+    /// Tells readers about all warmers; those that are new, or defined otherwise, are warmed where they want that.
+    pub(super) async fn describe(&self) -> Result<(), StoreError> {
+        let caches = &self.loaders.caches;
+        let known = caches.all_described().await?;
+        for (name, served) in &self.warmers {
+            let before = known.get(name);
+            let version = served.shape.version();
+            // Readers of versioned keys stay with what is warm.
+            let current = match before {
+                Some(before) if served.warmer.key.has_version() && !before.current.is_empty() => {
+                    &before.current
+                }
+                _ => version,
+            };
+            let lease_ms = u64::try_from(self.loaders.lease(name).as_millis()).unwrap_or(u64::MAX);
+            let description = served.shape.describe(&served.warmer, lease_ms, current);
+            if before != Some(&description) {
+                caches.describe(name, &description).await?;
+            }
+            let is_new = before.is_none_or(|before| before.version != version);
+            if is_new && served.warmer.keeping.when.contains(&WarmWhen::Deploy) {
+                self.warm_all(name, "it is new or defined otherwise").await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Enqueues a job that warms everything of a warmer, unless there is one already.
+    pub(super) async fn warm_all(&self, name: &str, why: &str) {
+        let job = Envelope::new(Warm::KIND, &json!({ "name": name }), self.reach.clock.now());
+        let enqueued = match job {
+            Ok(mut job) => {
+                job.unique = Some(format!("cache.warm:{name}"));
+                self.settings.queue.enqueue(&job).await.map_err(|error| chain(&error))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match enqueued {
+            Ok(Enqueued::New) => tracing::info!(warmer = name, why, "everything of the warmer is loaded"),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(warmer = name, why, error, "could not enqueue that the warmer is warmed");
+            }
+        }
+    }
+
+    /// How long marks of tags are kept: longer than any value lives.
+    pub(super) fn tags_kept(&self) -> Duration {
+        let longest = self.warmers.values().map(|served| served.warmer.lives.longest()).max();
+        (longest.unwrap_or_default() * 2).max(TAGS_KEPT_MIN)
+    }
+}
