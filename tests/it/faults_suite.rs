@@ -88,3 +88,13 @@ fn a_case_that_nobody_knows_is_answered_with_those_that_there_are() {
 
     assert!(unknown.contains("no case `nope`") && unknown.contains("\n  kill "), "{unknown}");
 }
+
+#[test]
+fn no_value_stays_stale_whatever_writers_a_replica_and_redis_do() {
+    a_few_rounds_of("fresh");
+}
+
+#[test]
+fn warmers_that_are_killed_leave_no_stale_value_and_no_lease_beyond_its_time() {
+    a_few_rounds_of("warmer");
+}

@@ -92,6 +92,24 @@ impl World {
         Self::on(url.to_owned(), prefix, Some(database), None)
     }
 
+    /// The same on another Postgres, too.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub async fn on_servers(redis_url: &str, postgres_url: &str) -> Self {
+        let prefix = fresh_prefix();
+        let database = Database::create(postgres_url, &prefix).await;
+        Self::on(redis_url.to_owned(), prefix, Some(database), None)
+    }
+
+    /// A pool for another address.
+    ///
+    /// # Panics
+    /// The address is none.
+    pub fn pool_at(&self, url: &str) -> PgPool {
+        database::pool(url, 16, Duration::from_secs(10))
+    }
+
     fn on(redis_url: String, prefix: String, database: Option<Database>, manual: Option<Manual>) -> Self {
         // Whoever asks a world without a database for it is told by Postgres that there is none.
         let database_url = database

@@ -59,6 +59,25 @@ impl PostgresServer {
         Ok(postgres)
     }
 
+    /// Copies this server, which has to run, into one that follows it and only reads.
+    pub fn standby(&self, options: PostgresOptions) -> Result<Self, ServersError> {
+        let server = Server::new(Scratch::owned_by(User::instead_of_root()?)?)?;
+        let (programs, password) = (self.programs.clone(), self.password.clone());
+        let mut standby = Self { programs, options, password, port: 0, server };
+        let mut pgdata = OsString::from("--pgdata=");
+        pgdata.push(standby.data());
+        let source = format!("--dbname={}", self.url("postgres"));
+        let fixed = ["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync"];
+        let args = [pgdata, source.into()].into_iter().chain(fixed.map(Into::into)).collect();
+        let path = standby.programs.join("pg_basebackup");
+        standby.server.prepare(&Program { path, args, farewell: Signal::Kill })?;
+        ports::on_a_free_one(|port| {
+            standby.port = port;
+            standby.run()
+        })?;
+        Ok(standby)
+    }
+
     /// Where clients find a database of it, with the name and the password of its owner. A fresh cluster has
     /// `postgres` only.
     pub fn url(&self, database: &str) -> String {
@@ -156,7 +175,8 @@ impl PostgresServer {
 fn is_ready(lock: &Path, pid: u32) -> bool {
     let Ok(text) = fs::read_to_string(lock) else { return false };
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines.first() == Some(&pid.to_string().as_str()) && lines.get(7) == Some(&"ready")
+    let takes_connections = matches!(lines.get(7), Some(&("ready" | "standby")));
+    lines.first() == Some(&pid.to_string().as_str()) && takes_connections
 }
 
 #[cfg(test)]

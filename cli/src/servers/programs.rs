@@ -42,11 +42,18 @@ pub(super) fn redis() -> Result<PathBuf, ServersError> {
 /// The folder that holds `postgres` and its `initdb`: of `PATH` if it is there, else of the newest version.
 pub(super) fn postgres() -> Result<PathBuf, ServersError> {
     let places = POSTGRES_PLACES.iter().map(|(root, prefix, rest)| newest(Path::new(root), prefix, rest));
-    on_path().chain(places.flatten()).find(|folder| is_postgres(folder)).ok_or(ServersError::Missing {
+    let found = on_path().chain(places.flatten()).find(|folder| is_postgres(folder));
+    found.map(|folder| real(&folder).unwrap_or(folder)).ok_or(ServersError::Missing {
         program: "postgres",
         advice: "install the server with `apt-get install postgresql`, `dnf install postgresql-server` \
                  or `brew install postgresql@17`",
     })
+}
+
+/// Where the programs are that links in this folder lead to: all of them, and not only those that are linked.
+fn real(folder: &Path) -> Option<PathBuf> {
+    let program = fs::canonicalize(folder.join("postgres")).ok()?;
+    program.parent().filter(|folder| is_postgres(folder)).map(Path::to_owned)
 }
 
 fn on_path() -> impl Iterator<Item = PathBuf> {

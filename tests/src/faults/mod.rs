@@ -14,6 +14,7 @@ mod crew;
 mod cut;
 mod drain;
 mod due;
+mod fresh;
 mod hand;
 mod kill;
 mod kinds;
@@ -27,6 +28,7 @@ mod restart;
 mod skew;
 mod stage;
 mod stop;
+mod warmer;
 mod weather;
 mod writes;
 
@@ -70,7 +72,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 16] = [
+pub static CASES: [Case; 18] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -182,6 +184,20 @@ pub static CASES: [Case; 16] = [
         rounds: 400,
         few: 4,
         play: |plan| Box::pin(model::run(plan)),
+    },
+    Case {
+        name: "fresh",
+        about: "writers, a lagging replica and a Redis that forgets, against values that must never stay stale",
+        rounds: 16,
+        few: 1,
+        play: |plan| Box::pin(fresh::run(plan)),
+    },
+    Case {
+        name: "warmer",
+        about: "warmers and Redis are killed between load and fill",
+        rounds: 500,
+        few: 8,
+        play: |plan| Box::pin(warmer::run(plan)),
     },
 ];
 
