@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use brasa_tests::bench::{Report, Stage, say};
 
+mod cache;
 mod queue;
 
 /// A part of the product that is measured.
@@ -25,8 +26,10 @@ struct Family {
     play: fn(&[String]) -> Result<()>,
 }
 
-static FAMILIES: [Family; 1] =
-    [Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play }];
+static FAMILIES: [Family; 2] = [
+    Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play },
+    Family { name: "cache", about: "warm caches", measure: cache::measure, play: cache::play },
+];
 
 /// As the product has it.
 #[global_allocator]

@@ -14,6 +14,8 @@ pub enum Bar {
     AtMost(f64),
     /// So many times the figure beside it, or more.
     TimesAtLeast(f64),
+    /// So many times the figure beside it, or less.
+    TimesAtMost(f64),
 }
 
 /// One line of a report.
@@ -76,6 +78,7 @@ impl Row {
             Bar::AtLeast(least) => self.ours.map(|ours| ours >= least),
             Bar::AtMost(most) => self.ours.map(|ours| ours <= most),
             Bar::TimesAtLeast(least) => self.ratio().map(|ratio| ratio >= least),
+            Bar::TimesAtMost(most) => self.ratio().map(|ratio| ratio <= most),
         }
     }
 
@@ -133,6 +136,7 @@ impl Row {
             Bar::AtLeast(least) => format!(">= {}", text(least)),
             Bar::AtMost(most) => format!("<= {}", text(most)),
             Bar::TimesAtLeast(least) => format!(">= {least} x {}", self.peer.as_deref().unwrap_or("?")),
+            Bar::TimesAtMost(most) => format!("<= {most} x {}", self.peer.as_deref().unwrap_or("?")),
         })
     }
 

@@ -1,0 +1,71 @@
+//! The cache beside what people do without it: on private servers, with the flights that left New York City in 2013.
+//!
+//! Workers and readers are processes of their own. Whatever is compared is measured in turns, at least seven times, and
+//! the middle counts; the naive way of doing it is beside each figure.
+
+use anyhow::Result;
+use brasa_tests::bench::{Figure, Report, Row, Stage, median, say};
+
+mod bytes;
+mod changes;
+mod foreground;
+mod ground;
+mod hits;
+mod reading;
+mod role;
+mod stampede;
+mod story;
+mod tags;
+mod warming;
+
+pub(crate) use role::play;
+
+use ground::Ground;
+
+/// How often everything is measured.
+const REPEATS: usize = 7;
+
+/// Measures all of it.
+pub(super) fn measure(stage: &Stage) -> Result<Report> {
+    let ground = Ground::new(stage)?;
+    let parts: [(&str, fn(&Ground) -> Result<Vec<Row>>); 9] = [
+        ("stampedes", stampede::rows),
+        ("reading beside refreshing", reading::rows),
+        ("warming", warming::rows),
+        ("what the database feels", foreground::rows),
+        ("bytes", bytes::rows),
+        ("tags", tags::rows),
+        ("changes", changes::rows),
+        ("the list and the dashboard", story::rows),
+        ("hits", hits::rows),
+    ];
+    let mut report = Report::default();
+    for (what, rows) in parts {
+        say(what);
+        match rows(&ground) {
+            Ok(rows) => report.extend(rows),
+            Err(error) => report.push(Row::new(what, "").ours(&Err(format!("{error:#}")))),
+        }
+    }
+    Ok(report)
+}
+
+/// The middle of what was measured, or why it could not be.
+fn middle(values: &[f64]) -> Figure {
+    if values.is_empty() {
+        Err("nothing was measured".to_owned())
+    } else {
+        Ok(median(values.iter().copied()))
+    }
+}
+
+/// The middle of the ratios of pairs, with the least and the most of them in words.
+fn ratios(ours: &[f64], beside: &[f64]) -> (Figure, String) {
+    let mut ratios: Vec<f64> = ours.iter().zip(beside).map(|(ours, beside)| ours / beside).collect();
+    ratios.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (ratios.first(), ratios.last()) else {
+        return (Err("nothing was measured".to_owned()), String::new());
+    };
+    let words = format!("ratios of {} pairs: {least:.2} to {most:.2}", ratios.len());
+    (middle(&ratios), words)
+}

@@ -1,0 +1,96 @@
+//! How fast 10,000 values are warmed, against one query and one SET for each.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use brasa_jobs::Reach;
+use brasa_jobs::cache::{Filler, Wanted};
+use brasa_tests::bench::{Bar, Row};
+use std::sync::Arc;
+
+use super::ground::Ground;
+use super::{middle, ratios};
+
+const KEYS: i32 = 10_000;
+const WARM: &str = r#"
+    [warm.pair]
+    for_each = { sql = "select id from pairs", params = ["id"] }
+    sql = "select id, to_jsonb(p) as value from pairs p where id = any($1)"
+    key = "KEY:pair:{id}"
+    ttl = "1h"
+    batch = 500
+    warm_on = []
+"#;
+
+pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
+    ground.sql(
+        "drop table if exists pairs;
+         create table pairs as select row_number() over ()::int as id, f.carrier, f.flight, f.origin, f.dest, f.dep_delay,
+             f.arr_delay, f.time_hour from flights f limit 10000;
+         alter table pairs add primary key (id); analyze pairs",
+    )?;
+    ground.forget()?;
+    let (mut ours, mut single) = (vec![], vec![]);
+    for _ in 0..ground.repeats {
+        ours.push(f64::from(KEYS) / ground.wait(warm(ground))?);
+        single.push(f64::from(KEYS) / ground.wait(one_by_one(ground))?);
+    }
+    let (ratio, words) = ratios(&ours, &single);
+    Ok(vec![
+        Row::new("warming 10,000 values", "keys/s")
+            .ours(&middle(&ours))
+            .beside("one query per key", &middle(&single))
+            .note(words),
+        Row::new("the same, the middle ratio of pairs", "x").ours(&ratio).bar(Bar::AtLeast(15.0)),
+    ])
+}
+
+/// As the job does it; returns the seconds.
+async fn warm(ground: &Ground) -> Result<f64> {
+    let config = ground.world.config(&ground.config(WARM));
+    let warmer = config.warm.get("pair").context("the warmer")?.clone();
+    let pool = Some(ground.world.pool.clone());
+    let reach = Reach::new(Arc::new(config), pool, ground.world.store.apart(), ground.world.clock.clone());
+    let loaders = reach.loaders().context("Postgres")?;
+    loaders.ensure_epoch().await?;
+    let filler = Filler::new(loaders, "pair", &warmer, "bench");
+    let begun = Instant::now();
+    let keys = filler.keys().await?.context("keys")?;
+    let fill = |keys: &[Vec<String>]| {
+        filler.fill(keys.iter().map(|texts| Wanted { texts: texts.clone(), token: None }).collect())
+    };
+    let batches: Vec<_> = keys.chunks(warmer.batch).collect();
+    let mut filled = 0;
+    for pair in batches.chunks(2) {
+        // As many at once as the job has by default.
+        match pair {
+            [one, other] => {
+                let (one, other) = tokio::join!(fill(one), fill(other));
+                filled += one?.filled + other?.filled;
+            }
+            [one] => filled += fill(one).await?.filled,
+            _ => {}
+        }
+    }
+    let took = begun.elapsed().as_secs_f64();
+    anyhow::ensure!(filled == usize::try_from(KEYS)?, "only {filled} were filled");
+    Ok(took)
+}
+
+/// As people do it; returns the seconds.
+async fn one_by_one(ground: &Ground) -> Result<f64> {
+    let client = redis::Client::open(ground.world.redis_url.as_str())?;
+    let mut line = client.get_multiplexed_async_connection().await?;
+    let mut connection = ground.world.pool.acquire().await?;
+    let begun = Instant::now();
+    for id in 1..=KEYS {
+        let value: String = sqlx::query_scalar("select to_jsonb(p)::text from pairs p where id = $1")
+            .bind(id)
+            .fetch_one(&mut *connection)
+            .await?;
+        let mut set = redis::cmd("SET");
+        set.arg(format!("{}:single:{id}", ground.world.prefix)).arg(value).arg("EX").arg(3_600);
+        set.query_async::<()>(&mut line).await?;
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
