@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, ProtocolVersion, PushInfo,
+    RedisError, ServerErrorKind,
 };
 
 /// How long one command may take before the connection is given up.
@@ -125,6 +126,8 @@ pub struct StoreError {
 pub struct Store {
     inner: Arc<Inner>,
     patience: Duration,
+    /// How long one call may take, with everything that belongs to it.
+    limit: Option<Duration>,
 }
 
 struct Inner {
@@ -169,6 +172,7 @@ impl fmt::Debug for Store {
         f.debug_struct("Store")
             .field("address", &self.inner.address)
             .field("patience", &self.patience)
+            .field("limit", &self.limit)
             .finish()
     }
 }
@@ -188,13 +192,22 @@ impl Store {
         let address = client.get_connection_info().addr().to_string();
         let inner =
             Inner { client, address, live: RwLock::default(), connecting: tokio::sync::Mutex::default() };
-        Ok(Self { inner: Arc::new(inner), patience: Duration::from_secs(10) })
+        Ok(Self { inner: Arc::new(inner), patience: Duration::from_secs(10), limit: None })
     }
 
     /// The same store with another bound on how long passing faults are waited out.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The same store for callers who cannot wait: a call ends after `limit` at the latest, also where the server
+    /// takes it and does not answer, or cannot be connected to.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self.limit = Some(limit);
         self
     }
 
@@ -207,7 +220,7 @@ impl Store {
             live: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
         };
-        Self { inner: Arc::new(inner), patience: self.patience }
+        Self { inner: Arc::new(inner), patience: self.patience, limit: self.limit }
     }
 
     /// Where this store is, without the password.
@@ -244,8 +257,29 @@ impl Store {
         let fault = |source| self.error("subscribe", source);
         match tokio::time::timeout(CONNECT_TIMEOUT, self.inner.client.get_async_pubsub()).await {
             Ok(answer) => answer.map_err(fault),
-            Err(_) => Err(fault(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))),
+            Err(_) => Err(fault(timed_out())),
         }
+    }
+
+    /// A connection that hands `push` what the server sends unasked, first of all that it broke; it is the
+    /// caller's to make again. Connecting and each command take at most `limit`. `push` must not block.
+    pub async fn listener(
+        &self,
+        limit: Duration,
+        push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, StoreError> {
+        let fault = |source| self.error("listen", source);
+        let info = self.inner.client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings)).map_err(fault)?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(limit))
+            .set_response_timeout(Some(limit))
+            .set_push_sender(move |info| {
+                push(info);
+                Ok::<(), std::convert::Infallible>(())
+            });
+        client.get_multiplexed_async_connection_with_config(&config).await.map_err(fault)
     }
 
     async fn persist<T: FromRedisValue>(&self, action: &'static str, ask: Ask<'_>) -> Result<T, StoreError> {
@@ -253,13 +287,17 @@ impl Store {
         let mut pause = BACKOFF.0;
         loop {
             // Others may be connecting before us, one after the other; patience covers that too.
-            let connecting = tokio::time::timeout(self.patience.max(CONNECT_TIMEOUT), self.connection());
-            let connected = connecting.await.unwrap_or_else(|_| {
-                Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))
-            });
+            let longest = self.left(begun).unwrap_or_else(|| self.patience.max(CONNECT_TIMEOUT));
+            let connecting = tokio::time::timeout(longest, self.connection());
+            let connected = connecting.await.unwrap_or_else(|_| Err(timed_out()));
             let outcome = match connected {
                 Ok((generation, connection)) => {
-                    let answer = ask.of(connection).await;
+                    let answer = match self.left(begun) {
+                        None => ask.of(connection).await,
+                        Some(left) => tokio::time::timeout(left, ask.of(connection))
+                            .await
+                            .unwrap_or_else(|_| Err(timed_out())),
+                    };
                     if answer.as_ref().is_err_and(|error| Fault::of(error).passes()) {
                         self.give_up(generation);
                     }
@@ -279,6 +317,11 @@ impl Store {
             tokio::time::sleep(pause.mul_f64(rand::random::<f64>())).await;
             pause = (pause * 2).min(BACKOFF.1);
         }
+    }
+
+    /// How long a call that began then may still take; nothing where that is for the connection to say.
+    fn left(&self, begun: Instant) -> Option<Duration> {
+        self.limit.map(|limit| limit.saturating_sub(begun.elapsed()))
     }
 
     async fn connection(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
@@ -315,4 +358,8 @@ impl Store {
     fn error(&self, action: &'static str, source: RedisError) -> StoreError {
         StoreError { address: self.inner.address.clone(), action, fault: Fault::of(&source), source }
     }
+}
+
+fn timed_out() -> RedisError {
+    RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
 }
