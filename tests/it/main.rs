@@ -42,6 +42,7 @@ mod outbox;
 mod pausing;
 mod priorities;
 mod rates;
+mod reading;
 mod replacing;
 mod retention;
 mod retries;

@@ -108,6 +108,12 @@ impl EntryKeys {
     }
 }
 
+/// What the notes begin with of all values whose keys begin with `key`, whether a key has a hash tag further on or
+/// not.
+pub(crate) fn note_prefixes(prefix: &str, key: &str) -> [String; 2] {
+    [format!("{prefix}:note:{key}"), format!("{prefix}:note:{{{key}")]
+}
+
 /// `key` such that what is put before it leaves it in the slot that it has by itself: as it is where it has a
 /// hash tag, else as the hash tag. A key with a lone `}` and no tag is the one that cannot be kept together.
 fn tagged(key: &str) -> String {
@@ -125,5 +131,15 @@ mod tests {
         assert_eq!(note("board:JFK"), "p:note:{board:JFK}");
         assert_eq!(note("{JFK}:board"), "p:note:{JFK}:board");
         assert_eq!(note("{}:board"), "p:note:{{}:board}");
+    }
+
+    #[test]
+    fn notes_begin_with_what_the_keys_of_their_values_begin_with() {
+        for (key, begin) in
+            [("board:JFK", "board:"), ("board:{JFK}", "board:"), ("{a}:b", "{a}:"), ("{", "{")]
+        {
+            let note = EntryKeys::new("p", key).note;
+            assert!(note_prefixes("p", begin).iter().any(|begin| note.starts_with(begin)), "{note}");
+        }
     }
 }

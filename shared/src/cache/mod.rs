@@ -31,6 +31,7 @@ mod look;
 mod note;
 mod params;
 mod read;
+pub mod reader;
 #[cfg(test)]
 mod samples;
 mod scripts;
@@ -50,6 +51,7 @@ pub use look::Look;
 pub use note::Note;
 pub use params::{params_of, texts_of};
 pub use read::{Answer, Asking, Standing, Why};
+pub use reader::{Cache, CacheError, Read, State, Warmed};
 pub use scripts::{read_script, script_named};
 pub use stats::Stats;
 pub use upkeep::Extent;

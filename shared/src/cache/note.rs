@@ -94,6 +94,41 @@ impl Note {
     }
 }
 
+/// As much of a note as a reader needs, where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Brief<'a> {
+    pub(super) is_none: bool,
+    pub(super) soft_ms: i64,
+    pub(super) at_ms: i64,
+    epoch: &'a str,
+    tags: &'a str,
+}
+
+impl<'a> Brief<'a> {
+    /// Reads a note; nothing where it is none of this build's.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let (line, tags) = text.split_once('\n').unwrap_or((text, ""));
+        let mut fields = line.split(' ');
+        let is_none = match fields.next()? {
+            "v" => false,
+            "-" => true,
+            _ => return None,
+        };
+        let soft_ms = fields.next()?.parse().ok()?;
+        let at_ms = fields.nth(1)?.parse().ok()?;
+        Some(Self { is_none, soft_ms, at_ms, epoch: fields.nth(3)?, tags })
+    }
+
+    /// The same as [`Note::stands`]; `mark_of` knows the marks, and that of the empty tag is the epoch. A tag
+    /// whose mark nobody asked for is as good as one that has changed.
+    pub(super) fn stands(&self, mark_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let first = |mark: &'a str| mark.split(' ').next();
+        let is_same = |tag: &str, count: &str| mark_of(tag).and_then(first) == Some(count);
+        let mut tags = self.tags.split('\n').filter_map(|line| line.split_once(' '));
+        is_same("", self.epoch) && tags.all(|(count, tag)| is_same(tag, count))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,9 +156,37 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_who_needs_little_of_a_note_reads_the_same() {
+        let absent = TEXT.replacen('v', "-", 1);
+        for text in [TEXT, &absent, TEXT.lines().next().unwrap()] {
+            let (note, brief) = (Note::parse(text).unwrap(), Brief::parse(text).unwrap());
+            assert_eq!((brief.is_none, brief.soft_ms, brief.at_ms), (note.is_none, note.soft_ms, note.at_ms));
+            let epochs = [None, Some("17 run 99"), Some("20 run 99"), Some("")];
+            let marks = [None, Some("18 7 18:7"), Some("19 0"), Some("21 8 21:8")];
+            for epoch in epochs {
+                for first in marks {
+                    for second in marks {
+                        let mark_of = |tag: &str| match tag {
+                            "" => epoch,
+                            "flights" => first,
+                            _ => second,
+                        };
+                        let own: Vec<_> =
+                            note.tags.iter().map(|(tag, _)| mark_of(tag).map(ToOwned::to_owned)).collect();
+                        assert_eq!(brief.stands(mark_of), note.stands(epoch, &own), "{epoch:?} {own:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn other_texts_are_no_notes() {
         for text in ["", "v", "x 1 2 3 4 5 v e p:1:1: w", "v 1 2 3 4 5 v", "v a 2 3 4 5 v e p:1:1: w"] {
             assert_eq!(Note::parse(text), None, "{text}");
+        }
+        for text in ["", "v", "x 1 2 3 4 5 v e p:1:1: w", "v 1 2 3 4 5 v", "v a 2 3 4 5 v e p:1:1: w"] {
+            assert!(Brief::parse(text).is_none(), "{text}");
         }
     }
 }

@@ -74,14 +74,6 @@ impl KeyTemplate {
         self.parts.iter().any(|part| matches!(part, Part::Column(column) if column == VERSION))
     }
 
-    /// What all keys begin with.
-    pub fn prefix(&self) -> &str {
-        match self.parts.first() {
-            Some(Part::Literal(text)) => text,
-            _ => "",
-        }
-    }
-
     /// The columns that the key needs, each once, in the order in which they first appear.
     pub fn placeholders(&self) -> Vec<&str> {
         let mut columns = Vec::new();
@@ -94,6 +86,14 @@ impl KeyTemplate {
             }
         }
         columns
+    }
+
+    /// What every key begins with; empty where it begins with a column.
+    pub fn literal_start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
     }
 
     /// The key of a row, whose columns `value_of` knows.
@@ -167,11 +167,12 @@ mod tests {
     fn placeholders_are_listed_once_and_in_order() {
         let template = KeyTemplate::parse("{b}:{a}:{{c}}:{b}").unwrap();
         assert_eq!(template.placeholders(), ["b", "a"]);
-        assert_eq!(template.prefix(), "");
         let versioned = KeyTemplate::parse("board:{@version}:{a}").unwrap();
-        assert_eq!((versioned.placeholders(), versioned.prefix()), (vec!["a"], "board:"));
+        assert_eq!((versioned.placeholders(), versioned.literal_start()), (vec!["a"], "board:"));
         assert!(versioned.has_version() && !template.has_version());
         assert_eq!(template.to_string(), "{b}:{a}:{{c}}:{b}");
+        assert_eq!(template.literal_start(), "");
+        assert_eq!(KeyTemplate::parse("{{x}}:{a}").unwrap().literal_start(), "{x}:");
     }
 
     #[test]

@@ -92,6 +92,19 @@ metrics! {
     gauge cache_budget_window [];
     /// How often the budget was halved, by the last reason.
     counter cache_budget_halvings_total [why];
+    /// Reads of cached values, by what they found: fresh, stale or none; or why there was nothing: cold, expired,
+    /// evicted, invalidated or refused.
+    counter cache_reads_total [warmer, state];
+    /// Those of them that were served from this process.
+    counter cache_l1_reads_total [warmer];
+    /// Time that reading cached values took where Redis was asked, in seconds.
+    histogram cache_read_seconds [warmer];
+    /// Reads that waited for a value, by whether it came in time: served or late.
+    counter cache_waits_total [warmer, verdict];
+    /// Reads that went past the cache, by verdict: loaded, shared, crowded or failed.
+    counter cache_direct_total [warmer, verdict];
+    /// Values that are kept in this process.
+    gauge cache_l1_entries [];
     /// Tables by what came of an ANALYZE: analyzed or skipped.
     counter tables_analyzed_total [verdict];
     /// Rows of the outbox in a state: waiting or refused.

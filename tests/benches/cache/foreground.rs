@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use brasa_tests::bench::{Bar, Row};
 use serde_json::json;
 
-use super::ground::Ground;
+use super::ground::{Ground, until};
 use super::{middle, ratios};
 
 /// Costly statements without an end.
@@ -32,9 +32,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
         alone.push(p95(ground, &program, seconds)?);
         let worker = ground.worker(HEAVY)?;
         let id = ground.wait(ground.world.enqueue("cache.warm", json!({ "name": "heavy" })));
-        ground.until("it warms", || {
-            Ok(ground.wait(ground.namespace("heavy").stats())?.get("fill_filled") > 0)
-        })?;
+        until("it warms", || Ok(ground.wait(ground.namespace("heavy").stats())?.get("fill_filled") > 0))?;
         beside.push(p95(ground, &program, seconds)?);
         let state = ground.wait(ground.world.show(&id));
         ensure!(state.outcome.is_none(), "the warmer was through before it was measured");

@@ -28,10 +28,9 @@ const FLIGHTS_MAX: usize = 64 << 20;
 pub(super) struct Ground {
     pub(super) runtime: Runtime,
     pub(super) world: World,
-    pub(super) redis: Redis,
     pub(super) is_quick: bool,
     pub(super) repeats: usize,
-    _postgres: PostgresServer,
+    _servers: (Redis, PostgresServer),
 }
 
 /// What a reader's process has found.
@@ -61,8 +60,8 @@ impl Ground {
         let postgres = PostgresServer::start(options).context("start a Postgres for the bench")?;
         let redis = Redis::start(false)?;
         let world = runtime.block_on(World::on_servers(redis.url(), &postgres.url("postgres")));
-        let ground =
-            Self { runtime, world, redis, is_quick: stage.is_quick, repeats: REPEATS, _postgres: postgres };
+        let servers = (redis, postgres);
+        let ground = Self { runtime, world, is_quick: stage.is_quick, repeats: REPEATS, _servers: servers };
         ground.runtime.block_on(load(&ground.world.pool))?;
         Ok(ground)
     }
@@ -109,7 +108,7 @@ impl Ground {
     pub(super) fn worker(&self, config: &str) -> Result<Process> {
         let path = self.world.write_config(&self.config(config));
         let process = self.process("worker", &[("CONFIG", &path.display().to_string())])?;
-        self.until("a worker looks after the cache", || {
+        until("a worker looks after the cache", || {
             let attendant = self.wait(self.caches().attendant());
             Ok(attendant?.is_some() && self.wait(self.caches().epoch())?.is_some())
         })?;
@@ -132,16 +131,6 @@ impl Ground {
         Ok(Process(command.spawn().with_context(|| format!("start `cache {role}`"))?))
     }
 
-    /// Waits until something holds.
-    pub(super) fn until(&self, what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
-        let begun = Instant::now();
-        while !holds()? {
-            ensure!(begun.elapsed() < LIMIT, "it never happened that {what}");
-            brasa_tests::bench::pause(Duration::from_millis(5));
-        }
-        Ok(())
-    }
-
     /// Forgets the cache, so that the next part begins with nothing.
     pub(super) fn forget(&self) -> Result<()> {
         self.wait(async {
@@ -149,6 +138,16 @@ impl Ground {
         })?;
         Ok(())
     }
+}
+
+/// Waits until something holds.
+pub(super) fn until(what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !holds()? {
+        ensure!(begun.elapsed() < LIMIT, "it never happened that {what}");
+        brasa_tests::bench::pause(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 impl Process {

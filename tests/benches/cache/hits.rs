@@ -8,7 +8,7 @@ use anyhow::Result;
 use brasa_shared::db::changes::{Dependency, triggers};
 use brasa_tests::bench::{Bar, Row};
 
-use super::ground::Ground;
+use super::ground::{Ground, until};
 
 const WARM: &str = r#"
     [warm.stock]
@@ -34,10 +34,9 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     })?;
     ground.forget()?;
     let worker = ground.worker(WARM)?;
-    ground
-        .until("everything is warm", || Ok(ground.wait(ground.namespace("stock").extent())?.warm >= 5_000))?;
+    until("everything is warm", || Ok(ground.wait(ground.namespace("stock").extent())?.warm >= 5_000))?;
     let is_over = Arc::new(AtomicBool::new(false));
-    let writer = ground.runtime.spawn(write(ground.world.pool.clone(), Arc::clone(&is_over)));
+    let writing = ground.runtime.spawn(write(ground.world.pool.clone(), Arc::clone(&is_over)));
     let base = (ground.key("stock:"), ground.key("plain-stock:"));
     let read = |mode: &str, base: &str, ttl: &str| {
         ground.readers(&[
@@ -59,7 +58,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     let (ours, plain) = (read("plain", &base.0, "")?, read("blind", &base.1, "30000")?);
     let (ours, plain) = (ours.found()?, plain.found()?);
     is_over.store(true, Ordering::Relaxed);
-    let writes = ground.wait(writer)?;
+    let writes = ground.wait(writing)?;
     drop(worker);
     let rate = |misses: f64, reads: f64| 100.0 * (1.0 - misses / reads);
     Ok(vec![

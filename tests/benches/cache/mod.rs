@@ -25,10 +25,13 @@ use ground::Ground;
 /// How often everything is measured.
 const REPEATS: usize = 7;
 
+/// A part of it: what it is about, and how it is measured.
+type Part = (&'static str, fn(&Ground) -> Result<Vec<Row>>);
+
 /// Measures all of it.
 pub(super) fn measure(stage: &Stage) -> Result<Report> {
     let ground = Ground::new(stage)?;
-    let parts: [(&str, fn(&Ground) -> Result<Vec<Row>>); 9] = [
+    let parts: [Part; 9] = [
         ("stampedes", stampede::rows),
         ("reading beside refreshing", reading::rows),
         ("warming", warming::rows),

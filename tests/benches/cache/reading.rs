@@ -3,7 +3,7 @@
 use anyhow::Result;
 use brasa_tests::bench::{Bar, Row};
 
-use super::ground::Ground;
+use super::ground::{Ground, until};
 use super::{middle, ratios};
 
 const KEYS: u32 = 5_000;
@@ -19,36 +19,47 @@ const BUSY: &str = r#"
 
 pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     let seconds = if ground.is_quick { "1.5" } else { "5" };
-    let (mut still, mut busy, mut whole) = (vec![], vec![], vec![]);
+    let (mut still, mut busy, mut whole, mut reader, mut near) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..ground.repeats {
         ground.forget()?;
         let worker = ground.worker(&BUSY.replace("3s", "1h").replace("2s", "1m"))?;
         let namespace = ground.namespace("row");
-        ground.until("everything is warm", || Ok(ground.wait(namespace.extent())?.warm >= KEYS.into()))?;
+        until("everything is warm", || Ok(ground.wait(namespace.extent())?.warm >= KEYS.into()))?;
         // Nothing goes on beside.
         still.push(p99(ground, "plain", seconds)?);
         whole.push(p99(ground, "whole", seconds)?);
+        reader.push(p99(ground, "cache", seconds)?);
+        near.push(p99(ground, "cache-l1", seconds)?);
         drop(worker);
         let worker = ground.worker(BUSY)?;
-        ground.until("it refreshes", || {
+        until("it refreshes", || {
             Ok(ground.wait(namespace.stats())?.get("fill_filled") > 2 * u64::from(KEYS))
         })?;
         busy.push(p99(ground, "plain", seconds)?);
         drop(worker);
     }
     let (refreshing, words) = ratios(&busy, &still);
-    let (protocol, more) = ratios(&whole, &still);
+    let (protocol, more) = ratios(&reader, &still);
+    let (script, script_words) = ratios(&whole, &still);
     Ok(vec![
         Row::new("p99 of plain GETs while 5,000 values are refreshed every second", "µs")
             .ours(&middle(&busy))
             .beside("nothing goes on", &middle(&still))
             .note(words),
         Row::new("the same, the middle ratio of pairs", "x").ours(&refreshing).bar(Bar::AtMost(1.3)),
-        Row::new("p99 of the whole protocol, one script", "µs")
-            .ours(&middle(&whole))
+        Row::new("p99 of the reader for Rust, without values in the process", "µs")
+            .ours(&middle(&reader))
             .beside("plain GET", &middle(&still))
             .note(more),
         Row::new("the same, the middle ratio of pairs", "x").ours(&protocol).bar(Bar::AtMost(1.3)),
+        Row::new("p99 of the whole protocol in one script, as in other languages", "µs")
+            .ours(&middle(&whole))
+            .beside("plain GET", &middle(&still))
+            .note(script_words),
+        Row::new("the same, the middle ratio of pairs", "x").ours(&script).bar(Bar::AtMost(1.3)),
+        Row::new("p99 of the reader for Rust, with values in the process", "µs")
+            .ours(&middle(&near))
+            .beside("plain GET", &middle(&still)),
     ])
 }
 

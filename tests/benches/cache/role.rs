@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use brasa_jobs::{Reach, catalog};
-use brasa_shared::cache::{Asking, Caches, Entry, Standing, params_of};
+use brasa_shared::cache::{Asking, Cache, Caches, Entry, Standing, Warmed, params_of};
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::db::changes::ChangeLog;
@@ -76,8 +76,12 @@ async fn work() -> Result<()> {
 enum Mode {
     /// Plain GETs.
     Plain,
-    /// The whole protocol: what is missing is asked for, and waited for.
+    /// The whole protocol in one script, as snippets in other languages have it: what is missing is asked for, and
+    /// waited for.
     Whole,
+    /// The same with the reader for Rust, without and with values in the process.
+    Cache,
+    CacheL1,
     /// As people do without us: what is missing is loaded by whoever misses it.
     Blind,
     /// The same, where the readers of a process wait for one of them.
@@ -108,6 +112,8 @@ fn told() -> Result<Told> {
         mode: match mode.as_str() {
             "plain" => Mode::Plain,
             "whole" => Mode::Whole,
+            "cache" => Mode::Cache,
+            "cache-l1" => Mode::CacheL1,
             "blind" => Mode::Blind,
             "blind-shared" => Mode::BlindShared,
             "sql" => Mode::Sql,
@@ -129,6 +135,7 @@ struct Reader {
     told: Arc<Told>,
     weights: Arc<Vec<f64>>,
     caches: Caches,
+    warmed: Warmed,
     connection: MultiplexedConnection,
     pool: PgPool,
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -154,6 +161,9 @@ async fn read() -> Result<()> {
     for _ in 0..connections.min(tasks).max(1) {
         lines.push((client.get_multiplexed_async_connection().await?, store.apart()));
     }
+    let builder = Cache::builder().wait(Duration::from_secs(10)).patience(Duration::from_secs(10));
+    let builder = if told.mode == Mode::CacheL1 { builder } else { builder.without_l1() };
+    let cache = builder.open(&url, &prefix)?;
     let weights = Arc::new(weights(told.count, told.zipf));
     let turn = Arc::default();
     let until = Instant::now() + Duration::from_secs_f64(told.seconds);
@@ -164,6 +174,7 @@ async fn read() -> Result<()> {
             told: Arc::clone(&told),
             weights: Arc::clone(&weights),
             caches: Caches::new(store, &prefix, Clock::System),
+            warmed: cache.warmer(&told.warmer),
             connection,
             pool: pool.clone(),
             turn: Arc::clone(&turn),
@@ -237,6 +248,11 @@ impl Reader {
         match self.told.mode {
             Mode::Plain => Ok(self.get(&key).await?.is_some()),
             Mode::Whole => self.whole(&key, n).await,
+            Mode::Cache | Mode::CacheL1 => {
+                let read = self.warmed.get_or_wait(&[n.to_string()], Duration::from_secs(10)).await?;
+                anyhow::ensure!(!read.is_missing(), "nobody brought it");
+                Ok(true)
+            }
             Mode::Sql => self.load(n).await.map(|_| true),
             Mode::Blind => self.blind(&key, n).await,
             Mode::BlindShared => {

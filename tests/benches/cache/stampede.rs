@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use brasa_tests::bench::{Bar, Row, pause};
 
-use super::ground::Ground;
+use super::ground::{Ground, until};
 use super::middle;
 
 /// The processes, and the readers of each.
@@ -33,10 +33,10 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     for _ in 0..ground.repeats {
         // Cold: nothing is there. The readers end before the value does.
         ground.world_del("hot:1")?;
-        cold.push(loads(ground, "whole", "hot:", 0.9)?);
+        cold.push(loads(ground, "cache", "hot:", 0.9)?);
         // Warm: the value ceases to be fresh once while they read.
         ground.settle("hot:1")?;
-        warm.push(loads(ground, "whole", "hot:", 1.0)?);
+        warm.push(loads(ground, "cache", "hot:", 1.0)?);
         for (mode, all) in [("blind", &mut everyone), ("blind-shared", &mut shared)] {
             ground.world_del("naive:1")?;
             all.push(loads(ground, mode, "naive:", 0.9)?);
@@ -102,7 +102,7 @@ impl Ground {
     /// Reads a value until it is there and fresh.
     fn settle(&self, rest: &str) -> Result<()> {
         let key = self.key(rest);
-        self.until("the value is there", || {
+        until("the value is there", || {
             let found = self
                 .readers(&[
                     ("MODE", "whole"),

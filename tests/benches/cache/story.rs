@@ -4,7 +4,7 @@
 use anyhow::Result;
 use brasa_tests::bench::{Bar, Row, median};
 
-use super::ground::Ground;
+use super::ground::{Ground, until};
 
 /// A list with everything that a page shows, of flights ten years long; and a dashboard over all of them.
 const TABLES: &str = "drop table if exists history;
@@ -42,7 +42,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
         loader(DASHBOARD)
     );
     let worker = ground.worker(&config)?;
-    ground.until("both are warm", || {
+    until("both are warm", || {
         let warm =
             |name: &str| ground.wait(ground.namespace(name).stats()).map(|stats| stats.get("fill_filled"));
         Ok(warm("list")? >= 4 && warm("dashboard")? >= 4)

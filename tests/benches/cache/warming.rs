@@ -60,20 +60,20 @@ async fn warm(ground: &Ground) -> Result<f64> {
         filler.fill(keys.iter().map(|texts| Wanted { texts: texts.clone(), token: None }).collect())
     };
     let batches: Vec<_> = keys.chunks(warmer.batch).collect();
-    let mut filled = 0;
+    let mut count = 0;
     for pair in batches.chunks(2) {
         // As many at once as the job has by default.
         match pair {
             [one, other] => {
                 let (one, other) = tokio::join!(fill(one), fill(other));
-                filled += one?.filled + other?.filled;
+                count += one?.filled + other?.filled;
             }
-            [one] => filled += fill(one).await?.filled,
+            [one] => count += fill(one).await?.filled,
             _ => {}
         }
     }
     let took = begun.elapsed().as_secs_f64();
-    anyhow::ensure!(filled == usize::try_from(KEYS)?, "only {filled} were filled");
+    anyhow::ensure!(count == usize::try_from(KEYS)?, "only {count} were filled");
     Ok(took)
 }
 
