@@ -153,7 +153,7 @@ impl<'a> Filler<'a> {
             return Ok(tally);
         }
         let mut leased = self.lease(wanted, &mut tally).await?;
-        let mut origin = self.loaders.origin(self.warmer).await;
+        let mut origin = self.origin().await?;
         for last in (0..TRIES_MAX).rev() {
             if leased.is_empty() {
                 break;
@@ -178,6 +178,13 @@ impl<'a> Filler<'a> {
         let mut tally = Tally::default();
         self.fill_late(&[], &mut tally).await?;
         Ok(tally)
+    }
+
+    /// Where the warmer is loaded from now: the replica only while what it shows can be judged.
+    async fn origin(&self) -> Result<Origin, FillError> {
+        let origin = self.loaders.origin(self.warmer).await;
+        let is_good = !origin.is_replica || self.loaders.trusts_replica().await?;
+        Ok(if is_good { origin } else { self.loaders.primary() })
     }
 
     async fn lease(&self, wanted: Vec<Wanted>, tally: &mut Tally) -> Result<Vec<Leased>, FillError> {
@@ -307,7 +314,7 @@ impl<'a> Filler<'a> {
     /// Loads values whose keys nobody knows before, and leases them then.
     async fn fill_late(&self, texts: &[Vec<String>], tally: &mut Tally) -> Result<(), FillError> {
         let before = self.loaders.caches.before().await?;
-        let origin = self.loaders.origin(self.warmer).await;
+        let origin = self.origin().await?;
         let none = |texts: &Vec<String>| Leased {
             texts: texts.clone(),
             entry: Entry { key: String::new(), params: String::new() },

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use brasa_shared::cache::{Caches, Dictionaries, Dictionary};
+use brasa_shared::cache::{Caches, Dictionaries, Dictionary, MARKS_KEPT, Server};
 use brasa_shared::config::{Config, FillFrom, Warmer};
 use brasa_shared::store::StoreError;
 use sqlx::{PgConnection, PgPool, Row as _};
@@ -33,8 +33,16 @@ pub struct Loaders {
     replica: Option<PgPool>,
     lag_max: Duration,
     lag: tokio::sync::Mutex<Option<(Instant, Option<Duration>)>>,
+    evictions: Mutex<Evictions>,
     dictionaries: Dictionaries,
     known: Mutex<HashMap<String, Known>>,
+}
+
+/// What Redis has evicted, as far as it was looked at, and until when replicas are not to be read for it.
+#[derive(Debug, Default)]
+struct Evictions {
+    seen: Option<Server>,
+    barred_until: Option<Instant>,
 }
 
 /// What is known about a warmer.
@@ -84,6 +92,7 @@ impl Loaders {
             replica,
             lag_max: section.lag_max,
             lag: tokio::sync::Mutex::default(),
+            evictions: Mutex::default(),
             dictionaries: Dictionaries::default(),
             known: Mutex::default(),
         }
@@ -105,6 +114,25 @@ impl Loaders {
             }
             _ => self.primary(),
         }
+    }
+
+    /// Whether what a replica shows can be judged: not while Redis may have evicted a mark that says what the replica
+    /// has not seen yet. To be asked under the lease of what is loaded: a mark that is evicted later takes the lease
+    /// with it.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn trusts_replica(&self) -> Result<bool, StoreError> {
+        let server = self.caches.server().await?;
+        let mut evictions = self.evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        // When those were that are seen for the first time, nobody knows.
+        let has_moved = evictions.seen.as_ref().map_or(server.evicted > 0, |seen| *seen != server);
+        if has_moved {
+            tracing::debug!(evicted = server.evicted, "Redis evicts: replicas are not read for a while");
+            evictions.barred_until = Some(Instant::now() + MARKS_KEPT);
+        }
+        evictions.seen = Some(server);
+        Ok(evictions.barred_until.is_none_or(|until| until <= Instant::now()))
     }
 
     /// How far a replica lags behind; none if nobody can say.

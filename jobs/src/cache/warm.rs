@@ -99,7 +99,7 @@ impl Warm {
         loaders.ensure_epoch().await?;
         filler.check().await?;
         let keys = if warmer.keeping.is_hot {
-            Some(hot::keys(&ctx.reach, &self.name, warmer, filler).await?)
+            Some(hot::keys(warmer, filler).await?)
         } else {
             filler.keys().await?
         };

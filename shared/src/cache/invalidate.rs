@@ -7,7 +7,7 @@ use crate::cache::{BATCH_MAX, Caches, Entry, Namespace, all_three, ms};
 use crate::store::StoreError;
 
 /// How long marks of values are kept: longer than a load and a replica's lag together may take.
-const MARKS_KEPT: Duration = Duration::from_mins(15);
+pub const MARKS_KEPT: Duration = Duration::from_mins(15);
 /// How long marks of tags are kept at least. It has to be longer than any value with the tag lives.
 pub const TAGS_KEPT_MIN: Duration = Duration::from_mins(30);
 

@@ -45,7 +45,7 @@ pub use dictionary::{DICTIONARY_MAX, Dictionaries, Dictionary, DictionaryError};
 pub use entries::{Ask, Before, Due, Entry};
 pub use epoch::{Epoch, Server};
 pub use fill::{Content, Filled, Filling, Source};
-pub use invalidate::{Cause, TAGS_KEPT_MIN};
+pub use invalidate::{Cause, MARKS_KEPT, TAGS_KEPT_MIN};
 pub use keys::{CacheKeys, EntryKeys, WarmerKeys};
 pub use look::Look;
 pub use note::Note;

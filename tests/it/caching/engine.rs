@@ -304,3 +304,16 @@ async fn knowing_that_there_is_nothing_is_kept_apart_and_capped() {
     assert_eq!(standing(&caches, &first).await.0, Standing::None);
     assert_eq!(caches.look(&first.key).await.unwrap().bytes, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_whom_nobody_answers_do_not_fill_the_memory() {
+    let (world, caches, entry) = scene().await;
+    let namespace = caches.namespace("w");
+    let waiting = vec!["x"; 30_000];
+    world.redis::<i64>(redis::cmd("RPUSH").arg(&namespace.keys().asks).arg(waiting)).await;
+
+    let asking = brasa_shared::cache::Asking { token: Some("t"), lease: MINUTE, ..Default::default() };
+
+    assert_eq!(namespace.read(&entry, asking).await.unwrap().standing, Standing::Missing);
+    assert_eq!(caches.look(&entry.key).await.unwrap().lease, None);
+}

@@ -63,3 +63,22 @@ async fn after_a_flush_a_new_epoch_begins_and_everything_is_warmed_again() {
     assert_ne!(before.count, after.count);
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_evicts_no_replica_is_read() {
+    let limits = [("maxmemory", "4mb"), ("maxmemory-policy", "allkeys-lru")];
+    let extra = limits.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let redis = RedisServer::start(RedisOptions { extra, ..RedisOptions::default() }).unwrap();
+    let world = World::with_database_on_redis(redis.url()).await;
+    let reach = world.reach(world.config(""));
+    let loaders = reach.loaders().unwrap();
+    assert!(loaders.trusts_replica().await.unwrap());
+
+    for n in 0..4_000 {
+        world.redis::<String>(cmd("SET").arg(format!("large:{n}")).arg("x".repeat(2_000))).await;
+    }
+
+    assert!(!loaders.trusts_replica().await.unwrap());
+    // Also when it has stopped: what is gone is gone.
+    assert!(!loaders.trusts_replica().await.unwrap());
+}

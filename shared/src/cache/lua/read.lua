@@ -11,6 +11,9 @@
 -- LIMIT   O(tags of the value)
 -- OOM     allowed
 
+-- So much may wait to be loaded, three texts each. Where nobody works, readers are not to fill the memory.
+local ASKS_MAX = 30000
+
 local now = clock(ARGV[1])
 local value, note, guard = EACH[1], EACH[2], EACH[3]
 local text, told = call('GET', value), call('GET', note)
@@ -44,7 +47,7 @@ if tonumber(ARGV[7]) > 0 then sample(k.hot, ARGV[3], tonumber(ARGV[7])) end
 
 if state == 'stale' or state == 'missing' then
   local is_leased = held[1] and tonumber(held[2]) > now
-  if not is_leased and ARGV[5] ~= '' then
+  if not is_leased and ARGV[5] ~= '' and call('LLEN', k.asks) < ASKS_MAX then
     call('HSET', guard, 'lease', ARGV[5], 'until', string.format('%.0f', now + tonumber(ARGV[4])), 'since',
       count_of(k.clock))
     local keep = tonumber(ARGV[4]) + 60000
