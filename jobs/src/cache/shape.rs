@@ -66,6 +66,12 @@ impl Shape {
         if texts.len() == self.columns.len() { self.entry(&texts).ok() } else { None }
     }
 
+    /// The parameters that make this key, in their order; none where none do, or where several might.
+    pub fn texts_of_key(&self, key: &str) -> Option<Vec<String>> {
+        let texts = self.template.read_back(key, &self.version)?;
+        Some(texts.into_iter().map(ToOwned::to_owned).collect())
+    }
+
     /// The tags of the value with these parameters.
     pub fn tags<T: AsRef<str>>(&self, texts: &[T]) -> Vec<String> {
         let tags = self.tags.iter().filter_map(|tag| self.render(tag, texts).ok());
@@ -174,6 +180,8 @@ mod tests {
         assert_eq!(shape.entry_of(&entry.params), Some(entry));
         assert_eq!(shape.tags(&["JFK", "x"]), ["flights", "origin:JFK", "~warmer:it"]);
         assert_eq!(shape.entry_of("[\"JFK\"]"), None);
+        assert_eq!(shape.texts_of_key("board:JFK:2013-01-05").unwrap(), ["JFK", "2013-01-05"]);
+        assert_eq!(shape.texts_of_key("board:JFK:a:b"), None);
     }
 
     #[test]

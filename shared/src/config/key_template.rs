@@ -109,6 +109,48 @@ impl KeyTemplate {
         Ok(key)
     }
 
+    /// The texts of the columns that make this key, in the order of [`Self::placeholders`]: the reverse of
+    /// [`Self::render`]. None where no texts make it, or where several might, such as `board:{a}:{b}` of
+    /// `board:x:y:z`.
+    pub fn read_back<'k>(&self, key: &'k str, version: &str) -> Option<Vec<&'k str>> {
+        let parts = self.parts_with(version)?;
+        let first = cut(&parts, key, false)?;
+        // Between the leftmost and the rightmost way to cut it lie all others.
+        if cut(&parts, key, true)? != first {
+            return None;
+        }
+        let mut texts: Vec<(&str, &str)> = Vec::new();
+        for (column, text) in first {
+            match texts.iter().find(|(known, _)| *known == column) {
+                Some((_, before)) if *before != text => return None,
+                Some(_) => {}
+                None => texts.push((column, text)),
+            }
+        }
+        Some(texts.into_iter().map(|(_, text)| text).collect())
+    }
+
+    /// Its parts with the version filled in; none where two columns touch, as nobody can tell them apart.
+    fn parts_with(&self, version: &str) -> Option<Vec<Part>> {
+        let mut parts: Vec<Part> = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let text = match part {
+                Part::Literal(text) => text.as_str(),
+                Part::Column(column) if column == VERSION => version,
+                Part::Column(_) if matches!(parts.last(), Some(Part::Column(_))) => return None,
+                Part::Column(_) => {
+                    parts.push(part.clone());
+                    continue;
+                }
+            };
+            match parts.last_mut() {
+                Some(Part::Literal(before)) => before.push_str(text),
+                _ => parts.push(Part::Literal(text.to_owned())),
+            }
+        }
+        Some(parts)
+    }
+
     fn missing(&self, part: &Part) -> MissingColumn {
         let (Part::Literal(column) | Part::Column(column)) = part;
         MissingColumn { template: self.text.clone(), column: column.clone() }
@@ -120,6 +162,47 @@ impl Display for KeyTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Cuts a key into the columns of a template, whose parts alternate; where a literal is found several times, the first
+/// one counts, or from the end the last one.
+fn cut<'p, 'k>(parts: &'p [Part], key: &'k str, from_end: bool) -> Option<Vec<(&'p str, &'k str)>> {
+    let mut texts = Vec::new();
+    let (mut rest, mut open) = (key, None);
+    let ordered: Vec<&Part> = if from_end { parts.iter().rev().collect() } else { parts.iter().collect() };
+    for (place, part) in ordered.iter().enumerate() {
+        match (part, open) {
+            (Part::Column(column), _) => open = Some(column.as_str()),
+            (Part::Literal(literal), None) => {
+                let stripped =
+                    if from_end { rest.strip_suffix(&**literal) } else { rest.strip_prefix(&**literal) };
+                rest = stripped?;
+            }
+            // What comes last ends the key.
+            (Part::Literal(literal), Some(column)) if place + 1 == ordered.len() => {
+                let text =
+                    if from_end { rest.strip_prefix(&**literal) } else { rest.strip_suffix(&**literal) };
+                texts.push((column, text?));
+                (rest, open) = ("", None);
+            }
+            (Part::Literal(literal), Some(column)) => {
+                let (before, after) =
+                    if from_end { rest.rsplit_once(&**literal)? } else { rest.split_once(&**literal)? };
+                let (text, left) = if from_end { (after, before) } else { (before, after) };
+                texts.push((column, text));
+                (rest, open) = (left, None);
+            }
+        }
+    }
+    match open {
+        Some(column) => texts.push((column, rest)),
+        None if rest.is_empty() => {}
+        None => return None,
+    }
+    if from_end {
+        texts.reverse();
+    }
+    Some(texts)
 }
 
 fn push_literal(parts: &mut Vec<Part>, literal: &mut String) {
@@ -173,6 +256,38 @@ mod tests {
         assert_eq!(template.to_string(), "{b}:{a}:{{c}}:{b}");
         assert_eq!(template.literal_start(), "");
         assert_eq!(KeyTemplate::parse("{{x}}:{a}").unwrap().literal_start(), "{x}:");
+    }
+
+    #[test]
+    fn a_key_is_read_back_where_only_one_row_makes_it() {
+        let read = |template: &str, key: &str| {
+            let template = KeyTemplate::parse(template).unwrap();
+            let texts = template.read_back(key, "v1");
+            texts.map(|texts| texts.join("|"))
+        };
+        for (template, key, texts) in [
+            ("board", "board", Some("")),
+            ("board", "boards", None),
+            ("board:{a}", "board:x:y", Some("x:y")),
+            ("board:{a}", "bored:x", None),
+            ("board:{a}", "board:", Some("")),
+            ("board:{a}:{b}", "board:x:y", Some("x|y")),
+            ("board:{a}:{b}", "board:x:y:z", None),
+            ("board:{a}:{b}", "board:x", None),
+            ("{a}-{b}!", "ñ-y!", Some("ñ|y")),
+            ("{a}-{b}!", "x-y", None),
+            ("{a}{b}", "xy", None),
+            ("{b}:{a}:{b}", "x:y:x", Some("x|y")),
+            ("{b}:{a}:{b}", "x:y:z", None),
+            ("{@version}:{a}", "v1:x", Some("x")),
+            ("{@version}:{a}", "v2:x", None),
+            ("{a}:{@version}", "x:v1:v1", Some("x:v1")),
+            ("{a}:{@version}:{b}", "x:v1:v1:y", None),
+            ("{{{a}}}:x", "{y}:x", Some("y")),
+            ("a:{x}:a", "a:a", None),
+        ] {
+            assert_eq!(read(template, key).as_deref(), texts, "{template} of {key}");
+        }
     }
 
     #[test]
