@@ -27,6 +27,11 @@ impl Cause {
             Self::Nobody => "!".to_owned(),
         }
     }
+
+    /// The same from its text; nothing where it is none.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text == "!" { Some(Self::Nobody) } else { text.parse().ok().map(Self::Transaction) }
+    }
 }
 
 impl Caches {

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 
-use crate::cache::{Caches, Note};
+use crate::cache::invalidate::MARKS_KEPT;
+use crate::cache::{Caches, Cause, Note, ms};
 use crate::store::StoreError;
+
+/// Whoever takes a lease keeps the guard for less than this, ms: a longer life it has from what invalidated the value.
+const KEPT_BY_LEASE_MS: u64 = 90_000;
 
 /// Everything that is known about a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -24,8 +28,20 @@ pub struct Look {
     pub lease: Option<(String, i64)>,
     /// The mark of what invalidated it lately.
     pub mark: Option<String>,
+    /// How long ago the mark last changed, ms; none where that is too long ago to tell.
+    pub marked_ms: Option<u64>,
     /// When it was refused last, ms since 1970.
     pub refused_ms: Option<i64>,
+}
+
+impl Look {
+    /// What invalidated it lately, the latest first.
+    pub fn causes(&self) -> Vec<Cause> {
+        let Some(mark) = &self.mark else { return Vec::new() };
+        // Behind the two words that tell marks apart stand `count:transaction`, or `count:!`.
+        let told = mark.split(' ').skip(2).filter_map(|one| one.split_once(':'));
+        told.filter_map(|(_, xid)| Cause::parse(xid)).collect()
+    }
 }
 
 /// Lease, until when, mark, and when it was refused.
@@ -44,12 +60,14 @@ impl Caches {
         pipe.cmd("GET").arg(&keys.note);
         pipe.cmd("HMGET").arg(&keys.guard).arg("lease").arg("until").arg("mark").arg("refused");
         pipe.cmd("HGET").arg(&self.keys().tags).arg("");
-        let (bytes, left, note, (lease, until, mark, refused_ms), epoch): (
+        pipe.cmd("PTTL").arg(&keys.guard);
+        let (bytes, left, note, (lease, until, mark, refused_ms), epoch, kept): (
             u64,
             i64,
             Option<String>,
             Held,
             Option<String>,
+            i64,
         ) = self.run_all("look at a value", &pipe).await?;
         let note = note.as_deref().and_then(Note::parse);
         let marks = self.marks(note.as_ref().map_or(&[], |note| &note.tags)).await?;
@@ -69,9 +87,21 @@ impl Caches {
                 .is_some_and(|note| !starts_with(epoch.as_deref(), &note.epoch)),
             note,
             lease: lease.zip(until),
+            marked_ms: mark.as_ref().and_then(|_| marked(kept)),
             mark,
             refused_ms,
         })
+    }
+
+    /// The values at these keys, as they are stored.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn values(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.run("fetch values", redis::cmd("MGET").arg(keys)).await
     }
 
     /// The marks of these tags.
@@ -86,6 +116,12 @@ impl Caches {
         }
         self.run("look at the marks of tags", &get).await
     }
+}
+
+/// How long ago a mark last changed, by how much longer its guard is kept.
+fn marked(kept_ms: i64) -> Option<u64> {
+    let kept = u64::try_from(kept_ms).ok().filter(|kept| *kept > KEPT_BY_LEASE_MS)?;
+    Some(ms(MARKS_KEPT).saturating_sub(kept))
 }
 
 fn starts_with(mark: Option<&str>, count: &str) -> bool {

@@ -133,6 +133,18 @@ impl Namespace {
         Ok(Extent { warm, once, negatives, asked: asks / 3, next_ms })
     }
 
+    /// When the value with these parameters is to be loaded again, ms since 1970; none if it is not kept warm.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn due_at(&self, params: &str) -> Result<Option<i64>, StoreError> {
+        let mut score = redis::cmd("ZSCORE");
+        score.arg(&self.keys.due).arg(params);
+        let at: Option<f64> = self.caches.run("look when a value is due", &score).await?;
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this age are far below 2^53")]
+        Ok(at.map(|at| at as i64))
+    }
+
     /// One step of a walk over the parameters of all values, from cursor 0 until it is 0 again. Some come twice.
     ///
     /// # Errors
