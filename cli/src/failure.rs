@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use brasa_shared::config::{Problem, Problems};
 use brasa_shared::db::DbError;
+use brasa_shared::db::changes::triggers::TriggerError;
 use brasa_shared::queue::QueueError;
 use brasa_shared::store::StoreError;
 pub(crate) use brasa_shared::telemetry::logs::chain;
@@ -102,6 +103,28 @@ impl From<DbError> for Failure {
             DbError::Migrate(_) => "",
         };
         Self::environment(format!("{}{help}", chain(&error)))
+    }
+}
+
+impl From<TriggerError> for Failure {
+    fn from(error: TriggerError) -> Self {
+        match &error {
+            TriggerError::NoTable { .. } | TriggerError::NoColumn { .. } => {
+                let help = "correct `depends_on`, or migrate the database first";
+                Self::usage(format!("{error}\n  help: {help}"))
+            }
+            TriggerError::NotATable { .. } | TriggerError::Part { .. } | TriggerError::ForeignPart { .. } => {
+                Self::usage(error.to_string())
+            }
+            TriggerError::Right { role, what, grant } => Self::environment(format!(
+                "role `{role}` may not {what}\n  help: let the owner say `{grant}`"
+            )),
+            TriggerError::NoLog => {
+                Self::environment("the database has no change log\n  help: run `brasa migrate`")
+            }
+            TriggerError::Owner { .. } | TriggerError::Busy { .. } => Self::environment(error.to_string()),
+            TriggerError::Db { .. } => Self::environment(chain(&error)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What verbs print: JSON for machines, tables for people.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use brasa_shared::jiff::{SignedDuration, Timestamp};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -24,6 +25,11 @@ impl Output {
     /// One line for people; nothing where JSON is wanted.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         if self.json { Ok(()) } else { Ok(writeln!(self.to, "{}", text.as_ref())?) }
+    }
+
+    /// One line for people on standard error, beside what was asked for; nothing where JSON is wanted.
+    pub(crate) fn aside(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { Ok(writeln!(std::io::stderr(), "{}", text.as_ref())?) }
     }
 
     /// Begins a new screen on a terminal, and a new paragraph elsewhere.
@@ -92,14 +98,18 @@ pub(crate) fn when(ms: i64, now: Timestamp) -> String {
 
 /// A distance in time for people: `in 5 min`, `3 s ago`.
 pub(crate) fn distance(span: SignedDuration) -> String {
-    let seconds = span.as_secs().unsigned_abs();
-    let words = match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        7_200..=172_799 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    };
+    let words = lasting(span);
     if span.is_positive() { format!("in {words}") } else { format!("{words} ago") }
+}
+
+/// How long something lasts, for people: `5 min`.
+pub(crate) fn lasting(span: SignedDuration) -> String {
+    match span.as_secs().unsigned_abs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
 }
 
 /// A text cut to what a table can bear.
@@ -109,4 +119,19 @@ pub(crate) fn short(text: &str, most: usize) -> String {
         return one_line;
     }
     one_line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A size for people.
+pub(crate) fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let place = (count.max(1).ilog2() / 10).min(4);
+    #[expect(clippy::cast_precision_loss, reason = "a size for people")]
+    let number = count as f64 / 1024_f64.powi(i32::try_from(place).unwrap_or(0));
+    let unit = units.get(place as usize).copied().unwrap_or_default();
+    if place == 0 { format!("{count} {unit}") } else { format!("{number:.1} {unit}") }
+}
+
+/// A short time in ms, from microseconds.
+pub(crate) fn millis(micros: u64) -> String {
+    format!("{:.1} ms", Duration::from_micros(micros).as_secs_f64() * 1_000.0)
 }

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::Output;
 
+mod cache;
 mod check;
 mod completions;
 mod dead;
@@ -75,6 +76,9 @@ enum Verb {
     /// List, preview and run schedules
     #[command(subcommand)]
     Schedules(schedules::Schedules),
+    /// Look at what is cached, warm it, invalidate it, and watch its tables
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
     /// Ask a running process whether it is ready
@@ -103,6 +107,7 @@ impl Cli {
             Verb::Dead(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Outbox(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Schedules(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
+            Verb::Cache(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),

@@ -18,7 +18,7 @@ mod particulars;
 use particulars::{Particulars, ms};
 
 /// How long the outcome of a job is kept for somebody who waits for it.
-const KEEP_FOR_WAITER: Duration = Duration::from_hours(24);
+pub(super) const KEEP_FOR_WAITER: Duration = Duration::from_hours(24);
 /// How long one wait for the end of a job lasts, before the next begins.
 const WAIT_SLICE: Duration = Duration::from_mins(10);
 /// How many broken lines of a file are shown.

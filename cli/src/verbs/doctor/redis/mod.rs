@@ -1,13 +1,12 @@
 //! What can be wrong with Redis.
 
-use std::time::Duration;
-
 use brasa_shared::store::StoreError;
 
 use super::finding::{Finding, Section};
 use super::{fleet, timing};
 use crate::app::App;
 use crate::failure::chain;
+use crate::output::{bytes, millis};
 
 mod facts;
 mod info;
@@ -77,19 +76,4 @@ fn no_info(error: &StoreError) -> Finding {
     let why = "processes ask for INFO when they start, and end where they may not";
     let help = "ACL SETUSER the user with +info; the rest was not looked at";
     Finding::problem("rights", format!("INFO is refused: {}", chain(&error.source)), why, help)
-}
-
-/// A size for people.
-fn bytes(count: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let place = (count.max(1).ilog2() / 10).min(4);
-    #[expect(clippy::cast_precision_loss, reason = "a size for people")]
-    let number = count as f64 / 1024_f64.powi(i32::try_from(place).unwrap_or(0));
-    let unit = units.get(place as usize).copied().unwrap_or_default();
-    if place == 0 { format!("{count} {unit}") } else { format!("{number:.1} {unit}") }
-}
-
-/// A short time in ms, from microseconds.
-fn millis(micros: u64) -> String {
-    format!("{:.1} ms", Duration::from_micros(micros).as_secs_f64() * 1_000.0)
 }
