@@ -14,6 +14,7 @@ use crate::output::Output;
 mod get;
 mod hot;
 mod invalidate;
+mod status;
 mod target;
 mod triggers;
 mod values;
@@ -22,6 +23,8 @@ mod why;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cache {
+    /// Say what is cached, how well it serves, and what to change
+    Status(status::Status),
     /// Enqueue a job that loads the values of a warmer
     Warm(warm::Warm),
     /// Print a value
@@ -44,6 +47,7 @@ impl Cache {
         }
         app.greet_redis().await?;
         match self {
+            Self::Status(verb) => verb.obey(app, out).await,
             Self::Warm(verb) => verb.obey(app, out).await,
             Self::Get(verb) => verb.obey(app, out).await,
             Self::Why(verb) => verb.obey(app, out).await,
