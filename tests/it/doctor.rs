@@ -216,7 +216,11 @@ async fn keys_that_the_warmers_may_not_write_are_named() {
 
     let report = examine(&brasa).await;
 
-    assert_eq!(report.finding("redis", "rights")[1], "refused to this user: SET board:x");
+    let [_, found, help] = report.finding("redis", "rights");
+    let refused =
+        "GET board:x, MGET board:x, OBJECT IDLETIME board:x, PEXPIRE board:x, PTTL board:x, SET board:x";
+    assert_eq!(found, format!("refused to this user: {refused} and 2 more"));
+    assert!(help.contains("+object|idletime") && help.contains("the keys that the warmers write"), "{help}");
 }
 
 #[tokio::test]

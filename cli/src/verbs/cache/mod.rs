@@ -21,6 +21,8 @@ mod values;
 mod warm;
 mod why;
 
+pub(crate) use triggers::dependents;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cache {
     /// Say what is cached, how well it serves, and what to change

@@ -6,6 +6,7 @@ use brasa_shared::db::{self, Standing};
 use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
 
 use super::super::timing::{ROUNDS, Skew};
+use super::cache::{self, Told};
 use super::pooler::{self, Pids};
 use super::{connect, within};
 use crate::app::App;
@@ -64,6 +65,8 @@ pub(super) struct Facts {
     pub(super) pids: Option<Pids>,
     /// The difference of the clocks.
     pub(super) skew: Skew,
+    /// How changes of tables are told to the cache; none where nothing is cached.
+    pub(super) told: Option<Told>,
 }
 
 /// Connections of a server.
@@ -105,6 +108,7 @@ pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Erro
         },
         switches: switches.collect::<Result<_, sqlx::Error>>()?,
         schema,
+        told: cache::ask(pool, app).await,
         pids: pooler::meet(pool, connection).await,
         skew,
     })

@@ -13,6 +13,7 @@ use super::timing;
 use crate::app::App;
 use crate::failure::{Failure, chain};
 
+mod cache;
 mod connections;
 mod facts;
 mod pooler;
@@ -38,6 +39,8 @@ const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[
     pooler::check,
     clock,
     settings::check,
+    cache::triggers,
+    cache::changes,
 ];
 
 /// Looks at the primary; nothing where no address of one was given.

@@ -32,6 +32,8 @@ pub(super) struct Facts {
     pub(super) rights: Rights,
     /// What the names of our keys begin with.
     pub(super) prefix: String,
+    /// How many warmers the configuration has.
+    pub(super) warmers: usize,
     /// Now, ms since 1970.
     pub(super) now_ms: i64,
 }
@@ -72,6 +74,7 @@ impl Default for Facts {
             slow: Ok(Vec::new()),
             rights: Rights::default(),
             prefix: String::new(),
+            warmers: 0,
             now_ms: 0,
         }
     }
@@ -106,6 +109,7 @@ pub(super) async fn gather(app: &App) -> Result<Facts, StoreError> {
         slow: slow.map(|entries| entries.iter().filter_map(read_entry).collect()),
         rights: rights::ask(app).await,
         prefix: app.config.redis.prefix.clone(),
+        warmers: app.config.warm.len(),
         now_ms: app.clock.now().as_millisecond(),
     })
 }

@@ -38,6 +38,22 @@ pub(super) fn eviction(facts: &Facts) -> Vec<Finding> {
     vec![finding]
 }
 
+/// What is known about invalidations goes like anything else where Redis may evict.
+pub(super) fn marks(facts: &Facts) -> Vec<Finding> {
+    let policy = facts.info.text("maxmemory_policy");
+    let may_evict = facts.info.number("maxmemory").unwrap_or(0) > 0 && policy != "noeviction";
+    let evicted = facts.info.number("evicted_keys").unwrap_or(0);
+    if facts.warmers == 0 || !(may_evict || evicted > 0) {
+        return Vec::new();
+    }
+    let found = format!("{evicted} key(s) were evicted since Redis started; maxmemory-policy is {policy}");
+    let why = "what is known about invalidations may be among them, and without it a replica that lags could bring \
+               an old value back";
+    let help =
+        "CONFIG SET maxmemory-policy noeviction, and CONFIG REWRITE; until then fill_from = \"primary\"";
+    vec![Finding::warning("invalidations", found, why, help)]
+}
+
 /// How much of the memory is used.
 pub(super) fn headroom(facts: &Facts) -> Vec<Finding> {
     let info = &facts.info;
@@ -86,6 +102,22 @@ mod tests {
             let finding = &headroom(&facts(info))[0];
             assert_eq!(finding.level, level, "{finding:?}");
             assert!(finding.found.contains(said), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_about_invalidations_must_not_be_evicted_where_something_is_cached() {
+        for (policy, max, evicted, warmers, count) in [
+            ("noeviction", 100, 0, 1, 0),
+            ("noeviction", 100, 3, 1, 1),
+            ("allkeys-lru", 0, 0, 1, 0),
+            ("allkeys-lru", 100, 0, 1, 1),
+            ("volatile-ttl", 100, 0, 1, 1),
+            ("allkeys-lru", 100, 3, 0, 0),
+        ] {
+            let info = format!("maxmemory_policy:{policy}\r\nmaxmemory:{max}\r\nevicted_keys:{evicted}\r\n");
+            let facts = Facts { warmers, ..facts(&info) };
+            assert_eq!(marks(&facts).len(), count, "{policy} at {max}, {evicted} evicted");
         }
     }
 

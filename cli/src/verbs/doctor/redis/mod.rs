@@ -28,6 +28,7 @@ const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[
     persistence::check,
     persistence::errors,
     memory::eviction,
+    memory::marks,
     memory::headroom,
     clock,
     scripts::check,

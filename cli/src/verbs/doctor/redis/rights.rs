@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use brasa_shared::cache::{CacheKeys, EntryKeys};
 use brasa_shared::queue::{FleetKeys, QueueKeys};
 use brasa_shared::store::Fault;
 use redis::{Script, cmd};
@@ -60,6 +61,40 @@ const ON_QUEUES: &[&str] = &[
 /// What is done to the keys that all processes share.
 const ON_FLEET: &[&str] =
     &["DEL", "GET", "HDEL", "HSET", "HVALS", "PEXPIRE", "SADD", "SET", "SMEMBERS", "ZADD", "ZREM"];
+/// What is done to the keys that all warmers share, and to those of one.
+const ON_CACHE: &[&str] = &[
+    "DEL",
+    "EXISTS",
+    "GET",
+    "HDEL",
+    "HGET",
+    "HGETALL",
+    "HINCRBY",
+    "HMGET",
+    "HSET",
+    "INCR",
+    "LLEN",
+    "LPOP",
+    "PEXPIRE",
+    "RPUSH",
+    "SET",
+    "ZADD",
+    "ZCARD",
+    "ZINCRBY",
+    "ZPOPMIN",
+    "ZRANGE",
+    "ZRANGEBYSCORE",
+    "ZREM",
+    "ZREMRANGEBYSCORE",
+    "ZREVRANGE",
+    "ZSCAN",
+    "ZSCORE",
+    "ZUNIONSTORE",
+];
+/// What is done to a value and to its note.
+const ON_VALUES: &[&str] = &["GET", "MGET", "OBJECT", "PEXPIRE", "PTTL", "SET", "STRLEN", "UNLINK"];
+/// What is done to the guard of a value.
+const ON_GUARDS: &[&str] = &["HDEL", "HGET", "HMGET", "HSET", "PEXPIRE", "PTTL"];
 /// What is done to no key.
 const ON_NOTHING: &[&str] = &["INFO", "PING", "TIME"];
 
@@ -87,9 +122,10 @@ pub(super) async fn ask(app: &App) -> Rights {
     match app.store.run_script::<Vec<usize>>("say what this user may do", &call, CODE).await {
         Ok(places) => {
             let words = places.iter().filter_map(|place| commands.get(place - 1));
-            let shown = |words: &Vec<String>| {
-                let target = words.get(1).cloned().unwrap_or_default();
-                (words.first().cloned().unwrap_or_default(), target)
+            let shown = |words: &Vec<String>| match words.as_slice() {
+                [name, kind, key] if name == "OBJECT" => (format!("{name} {kind}"), key.clone()),
+                [name, key, ..] => (name.clone(), key.clone()),
+                some => (some.concat(), String::new()),
             };
             Rights::Refused(words.map(shown).collect())
         }
@@ -113,17 +149,31 @@ fn needed(app: &App) -> Vec<Vec<String>> {
             on(channel, &["PUBLISH", "SUBSCRIBE"]);
         }
     }
+    if !app.config.warm.is_empty() {
+        let keys = CacheKeys::new(prefix);
+        on(&keys.clock, ON_CACHE);
+        on(&keys.asked, &["PUBLISH", "SUBSCRIBE"]);
+    }
     for warmer in app.config.warm.values() {
-        let key = warmer.key.render(&|_| Some("x")).unwrap_or_default();
-        on(&key, &["SET"]);
+        let keys = EntryKeys::new(prefix, &warmer.key.render(&|_| Some("x")).unwrap_or_default());
+        on(&keys.value, ON_VALUES);
+        on(&keys.note, ON_VALUES);
+        on(&keys.guard, ON_GUARDS);
     }
     commands
 }
 
 fn command(name: &str, key: &str) -> Vec<String> {
+    // Those whose key does not come first.
+    match name {
+        "OBJECT" => return ["OBJECT", "IDLETIME", key].map(ToOwned::to_owned).to_vec(),
+        "ZUNIONSTORE" => return [name, key, "1", key].map(ToOwned::to_owned).to_vec(),
+        _ => {}
+    }
     let more = match name {
-        "DEL" | "EXISTS" | "GET" | "HGETALL" | "HKEYS" | "HLEN" | "HRANDFIELD" | "HVALS" | "LLEN"
-        | "LPOP" | "SMEMBERS" | "SUBSCRIBE" | "ZCARD" | "ZPOPMIN" => 0,
+        "INCR" | "MGET" | "PTTL" | "STRLEN" | "UNLINK" | "DEL" | "EXISTS" | "GET" | "HGETALL" | "HKEYS"
+        | "HLEN" | "HRANDFIELD" | "HVALS" | "LLEN" | "LPOP" | "SMEMBERS" | "SUBSCRIBE" | "ZCARD"
+        | "ZPOPMIN" => 0,
         "DECRBY" | "HDEL" | "HEXISTS" | "HGET" | "HMGET" | "HSTRLEN" | "INCRBY" | "LINDEX" | "LPUSH"
         | "PEXPIRE" | "PUBLISH" | "RPUSH" | "SADD" | "SET" | "SREM" | "SSCAN" | "ZREM" | "ZSCORE" => 1,
         _ => 2,
@@ -169,7 +219,7 @@ const SHOWN_MAX: usize = 6;
 /// The rule that grants it all.
 fn grant(facts: &Facts, refused: &BTreeSet<(String, String)>) -> String {
     let names: BTreeSet<_> =
-        refused.iter().map(|(name, _)| format!("+{}", name.to_ascii_lowercase())).collect();
+        refused.iter().map(|(name, _)| format!("+{}", name.to_ascii_lowercase().replace(' ', "|"))).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(" ");
     let all = format!("{}:*", facts.prefix);
     format!("ACL SETUSER this user with ~{all} &{all} {names}, and the keys that the warmers write")
@@ -182,27 +232,46 @@ mod tests {
 
     use super::*;
 
+    /// What the scripts of an engine call.
+    fn called(engine: &str) -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src").join(engine).join("lua");
+        let files = fs::read_dir(&folder).unwrap().chain(fs::read_dir(folder.join("parts")).unwrap());
+        let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files.flat_map(|path| words(&fs::read_to_string(path).unwrap(), "call('", '\'')).collect()
+    }
+
+    /// What an engine sends beside its scripts.
+    fn sent(engine: &str) -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src").join(engine);
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+        files.flat_map(|path| words(&fs::read_to_string(path).unwrap(), "cmd(\"", '"')).collect()
+    }
+
+    /// The words that stand between two texts.
+    fn words(text: &str, before: &str, after: char) -> Vec<String> {
+        text.split(before).skip(1).map(|rest| rest.split(after).next().unwrap().to_owned()).collect()
+    }
+
+    fn missing(names: &BTreeSet<String>, lists: &[&[&str]]) -> Vec<String> {
+        let is_known = |name: &&String| lists.iter().any(|known| known.contains(&name.as_str()));
+        names.iter().filter(|name| !is_known(name)).cloned().collect()
+    }
+
     #[test]
     fn every_command_of_the_scripts_is_asked_for() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/queue/lua");
-        let mut files = vec![];
-        for entry in fs::read_dir(&folder).unwrap().chain(fs::read_dir(folder.join("parts")).unwrap()) {
-            files.push(entry.unwrap().path());
-        }
-        let texts = files.iter().filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
-        let called: BTreeSet<String> = texts
-            .flat_map(|text| {
-                let calls =
-                    text.split("call('").skip(1).map(|rest| rest.split('\'').next().unwrap().to_owned());
-                calls.collect::<Vec<_>>()
-            })
-            .collect();
-        let asked = |name: &String| {
-            [ON_QUEUES, ON_FLEET, ON_NOTHING, &["PUBLISH"]].iter().any(|known| known.contains(&name.as_str()))
-        };
+        let of_queues = called("queue");
+        let lists: &[&[&str]] = &[ON_QUEUES, ON_FLEET, ON_NOTHING, &["PUBLISH"]];
+        assert_eq!(missing(&of_queues, lists), Vec::<String>::new(), "add to ON_QUEUES");
+        assert!(of_queues.len() > 10, "{of_queues:?}");
 
-        let missing: Vec<_> = called.iter().filter(|name| !asked(name)).collect();
-        assert!(missing.is_empty(), "add to ON_QUEUES: {missing:?}");
-        assert!(called.len() > 10, "{called:?}");
+        let of_cache: BTreeSet<String> = called("cache").union(&sent("cache")).cloned().collect();
+        let lists: &[&[&str]] = &[ON_CACHE, ON_VALUES, ON_GUARDS, ON_NOTHING, &["PUBLISH"]];
+        assert_eq!(missing(&of_cache, lists), Vec::<String>::new(), "add to ON_CACHE");
+        assert!(of_cache.len() > 20, "{of_cache:?}");
+        // And nothing more than that.
+        let all = [ON_CACHE, ON_VALUES, ON_GUARDS].concat();
+        let idle: Vec<_> = all.iter().filter(|name| !of_cache.contains(**name)).collect();
+        assert!(idle.is_empty(), "nobody sends {idle:?}");
     }
 }
