@@ -8,6 +8,7 @@ use brasa_jobs::cache::{LoaderProblem, Plan};
 use brasa_shared::config::{
     Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, did_you_mean,
 };
+use brasa_shared::db::changes::triggers::{self, TableState, TableStatus};
 use brasa_shared::db::{self, Described, Param};
 use brasa_shared::queue::Envelope;
 use serde_json::Value;
@@ -77,6 +78,7 @@ pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Ve
         if let Err(problem) = Plan::prepare(connection, warmer).await {
             problems.push(unfit(warmer, problem));
         }
+        problems.extend(undependable(connection, warmer).await);
     }
     problems
 }
@@ -177,6 +179,26 @@ fn unfit(warmer: &Warmer, problem: LoaderProblem) -> Problem {
         LoaderProblem::Unfit { at, message, help } => {
             let key = if at == "sql" { warmer.sql.key() } else { at };
             warmer.origin.problem(key, message, help)
+        }
+    }
+}
+
+/// Tables and columns that a warmer depends on, and that are not there or cannot be watched.
+async fn undependable(connection: &mut PgConnection, warmer: &Warmer) -> Vec<Problem> {
+    if warmer.depends_on.is_empty() {
+        return Vec::new();
+    }
+    let help = "correct the name, or migrate the database first";
+    match triggers::status(connection, &warmer.depends_on).await {
+        Ok(found) => {
+            let reason = |table: TableStatus| match table.state {
+                TableState::Impossible(reason) => Some(warmer.origin.problem("depends_on", reason, help)),
+                _ => None,
+            };
+            found.tables.into_iter().filter_map(reason).collect()
+        }
+        Err(error) => {
+            vec![warmer.origin.problem("depends_on", chain(&error), "may this role read the catalogues?")]
         }
     }
 }
