@@ -11,6 +11,7 @@
 mod bad_input;
 mod batches;
 mod budgets;
+mod cache_cli;
 mod caching;
 mod cancelling;
 mod changes;
