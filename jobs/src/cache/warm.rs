@@ -43,6 +43,11 @@ impl Job for Warm {
     fn check(&self, config: &Config) -> Result<(), String> {
         let warmer = self.warmer(config)?;
         let columns = warmer.columns();
+        if !self.only.is_empty() && !warmer.is_askable() {
+            let why =
+                "its values cannot be loaded one by one: its key is not made of the parameters of its loader";
+            return Err(format!("`only` cannot choose among the values of warmer `{}`: {why}", self.name));
+        }
         match self.only.keys().find(|name| !columns.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) if columns.is_empty() => {

@@ -38,18 +38,12 @@ pub(crate) struct Warm {
 
 impl Warm {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let (found, _) = warmer(app, &self.name)?;
+        warmer(app, &self.name)?;
         let kinds: Vec<String> = app.catalog.kinds().map(|kind| kind.name.to_owned()).collect();
         let kind = cache::Warm::KIND;
         let kind = app.catalog.get(kind).ok_or_else(|| unknown("kind", kind, &kinds))?;
         let queue = app.queue(kind.policy.queue);
         let job = self.job(app, kind).map_err(Failure::usage)?;
-        if !self.only.is_empty() && !found.is_askable() {
-            out.aside(format!(
-                "note: values of `{}` cannot be loaded one by one, so all of them are",
-                self.name
-            ))?;
-        }
         if self.dry_run {
             out.line(format!("would enqueue {} of {} into {}", job.kind, self.name, queue.name()))?;
             let said =

@@ -47,10 +47,9 @@ pub(super) fn marks(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let found = format!("{evicted} key(s) were evicted since Redis started; maxmemory-policy is {policy}");
-    let why = "what is known about invalidations may be among them, and without it a replica that lags could bring \
-               an old value back";
-    let help =
-        "CONFIG SET maxmemory-policy noeviction, and CONFIG REWRITE; until then fill_from = \"primary\"";
+    let why = "what is known about invalidations may be among them, so for 15 minutes after each eviction no replica is \
+               read, and values are loaded from the primary";
+    let help = "CONFIG SET maxmemory-policy noeviction, and CONFIG REWRITE";
     vec![Finding::warning("invalidations", found, why, help)]
 }
 
