@@ -69,6 +69,20 @@ async fn rows_that_cannot_be_are_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_are_not_chosen_of_a_warmer_that_only_loads_all_of_them() {
+    let world = with_things().await;
+    let config =
+        "[warm.thing]\nttl = \"1m\"\nkey = \"thing:{id}\"\nsql = \"select id, name as value from things\"";
+    let config = world.config(config);
+    let check = catalog().get("cache.warm").unwrap().check;
+
+    let reason = check(r#"{"name": "thing", "only": {"id": "7"}}"#, &config).unwrap_err();
+
+    assert!(reason.contains("cannot be loaded one by one"), "{reason}");
+    assert_eq!(check(r#"{"name": "thing"}"#, &config), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_is_too_large_is_told_and_the_others_are_warm() {
     let world = with_things().await;
     let text = "key = \"KEY:thing:{id}\"\nmax_bytes = \"100B\"\n\
