@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use brasa_shared::cache::reader::Builder;
 use brasa_shared::cache::{
-    Ask, Cache, Caches, Cause, Content, Description, Entry, Filled, Filling, Namespace, Source, params_of,
+    Ask, Cache, Caches, Cause, Content, Description, Entry, Filled, Filling, Namespace, PROTOCOL, Source,
+    params_of,
 };
 use brasa_tests::{World, eventually};
 
@@ -40,6 +41,7 @@ impl Scene {
 
     fn description(&self) -> Description {
         Description {
+            protocol: PROTOCOL,
             key: format!("{}:board:{{origin}}:{{day}}", self.world.prefix),
             params: vec!["origin".to_owned(), "day".to_owned()],
             is_askable: true,

@@ -1,6 +1,6 @@
 //! What a warmer makes of the parameters of a value: its key, its tags, and what of it a change touches.
 
-use brasa_shared::cache::{Description, Entry, params_of, texts_of};
+use brasa_shared::cache::{Description, Entry, PROTOCOL, params_of, texts_of};
 use brasa_shared::config::{KeyTemplate, MissingColumn, VERSION, Warmer};
 use brasa_shared::db::changes::Dependency;
 
@@ -104,6 +104,7 @@ impl Shape {
     /// What readers need to know.
     pub fn describe(&self, warmer: &Warmer, lease_ms: u64, current: &str) -> Description {
         Description {
+            protocol: PROTOCOL,
             key: self.template.to_string(),
             params: self.columns.clone(),
             is_askable: warmer.is_askable(),

@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::Caches;
+use crate::cache::{Caches, read_script};
 use crate::store::StoreError;
+
+/// The version of what readers in other languages rely on: keys, arguments and answer of the script `read`, the
+/// fields below, and how values are packed. What is added changes nothing; docs/cache.md has all of it.
+pub const PROTOCOL: u32 = 1;
 
 /// What readers need to know about a warmer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
+    /// Which protocol its values are read by.
+    #[serde(default)]
+    pub protocol: u32,
     /// The template of its keys.
     pub key: String,
     /// The names of its parameters, in their order.
@@ -41,6 +48,39 @@ impl Caches {
         let mut set = redis::cmd("HSET");
         set.arg(&self.keys().warmers).arg(name).arg(text);
         self.run::<()>("tell readers about a warmer", &set).await
+    }
+
+    /// Tells readers in other languages the script that they send, unless they have been told.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn publish_script(&self) -> Result<(), StoreError> {
+        if self.published_script().await?.as_deref() == Some(read_script()) {
+            return Ok(());
+        }
+        let mut set = redis::cmd("SET");
+        set.arg(&self.keys().script).arg(read_script());
+        self.run::<()>("tell readers the script", &set).await
+    }
+
+    /// The script that readers in other languages send.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn published_script(&self) -> Result<Option<String>, StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(&self.keys().script);
+        self.run("look which script readers send", &get).await
+    }
+
+    /// Whether readers find what they need, or somebody has taken it away.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn is_told(&self) -> Result<bool, StoreError> {
+        let mut exist = redis::cmd("EXISTS");
+        exist.arg(&self.keys().script).arg(&self.keys().warmers);
+        Ok(self.run::<u64>("look whether readers are told", &exist).await? == 2)
     }
 
     /// What workers told about a warmer.

@@ -43,6 +43,8 @@ keys! {
     dirty = "dirty",
     /// hash: warmer -> what readers need to know about it, JSON.
     warmers = "warmers",
+    /// string: the text of the script that readers in other languages send.
+    script = "script",
     /// hash: id of a dictionary -> the dictionary.
     dictionaries = "dictionaries",
     /// hash: warmer -> id of the dictionary that its values are packed with.

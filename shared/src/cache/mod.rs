@@ -40,7 +40,7 @@ mod train;
 mod upkeep;
 
 pub use codec::{Codec, DecodeError, decode, dictionary_of, encode};
-pub use description::Description;
+pub use description::{Description, PROTOCOL};
 pub use dictionary::{DICTIONARY_MAX, Dictionaries, Dictionary, DictionaryError};
 pub use entries::{Ask, Before, Due, Entry};
 pub use epoch::{Epoch, Server};

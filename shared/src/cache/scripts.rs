@@ -62,6 +62,12 @@ mod tests {
         }
     }
 
+    /// What docs/cache.md promises to readers in other languages. Another order is another protocol.
+    #[test]
+    fn readers_in_other_languages_pass_these_keys_in_this_order() {
+        assert_eq!(READ.keys(), ["clock", "tags", "asks", "asked", "stats", "hot"]);
+    }
+
     #[test]
     fn no_script_builds_a_key_or_reads_json() {
         for (lua, _, _) in ALL {

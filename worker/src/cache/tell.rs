@@ -16,6 +16,8 @@ impl Shared {
     /// Tells readers about all warmers; those that are new, or defined otherwise, are warmed where they want that.
     pub(super) async fn describe(&self) -> Result<(), StoreError> {
         let caches = &self.loaders.caches;
+        // Before the warmers: whoever finds one of these needs the script.
+        caches.publish_script().await?;
         let known = caches.all_described().await?;
         for (name, served) in &self.warmers {
             let before = known.get(name);

@@ -89,6 +89,7 @@ impl Watcher {
         }
         self.sweeper.look(shared).await?;
         if self.tidy.is_due() {
+            self.is_described = shared.loaders.caches.is_told().await?;
             self.tidy_up(shared).await?;
         }
         if self.cool.is_due() {
