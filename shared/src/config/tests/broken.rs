@@ -72,6 +72,12 @@ fn values_out_of_range() {
         ("queues.a.weight = 1001", 1, "queues.a.weight", "out of range", "from 1 to 1000"),
         ("postgres.pool.max = 0", 1, "postgres.pool.max", "out of range", "from 1 to 1000"),
         ("postgres.statement_timeout = \"0s\"", 1, "postgres.statement_timeout", "too short", "\"1ms\""),
+        ("cache.loaders = 0", 1, "cache.loaders", "out of range", "from 1 to 64"),
+        ("cache.busy_percent = 101", 1, "cache.busy_percent", "out of range", "from 1 to 100"),
+        ("cache.keys_per_second = 0", 1, "cache.keys_per_second", "out of range", "from 1 to"),
+        ("cache.poll = \"4ms\"", 1, "cache.poll", "too short", "at least \"5ms\""),
+        ("cache.lag_max = 5", 1, "cache.lag_max", "expected a duration", "\"5s\""),
+        ("cache.enabled = 1", 1, "cache.enabled", "expected `true` or `false`", "without quotes"),
         ("telemetry.listen = \":9600\"", 1, "telemetry.listen", "not an address", "127.0.0.1:9600"),
         ("telemetry.log = \"jsn\"", 1, "telemetry.log", "`jsn` is not a choice", "`json`?"),
         ("telemetry.level = \"inof\"", 1, "telemetry.level", "`inof` is not a level", "`info`?"),
@@ -237,6 +243,74 @@ fn loops_that_cannot_loop() {
     assert_section("warm.x", &[(&format!("{head}{two}"), 2, "sql", found, "")]);
     let same_key = "sql = \"$1\"\nttl = \"9s\"\nkey = \"k\"\nfor_each = { sql = \"s\", params = [\"a\"] }";
     assert_section("warm.x", &[(same_key, 4, "key", "written to the same key", "in braces")]);
+}
+
+/// A warmer that is asked for single values, and one line more.
+#[track_caller]
+fn assert_one_more(cases: &[(&str, &str, &str, &str)]) {
+    for (line, key, message, help) in cases {
+        let body = format!("sql = \"$1\"\nparams = [\"a\"]\nkey = \"{{a}}\"\nttl = \"9s\"\n{line}");
+        assert_section("warm.x", &[(&body, 6, key, message, help)]);
+    }
+}
+
+#[test]
+fn values_that_cannot_live_so() {
+    assert_one_more(&[
+        ("refresh_ahead = \"9s\"", "refresh_ahead", "`refresh_ahead` is not shorter than `ttl`", "a third"),
+        ("stale = 3", "stale", "expected a duration", "\"3s\""),
+        ("max_stale = \"8s\"\nstale = \"9s\"", "max_stale", "shorter than `stale`", "at least as long"),
+        ("negative_ttl = \"soon\"", "negative_ttl", "does not begin with a number", "30s"),
+        ("codec = \"gzip\"", "codec", "`gzip` is not a choice", "`json`"),
+        ("fill_from = \"standby\"", "fill_from", "`standby` is not a choice", "`primary`"),
+        ("max_keys = 0", "max_keys", "out of range", "from 1 to 10000000"),
+        ("max_bytes = 1024", "max_bytes", "expected a size", "64MiB"),
+        ("what = \"some\"", "what", "`some` is not a choice", "`all`"),
+        ("what = \"all\"", "what", "nobody knows what all keys are", "`for_each`"),
+        ("hot_max = 0", "hot_max", "out of range", "from 1 to 1000000"),
+        ("coverage_percent = 101", "coverage_percent", "out of range", "from 1 to 100"),
+        ("warm_on = [\"boot\"]", "warm_on", "`boot` is not a choice", "\"deploy\", \"flush\" or both"),
+    ]);
+    let long = "sql = \"s\"\nkey = \"k\"\nttl = \"30d\"\nmax_stale = \"2d\"";
+    assert_section("warm.x", &[(long, 4, "ttl", "more than 31 days", "into a table")]);
+}
+
+#[test]
+fn tags_and_tables_that_cannot_be() {
+    let nine = (0..9).map(|n| format!("\"t{n}\"")).collect::<Vec<_>>().join(", ");
+    assert_one_more(&[
+        ("tags = [\"~own\"]", "tags", "begin with `~`", "another character"),
+        ("tags = [\"{a\"]", "tags", "`{` in the key has no partner", "in braces"),
+        ("tags = [\"x:{b}\"]", "tags", "`b` does not stand in the key", "the key has: a"),
+        (&format!("tags = [{nine}]"), "tags", "9 are too many", "at most 8"),
+        ("depends_on = [\"a.b.c\"]", "depends_on", "names no table", "flights(origin)"),
+        ("depends_on = [\"t(b)\"]", "depends_on", "`b` does not stand in the key", "the key has: a"),
+        (&format!("depends_on = [{nine}]"), "depends_on", "9 are too many", "at most 8"),
+    ]);
+    let plain = "sql = \"s\"\nkey = \"k\"\nttl = \"9s\"\ntags = [\"{a}\"]";
+    assert_section("warm.x", &[(plain, 5, "tags", "does not stand in the key", "has no columns in braces")]);
+}
+
+#[test]
+fn parameters_that_name_no_value() {
+    let head = "sql = \"$1\"\nttl = \"9s\"\n";
+    let cases = [
+        ("key = \"{a}\"\nparams = [\" \"]", 5, "params", "a column has no name", "params ="),
+        ("key = \"{b}\"\nparams = [\"a\"]\nwhat = \"hot\"", 6, "what", "`hot` needs keys", "all of them"),
+        ("key = \"k\"\nparams = [\"a\"]", 4, "key", "written to the same key", "in braces"),
+    ];
+    for (tail, line, path, message, help) in cases {
+        assert_section("warm.x", &[(&format!("{head}{tail}"), line, path, message, help)]);
+    }
+    let twice = "sql = \"$1 $2\"\nttl = \"9s\"\nkey = \"{a}\"\nparams = [\"a\", \"a text\"]";
+    assert_section("warm.x", &[(twice, 5, "params", "named twice", "params =")]);
+    let loop_ = "for_each = { sql = \"s\", params = [\"a\"] }";
+    let other = format!("sql = \"$1\"\nttl = \"9s\"\nkey = \"{{b}}\"\n{loop_}\nnegative_ttl = \"1s\"");
+    assert_section("warm.x", &[(&other, 6, "negative_ttl", "what is not there needs keys", "all of them")]);
+    let none = "sql = \"s\"\nttl = \"9s\"\nkey = \"k\"\nparams = []";
+    assert_section("warm.x", &[(none, 5, "params", "no column is named", "params =")]);
+    let both = "sql = \"$1\"\nttl = \"9s\"\nkey = \"{a}\"\nfor_each = { sql = \"s\", params = [\"a\"] }\nparams = [\"a\"]";
+    assert_section("warm.x", &[(both, 6, "params", "exclude one another", "remove one")]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::{EXAMPLE, parse};
-use crate::config::{Config, Keep, Late, Overlap, Param, Pool, WarmParam, When};
+use crate::cache::Codec;
+use crate::config::{Cache, Config, FillFrom, Keep, Late, Overlap, Param, Pool, WarmParam, WarmWhen, When};
 use crate::crontab::Crontab;
 use crate::telemetry::logs::LogForm;
 
@@ -106,8 +107,70 @@ fn a_warmer_is_read_with_and_without_a_loop() {
     assert_eq!((board.lives.ttl, board.lives.jitter), (Duration::from_secs(30), Duration::from_secs(3)));
     assert_eq!(board.batch, 100);
     let delays = &config.warm["delays"];
-    assert!(delays.for_each.is_none());
+    assert!(delays.for_each.is_none() && !delays.is_askable() && board.is_askable());
     assert_eq!((delays.lives.jitter, delays.batch), (Duration::from_secs(10), 200));
+}
+
+#[test]
+fn every_key_of_a_warmer_is_read() {
+    let config = example();
+    let flight = &config.warm["flight"];
+    let param = |name: &str, kind: &str| WarmParam { name: name.to_owned(), kind: Some(kind.to_owned()) };
+    assert_eq!(flight.params, [param("number", "text"), param("day", "date")]);
+    assert!(flight.key.has_version() && flight.is_askable());
+    let lives = &flight.lives;
+    assert_eq!((lives.ttl, lives.jitter), (Duration::from_mins(10), Duration::ZERO));
+    assert_eq!(lives.refresh_ahead, Some(Duration::from_mins(2)));
+    assert_eq!((lives.stale, lives.stale_max), (Duration::from_secs(30), Duration::from_hours(1)));
+    assert_eq!(lives.negative, Some(Duration::from_secs(5)));
+    let keeping = &flight.keeping;
+    assert!(keeping.is_hot);
+    assert_eq!(
+        (keeping.hot_max, keeping.coverage, keeping.when.as_slice()),
+        (500, 90, &[WarmWhen::Flush][..])
+    );
+    let tags: Vec<String> = flight.tags.iter().map(ToString::to_string).collect();
+    assert_eq!(tags, ["flights", "flight:{number}"]);
+    let tables: Vec<String> = flight.depends_on.iter().map(ToString::to_string).collect();
+    assert_eq!(tables, ["flights(number, day)", "public.airlines"]);
+    assert_eq!((flight.codec, flight.fill_from), (Codec::Zstd, FillFrom::Replica));
+    assert_eq!((flight.keys_max, flight.bytes_max), (5_000, 64 << 10));
+    assert_eq!(flight.timeout, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_warmer_that_says_little_means_the_defaults() {
+    let config = example();
+    let (board, delays) = (&config.warm["departures-board"], &config.warm["delays"]);
+    for (warmer, negative) in [(board, 30), (delays, 30)] {
+        assert_eq!((warmer.lives.refresh_ahead, warmer.lives.stale), (None, Duration::ZERO));
+        assert_eq!(warmer.lives.stale_max, Duration::ZERO);
+        assert_eq!(warmer.lives.negative, Some(Duration::from_secs(negative)));
+        assert_eq!(warmer.keeping.when, [WarmWhen::Deploy, WarmWhen::Flush]);
+        assert_eq!(
+            (warmer.keeping.is_hot, warmer.keeping.hot_max, warmer.keeping.coverage),
+            (false, 1_000, 100)
+        );
+        assert!(warmer.tags.is_empty() && warmer.depends_on.is_empty());
+        assert_eq!((warmer.codec, warmer.fill_from), (Codec::Json, FillFrom::Primary));
+        assert_eq!((warmer.keys_max, warmer.bytes_max, warmer.timeout), (100_000, 1 << 20, None));
+    }
+}
+
+#[test]
+fn the_budget_of_the_cache_is_read() {
+    let cache = Cache {
+        enabled: false,
+        loaders: 4,
+        busy_at: 8,
+        busy_percent: 10,
+        keys_per_second: Some(2_000),
+        lag_max: Duration::from_secs(2),
+        poll: Duration::from_millis(100),
+    };
+    assert_eq!(example().cache, cache);
+    assert_eq!(Config::default().cache, parse("").unwrap().cache);
+    assert!(Config::default().cache.enabled);
 }
 
 #[test]

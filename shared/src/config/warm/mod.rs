@@ -72,12 +72,14 @@ impl Warmer {
         let sql = Sql::read(section);
         let is_looped = section.has("for_each");
         let for_each = section.optional_table("for_each", ForEach::read);
+        let has_own = section.has("params");
         let own = Param::read_all(section);
+        // Without readable ones nobody knows how many parameters there should be.
+        let is_counted = is_looped == for_each.is_some() && has_own == own.is_some();
         section.at_most_one_path(is_looped, "for_each.params", "params");
         let params = for_each.as_ref().map(|each| each.params.clone()).or(own).unwrap_or_default();
-        // Without a readable `for_each` nobody knows how many parameters there should be.
         if let Some(sql) = &sql
-            && is_looped == for_each.is_some()
+            && is_counted
         {
             check_loader(section, sql, is_looped, params.len());
         }
@@ -135,7 +137,8 @@ impl Warmer {
 
     /// Values that are loaded one by one need keys that say which.
     fn check_askable(&self, section: &Section<'_>) {
-        if self.is_askable() {
+        // About a key without any column enough has been said.
+        if self.is_askable() || (!self.params.is_empty() && self.columns().is_empty()) {
             return;
         }
         let help = "make the key of the parameters of the loader, all of them and nothing else";

@@ -27,18 +27,18 @@ pub struct ForEach {
 }
 
 impl Param {
-    /// Reads `params`, if it is written.
+    /// Reads `params`, if it is written and can be read.
     pub(super) fn read_all(section: &mut Section<'_>) -> Option<Vec<Self>> {
         let params = section.parsed_each("params", Self::parse);
-        if let Some(params) = &params {
-            let distinct: BTreeSet<_> = params.iter().map(|param| &param.name).collect();
-            if params.is_empty() {
-                section.report("params", "no column is named", HELP);
-            } else if distinct.len() < params.len() {
-                section.report("params", "a column is named twice", HELP);
-            }
-        }
-        params
+        let params = params?;
+        let distinct: BTreeSet<_> = params.iter().map(|param| &param.name).collect();
+        let problem = match (params.len(), distinct.len()) {
+            (0, _) => "no column is named",
+            (all, distinct) if distinct < all => "a column is named twice",
+            _ => return Some(params),
+        };
+        section.report("params", problem, HELP);
+        None
     }
 
     fn parse(text: &str) -> Result<Self, Complaint> {
