@@ -19,7 +19,7 @@ use redis::cmd;
 use sqlx::AssertSqlSafe;
 
 /// A world whose database has schema `brasa` and a table of things: `id`, `name`, `size`.
-async fn with_things() -> World {
+pub(crate) async fn with_things() -> World {
     let world = World::new().await;
     migrate(&world.pool).await.unwrap();
     execute(
@@ -32,7 +32,7 @@ async fn with_things() -> World {
 }
 
 /// The cache of a world.
-fn caches(world: &World) -> Caches {
+pub(crate) fn caches(world: &World) -> Caches {
     Caches::new(world.store.clone(), &world.prefix, world.clock.clone())
 }
 
@@ -47,11 +47,11 @@ fn settings(world: &World, config: &str) -> Settings {
 }
 
 /// A worker that looks after the cache.
-fn start(world: &World, config: &str) -> Worker {
+pub(crate) fn start(world: &World, config: &str) -> Worker {
     Worker::start(settings(world, config))
 }
 
-async fn execute(world: &World, sql: &str) {
+pub(crate) async fn execute(world: &World, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&world.pool).await.unwrap();
 }
 

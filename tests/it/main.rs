@@ -32,6 +32,7 @@ mod handing_over;
 mod holding;
 mod inbox;
 mod kinds;
+mod languages;
 mod leases;
 mod limits;
 mod memory;
