@@ -295,10 +295,10 @@ impl<'a> Filler<'a> {
         is_last: bool,
     ) -> Result<Vec<Leased>, FillError> {
         let cost = took / u32::try_from(found.values.len().max(1)).unwrap_or(u32::MAX);
-        let fillings = self.fillings(found, leased, cost, tally).await?;
+        let (fillings, lengths) = self.fillings(found, leased, cost, tally).await?;
         let said = self.send(found, &fillings).await?;
         let mut again = Vec::new();
-        for ((filled, (_, bytes)), one) in said.into_iter().zip(&fillings).zip(leased) {
+        for ((filled, bytes), one) in said.into_iter().zip(&lengths).zip(leased) {
             if filled == Filled::Epoch {
                 self.loaders.ensure_epoch().await?;
             }

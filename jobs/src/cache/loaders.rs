@@ -205,7 +205,9 @@ impl Loaders {
         samples: &[&str],
     ) -> Result<Option<Arc<Dictionary>>, StoreError> {
         let believed = self.known().get(name).and_then(|known| known.dictionary.clone());
-        let is_enough = samples.len() >= SAMPLES_MIN;
+        let fitting: Vec<&str> =
+            samples.iter().copied().filter(|text| LEARNED.contains(&text.len())).collect();
+        let is_enough = fitting.len() >= SAMPLES_MIN;
         if let Some(believed) = believed
             && believed.at.elapsed() < DICTIONARY_BELIEVED
             && (believed.found.is_some() || believed.was_learned || !is_enough)
@@ -218,7 +220,7 @@ impl Loaders {
         };
         let found = match found {
             Some(found) => Some(found),
-            None => self.learn(name, samples).await?,
+            None => self.learn(name, &fitting).await?,
         };
         let believed = Some(Believed { at: Instant::now(), found: found.clone(), was_learned: is_enough });
         self.known().entry(name.to_owned()).or_default().dictionary = believed;
@@ -291,6 +293,8 @@ impl Loaders {
     }
 }
 
+/// Of which length values are that a dictionary is learned from, and for.
+const LEARNED: std::ops::Range<usize> = 256..16 * 1024;
 /// How many values a dictionary is learned from at least.
 const SAMPLES_MIN: usize = 100;
 

@@ -16,14 +16,14 @@ const NEGATIVES_MIN: u64 = 100;
 const NEGATIVES_SHARE: u64 = 10;
 
 impl Filler<'_> {
-    /// What is to become of each leased value, with the length of its text.
+    /// What is to become of each leased value, and the lengths of their texts.
     pub(super) async fn fillings(
         &self,
         found: &Found<'_>,
         leased: &[Leased],
         cost: Duration,
         tally: &mut Tally,
-    ) -> Result<Vec<(Filling, usize)>, FillError> {
+    ) -> Result<(Vec<Filling>, Vec<usize>), FillError> {
         let dictionary = match self.warmer.codec {
             Codec::Zstd => {
                 let samples: Vec<&str> = found.values.values().filter_map(|value| *value).collect();
@@ -32,7 +32,8 @@ impl Filler<'_> {
             Codec::Json => None,
         };
         let negatives_max = self.negatives_max().await?;
-        let mut fillings = Vec::with_capacity(leased.len());
+        let (mut fillings, mut lengths) =
+            (Vec::with_capacity(leased.len()), Vec::with_capacity(leased.len()));
         for one in leased {
             let value = found.values.get(&one.entry.key).copied().flatten();
             let bytes = value.map_or(0, str::len);
@@ -49,9 +50,10 @@ impl Filler<'_> {
                 None if self.warmer.lives.negative.is_some() => Content::None,
                 None => Content::Release,
             };
-            fillings.push((self.filling(one, content, cost, negatives_max), bytes));
+            fillings.push(self.filling(one, content, cost, negatives_max));
+            lengths.push(bytes);
         }
-        Ok(fillings)
+        Ok((fillings, lengths))
     }
 
     fn filling(&self, one: &Leased, content: Content, cost: Duration, negatives_max: u64) -> Filling {
@@ -92,7 +94,7 @@ impl Filler<'_> {
     pub(super) async fn send(
         &self,
         found: &Found<'_>,
-        fillings: &[(Filling, usize)],
+        fillings: &[Filling],
     ) -> Result<Vec<Filled>, FillError> {
         let source = Source {
             snapshot: found.snapshot.clone(),
@@ -101,9 +103,8 @@ impl Filler<'_> {
             who: self.who.to_owned(),
             tags_kept: (self.warmer.lives.longest() * 2).max(TAGS_KEPT_MIN),
         };
-        let plain: Vec<Filling> = fillings.iter().map(|(filling, _)| filling.clone()).collect();
-        let said = self.namespace.fill(&source, &plain).await?;
-        for (filled, (filling, _)) in said.iter().zip(fillings) {
+        let said = self.namespace.fill(&source, fillings).await?;
+        for (filled, filling) in said.iter().zip(fillings) {
             metrics::cache_fills_total(self.name, filled.word()).increment(1);
             if let (Filled::Filled, Content::Value(bytes)) = (filled, &filling.content) {
                 metrics::warm_keys_total(self.name).increment(1);
@@ -132,7 +133,7 @@ impl Filler<'_> {
 
     /// Lets others have these values.
     pub(super) async fn release(&self, part: &[Leased]) -> Result<(), FillError> {
-        let release = |one: &Leased| (self.filling(one, Content::Release, Duration::ZERO, 0), 0);
+        let release = |one: &Leased| self.filling(one, Content::Release, Duration::ZERO, 0);
         let fillings: Vec<_> = part.iter().map(release).collect();
         self.send(&Found::default(), &fillings).await.map(drop)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
 use crate::cache::scripts::{DUE, EXTEND, TAKE};
 use crate::cache::{BATCH_MAX, Caches, Namespace, Server, all_three, ms};
 use crate::store::StoreError;
@@ -92,15 +94,15 @@ impl Namespace {
         lease: Duration,
         since: &str,
     ) -> Result<Vec<bool>, StoreError> {
-        let mut is_ours = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH_MAX) {
+        let take = |keys: &[&str]| {
             let guards = self.keys_of(keys.iter().copied(), |keys, all| all.push(keys.guard));
             let call = self.calling(&TAKE, guards);
             let call = call.arg(self.caches.clock().for_scripts()).arg(token).arg(ms(lease)).arg(since);
-            let answers: Vec<i64> = self.caches.call(&call).await?;
-            is_ours.extend(answers.into_iter().map(|answer| answer == 1));
-        }
-        Ok(is_ours)
+            async move { self.caches.call::<Vec<i64>>(&call).await }
+        };
+        // None of them waits for the answer of another.
+        let answers = try_join_all(keys.chunks(BATCH_MAX).map(take)).await?;
+        Ok(answers.into_iter().flatten().map(|answer| answer == 1).collect())
     }
 
     /// Takes up to `most` values that are due; they are due again after `again`, should nobody load them.

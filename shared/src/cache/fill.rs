@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
 use crate::cache::scripts::FILL;
 use crate::cache::{BATCH_MAX, Namespace, all_three, ms};
 use crate::store::StoreError;
@@ -112,14 +114,15 @@ impl Namespace {
     /// # Errors
     /// Redis is out of reach or full. What was put until then stands; leases of the rest end by themselves.
     pub async fn fill(&self, source: &Source, fillings: &[Filling]) -> Result<Vec<Filled>, StoreError> {
-        let mut said = Vec::with_capacity(fillings.len());
+        let mut chunks = Vec::new();
         let mut rest = fillings;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(chunk(rest));
-            said.extend(self.fill_chunk(source, now).await?);
+            chunks.push(self.fill_chunk(source, now));
             rest = later;
         }
-        Ok(said)
+        // None of them waits for the answer of another.
+        Ok(try_join_all(chunks).await?.concat())
     }
 
     async fn fill_chunk(&self, source: &Source, fillings: &[Filling]) -> Result<Vec<Filled>, StoreError> {

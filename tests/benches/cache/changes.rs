@@ -30,7 +30,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     })?;
     ground.forget()?;
     let worker = ground.worker(WARM)?;
-    until("everything is warm", || Ok(ground.wait(ground.namespace("item").extent())?.warm >= 500))?;
+    until("everything is warm", || Ok(ground.wait(ground.namespace("item").extent())?.once >= 500))?;
     let count = if ground.is_quick { 300 } else { 2_000 };
     let (mut gone, mut back) = (Vec::new(), Vec::new());
     for n in 0..count {

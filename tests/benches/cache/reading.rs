@@ -31,6 +31,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
         reader.push(p99(ground, "cache", seconds)?);
         near.push(p99(ground, "cache-l1", seconds)?);
         drop(worker);
+        ground.forget()?;
         let worker = ground.worker(BUSY)?;
         until("it refreshes", || {
             Ok(ground.wait(namespace.stats())?.get("fill_filled") > 2 * u64::from(KEYS))

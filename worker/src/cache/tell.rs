@@ -22,11 +22,11 @@ impl Shared {
         for (name, served) in &self.warmers {
             let before = known.get(name);
             let version = served.shape.version();
-            // Readers of versioned keys stay with what is warm.
+            // Readers of versioned keys stay with what is warm, where something warms the new version.
+            let is_switched =
+                served.warmer.key.has_version() && served.warmer.keeping.when.contains(&WarmWhen::Deploy);
             let current = match before {
-                Some(before) if served.warmer.key.has_version() && !before.current.is_empty() => {
-                    &before.current
-                }
+                Some(before) if is_switched && !before.current.is_empty() => &before.current,
                 _ => version,
             };
             let lease_ms = u64::try_from(self.loaders.lease(name).as_millis()).unwrap_or(u64::MAX);

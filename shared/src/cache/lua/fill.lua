@@ -20,6 +20,13 @@ local version, who, keep_ms = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local epoch = call('HGET', k.tags, '')
 local epoch_count, epoch_xid = match(epoch or '0 - 0', '^(%d+) %S+ (%d+)')
 
+-- What each tag is known to be: values that are filled together have most of them in common.
+local marks, lines = {}, {}
+local function mark_of(tag)
+  if marks[tag] == nil then marks[tag] = call('HGET', k.tags, tag) end
+  return marks[tag]
+end
+
 -- Nil where nothing is wrong with it.
 local function refusal(guard, token, tags)
   local held = call('HMGET', guard, 'lease', 'since', 'mark')
@@ -29,25 +36,32 @@ local function refusal(guard, token, tags)
   if snap.is_replica and tonumber(epoch_xid) > snap.xmin then return 'behind' end
   if held[3] and not covers(snap, held[3], since) then return 'behind' end
   for _, tag in ipairs(tags) do
-    local mark = call('HGET', k.tags, tag)
+    local mark = mark_of(tag)
     if mark and not covers(snap, mark, since) then return 'behind' end
   end
+  return nil, held[3]
 end
 
 -- The lines of a note about its tags. A tag that nobody knows yet begins here: one that is lost is not mistaken for
 -- one that was never invalidated.
-local function known(tags)
-  local lines = {}
-  for i, tag in ipairs(tags) do
-    local mark = call('HGET', k.tags, tag)
-    if not mark then
-      mark = tick(k.clock) .. ' 0'
-      call('HSET', k.tags, tag, mark)
-    end
-    call('ZADD', k.tag_ends, 'GT', now + keep_ms, tag)
-    lines[i] = '\n' .. match(mark, '^%d+') .. ' ' .. tag
+local function line_of(tag)
+  local mark = mark_of(tag)
+  if not mark then
+    mark = tick(k.clock) .. ' 0'
+    call('HSET', k.tags, tag, mark)
+    marks[tag] = mark
   end
-  return table.concat(lines)
+  call('ZADD', k.tag_ends, 'GT', now + keep_ms, tag)
+  return '\n' .. match(mark, '^%d+') .. ' ' .. tag
+end
+
+local function known(tags)
+  local all = {}
+  for i, tag in ipairs(tags) do
+    lines[tag] = lines[tag] or line_of(tag)
+    all[i] = lines[tag]
+  end
+  return table.concat(all)
 end
 
 local at, said, told = 7, {}, { filled = 0, none = 0, bytes = 0 }
@@ -64,7 +78,8 @@ for i = 1, #EACH / 3 do
     if call('HGET', guard, 'lease') == token then call('HDEL', guard, 'lease', 'until', 'since') end
     verdict = 'released'
   else
-    verdict = refusal(guard, token, tags)
+    local mark
+    verdict, mark = refusal(guard, token, tags)
     if verdict then
       -- Somebody else may try at once.
       if verdict ~= 'lease' then
@@ -102,7 +117,11 @@ for i = 1, #EACH / 3 do
         call('SET', note, line .. known(tags), 'PX', life + math.min(life, 600000))
         told.bytes = told.bytes + #text
       end
-      call('HDEL', guard, 'lease', 'until', 'since', 'refused')
+      if mark then
+        call('HDEL', guard, 'lease', 'until', 'since', 'refused')
+      else
+        call('DEL', guard)
+      end
     end
   end
   said[i] = verdict

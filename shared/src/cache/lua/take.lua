@@ -11,14 +11,14 @@ local now, token, lease_ms = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local since = ARGV[4] == '' and count_of(k.clock) or ARGV[4]
 local taken = {}
 for i, guard in ipairs(EACH) do
-  local held = call('HMGET', guard, 'lease', 'until')
+  local held = call('HMGET', guard, 'lease', 'until', 'mark')
   if held[1] and held[1] ~= token and tonumber(held[2]) > now then
     taken[i] = 0
   else
     call('HSET', guard, 'lease', token, 'until', string.format('%.0f', now + lease_ms), 'since', since)
     -- Whoever comes late with its values may still bring them, while nobody else has begun.
     local keep = lease_ms + 60000
-    if call('PTTL', guard) < keep then call('PEXPIRE', guard, keep) end
+    if not held[3] or call('PTTL', guard) < keep then call('PEXPIRE', guard, keep) end
     taken[i] = 1
   end
 end
