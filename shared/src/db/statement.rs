@@ -83,13 +83,14 @@ pub fn array_of_texts<T: AsRef<str>>(texts: &[T]) -> Option<Param> {
     array_of(&<Vec<String> as Type<Postgres>>::type_info(), &elements)
 }
 
-/// How Postgres writes a type in SQL, with its schema where that is needed.
+/// How Postgres writes a type in SQL, with its schema where that is needed, and without a length: `bpchar`, since
+/// `character` by itself would be one of length 1.
 ///
 /// # Errors
 /// What the database says.
 pub async fn type_name(connection: &mut PgConnection, kind: &PgTypeInfo) -> Result<String, sqlx::Error> {
     let Some(oid) = kind.oid() else { return Ok(kind.name().to_owned()) };
-    sqlx::query_scalar("select format_type($1, null)").bind(oid).fetch_one(connection).await
+    sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(connection).await
 }
 
 /// Runs statements that take no values and were put together, such as those that make triggers, one after the

@@ -181,3 +181,23 @@ async fn reads_are_counted_by_what_they_found() {
     assert_eq!((stats.hits(), stats.misses()["cold"], stats.misses()["evicted"]), (5, 1, 1), "{stats:?}");
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_a_padded_type_are_not_cut_to_one_letter() {
+    let world = with_things().await;
+    execute(&world, "create table airports (code char(3) primary key); insert into airports values ('JFK')")
+        .await;
+    let config = r#"
+        [warm.thing]
+        sql = "select code, code as value from airports where code = any($1)"
+        params = ["code"]
+        key = "KEY:thing:{code}"
+        ttl = "1m"
+    "#;
+    let worker = start(&world, config);
+
+    let there = read_until_there(&world, &thing(&world, "JFK")).await;
+
+    assert_eq!(String::from_utf8(there.bytes).unwrap(), "\"JFK\"");
+    worker.drain().await;
+}
