@@ -201,3 +201,22 @@ async fn parameters_of_a_padded_type_are_not_cut_to_one_letter() {
     assert_eq!(String::from_utf8(there.bytes).unwrap(), "\"JFK\"");
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_asks_that_waited_the_one_whose_lease_goes_on_is_answered() {
+    let world = with_things().await;
+    let entry = thing(&world, "7");
+    let namespace = caches(&world).namespace("thing");
+    let asking = |token, lease| Asking { token: Some(token), lease, is_counted: false, hot: 0 };
+    let short = asking("first", Duration::from_millis(1));
+    assert_eq!(namespace.read(&entry, short).await.unwrap().standing, Standing::Asked);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    // Longer than anybody waits here.
+    let long = asking("second", Duration::from_hours(1));
+    assert_eq!(namespace.read(&entry, long).await.unwrap().standing, Standing::Asked);
+
+    let worker = start(&world, ON_DEMAND);
+
+    assert_eq!(read_until_there(&world, &entry).await.standing, Standing::Fresh);
+    worker.drain().await;
+}

@@ -1,6 +1,6 @@
 //! The values of one warmer: those that readers ask for, and those that are due.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,10 +100,11 @@ async fn work(shared: &Shared, served: &Served, namespace: &Namespace) -> Result
     Ok(Next::Sleep(until.clamp(Duration::from_millis(1), LOOK_EVERY)))
 }
 
-/// What readers asked for, each once, as far as it is this warmer's.
+/// What readers asked for, each once, as far as it is this warmer's. Of a value that was asked for twice the last ask
+/// counts: the lease of the one before was over.
 async fn asked(served: &Served, namespace: &Namespace, most: usize) -> Result<Vec<Wanted>, StoreError> {
-    let mut wanted = Vec::new();
-    let mut known = HashSet::new();
+    let mut wanted: Vec<Wanted> = Vec::new();
+    let mut places = HashMap::new();
     for ask in namespace.asks(most).await? {
         let texts = texts_of(&ask.params).filter(|_| served.warmer.is_askable());
         let entry = texts.as_deref().and_then(|texts| served.shape.entry(texts).ok());
@@ -111,9 +112,9 @@ async fn asked(served: &Served, namespace: &Namespace, most: usize) -> Result<Ve
             (Some(texts), Some(entry))
                 if entry.key == ask.key && texts.len() == served.shape.columns().len() =>
             {
-                if known.insert(entry.key) {
-                    wanted.push(Wanted { texts, token: Some(ask.token) });
-                }
+                let place = *places.entry(entry.key).or_insert(wanted.len());
+                let one = Wanted { texts, token: Some(ask.token) };
+                if let Some(before) = wanted.get_mut(place) { *before = one } else { wanted.push(one) }
             }
             _ => {
                 metrics::cache_asks_refused_total(namespace.name()).increment(1);
