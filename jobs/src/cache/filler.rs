@@ -50,6 +50,8 @@ pub(super) struct Leased {
     pub(super) texts: Vec<String>,
     pub(super) entry: Entry,
     pub(super) token: String,
+    /// Whether a reader said what its parameters are, and asks for it.
+    is_asked: bool,
 }
 
 impl AsRef<[String]> for Leased {
@@ -194,8 +196,10 @@ impl<'a> Filler<'a> {
         for wanted in wanted {
             let Ok(entry) = self.shape.entry(&wanted.texts) else { continue };
             match wanted.token {
-                Some(token) => leased.push(Leased { texts: wanted.texts, entry, token }),
-                None => free.push(Leased { texts: wanted.texts, entry, token: token.clone() }),
+                Some(token) => leased.push(Leased { texts: wanted.texts, entry, token, is_asked: true }),
+                None => {
+                    free.push(Leased { texts: wanted.texts, entry, token: token.clone(), is_asked: false });
+                }
             }
         }
         let keys: Vec<&str> = free.iter().map(|one| one.entry.key.as_str()).collect();
@@ -221,31 +225,60 @@ impl<'a> Filler<'a> {
                 Ok(loaded) => loaded,
                 // One that cannot be read must not keep the others from being loaded.
                 Err(FillError::Load(error)) if is_splittable(&error) && part.len() > 1 => {
-                    let mut first = part;
-                    parts.push(first.split_off(first.len() / 2));
-                    parts.push(first);
+                    halve(part, &mut parts);
                     continue;
                 }
                 Err(FillError::Load(error)) if is_unreadable(&error) => {
-                    self.let_go(&part, &error, tally).await?;
+                    self.let_go(&part, &said(&error), tally).await?;
                     continue;
                 }
                 Err(error) => {
                     parts.push(part);
-                    // They end by themselves where this does not succeed.
-                    if let Err(error) = self.release(&parts.concat()).await {
-                        tracing::debug!(warmer = self.name, %error, "could not let go of leases");
-                    }
-                    return Err(error);
+                    return Err(self.fail(&parts, error).await);
                 }
             };
             tally.batches += 1;
-            let asked: HashSet<&str> = part.iter().map(|one| one.entry.key.as_str()).collect();
-            let found = Found::of(&self.shape, &batch, Some(&asked))?;
+            let found = match self.found(&batch, &part) {
+                Ok(found) => found,
+                // Nor one that a reader spelt otherwise than the database does.
+                Err(_) if self.is_by_readers(&part) && part.len() > 1 => {
+                    halve(part, &mut parts);
+                    continue;
+                }
+                Err(problem) if self.is_by_readers(&part) => {
+                    self.let_go(&part, &problem.to_string(), tally).await?;
+                    continue;
+                }
+                Err(problem) => {
+                    parts.push(part);
+                    return Err(self.fail(&parts, problem.into()).await);
+                }
+            };
             let refused = self.put(&found, took, &part, tally, is_last).await?;
             again.extend(refused);
         }
         Ok(again)
+    }
+
+    /// What was loaded of what was asked for, and nothing else.
+    fn found<'b>(&self, batch: &'b Batch, part: &[Leased]) -> Result<Found<'b>, RowProblem> {
+        let asked: HashSet<&str> = part.iter().map(|one| one.entry.key.as_str()).collect();
+        Found::of(&self.shape, batch, Some(&asked))
+    }
+
+    /// Whether readers said what the parameters of any of these values are.
+    fn is_by_readers(&self, part: &[Leased]) -> bool {
+        let is_listed = self.warmer.for_each.is_some() && !self.warmer.keeping.is_hot;
+        !is_listed || part.iter().any(|one| one.is_asked)
+    }
+
+    /// Gives up everything for this reason, which it returns.
+    async fn fail(&self, parts: &[Vec<Leased>], why: FillError) -> FillError {
+        // They end by themselves where this does not succeed.
+        if let Err(error) = self.release(&parts.concat()).await {
+            tracing::debug!(warmer = self.name, %error, "could not let go of leases");
+        }
+        why
     }
 
     /// Calls the loader within the budget.
@@ -319,6 +352,7 @@ impl<'a> Filler<'a> {
             texts: texts.clone(),
             entry: Entry { key: String::new(), params: String::new() },
             token: String::new(),
+            is_asked: false,
         };
         let asked: Vec<Leased> = texts.iter().map(none).collect();
         let (batch, took) = self.load(&origin, &asked).await?;
@@ -345,7 +379,7 @@ impl<'a> Filler<'a> {
             if let Some(texts) = texts
                 && let Ok(entry) = self.shape.entry(&texts)
             {
-                leased.push(Leased { texts, entry, token: token.clone() });
+                leased.push(Leased { texts, entry, token: token.clone(), is_asked: false });
             }
         }
         let keys: Vec<&str> = leased.iter().map(|one| one.entry.key.as_str()).collect();
@@ -356,6 +390,17 @@ impl<'a> Filler<'a> {
         tally.busy += count - leased.len();
         Ok(leased)
     }
+}
+
+/// Half of it comes next, and then the rest.
+fn halve(mut first: Vec<Leased>, parts: &mut Vec<Vec<Leased>>) {
+    parts.push(first.split_off(first.len() / 2));
+    parts.push(first);
+}
+
+/// What the database said.
+fn said(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 /// Whether fewer values at a time may go better: one cannot be read, or all together took too long.

@@ -114,18 +114,15 @@ impl Filler<'_> {
         Ok(said)
     }
 
-    /// Gives up values whose parameters the database cannot read.
+    /// Gives up values that cannot be loaded by their parameters.
     pub(super) async fn let_go(
         &self,
         part: &[Leased],
-        error: &sqlx::Error,
+        said: &str,
         tally: &mut Tally,
     ) -> Result<(), FillError> {
         self.release(part).await?;
         for one in part {
-            let said = error
-                .as_database_error()
-                .map_or_else(|| error.to_string(), |error| error.message().to_owned());
             tally.broken(&format!("{}: {said}", one.entry.params));
         }
         Ok(())

@@ -25,7 +25,7 @@ pub struct Tally {
     pub refused: BTreeMap<&'static str, usize>,
     /// Values that are larger than they may be: how many, and the keys of some.
     pub oversized: (usize, Vec<String>),
-    /// Parameters that the database could not read: how many, and what it said about some.
+    /// Parameters that the database could not read, or spells otherwise: how many, and what is wrong with some.
     pub broken: (usize, Vec<String>),
 }
 
@@ -50,7 +50,7 @@ impl Tally {
         example(&mut self.oversized, key);
     }
 
-    /// Notes parameters that the database could not read.
+    /// Notes parameters that nothing can be loaded by.
     pub(super) fn broken(&mut self, what: &str) {
         example(&mut self.broken, what);
     }

@@ -237,8 +237,7 @@ fn complaint(name: &str, warmer: &Warmer, tally: &Tally) -> Option<String> {
     if tally.broken.0 > 0 {
         let (count, said) = &tally.broken;
         return Some(format!(
-            "warmer `{name}`: the database cannot read the parameters of {count} value(s), such as {}; the other {} are \
-             warm",
+            "warmer `{name}`: {count} value(s) cannot be loaded by their parameters, such as {}; the other {} are warm",
             said.join("; "),
             tally.filled
         ));

@@ -220,3 +220,20 @@ async fn of_two_asks_that_waited_the_one_whose_lease_goes_on_is_answered() {
     assert_eq!(read_until_there(&world, &entry).await.standing, Standing::Fresh);
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_spells_parameters_otherwise_than_the_database_spoils_nothing_for_the_others() {
+    let world = with_things().await;
+    // One batch, as in `parameters_that_the_database_cannot_read_spoil_nothing_for_the_others`.
+    for id in ["1", "07", "2", "+9", "3"] {
+        assert_eq!(read(&world, &thing(&world, id)).await.standing, Standing::Asked);
+    }
+    let worker = start(&world, ON_DEMAND);
+
+    for id in ["1", "2", "3"] {
+        assert_eq!(read_until_there(&world, &thing(&world, id)).await.standing, Standing::Fresh);
+    }
+    // What the table calls 7 would never be told that it changed under another name.
+    assert_eq!(get(&world, &thing(&world, "07").key).await, None);
+    worker.drain().await;
+}
