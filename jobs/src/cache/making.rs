@@ -43,12 +43,13 @@ impl Filler<'_> {
                         encode(self.warmer.codec, dictionary.as_deref(), text.as_bytes()).into_owned(),
                     )
                 }
+                // Due again as if it stood: it may have become smaller by then.
                 Some(_) => {
                     tally.oversized(&one.entry.key);
                     Content::Release
                 }
-                None if self.warmer.lives.negative.is_some() => Content::None,
-                None => Content::Release,
+                // Also where no entry is to say so: what was there before goes, and is kept warm no more.
+                None => Content::None,
             };
             fillings.push(self.filling(one, content, cost, negatives_max));
             lengths.push(bytes);
@@ -122,6 +123,8 @@ impl Filler<'_> {
         tally: &mut Tally,
     ) -> Result<(), FillError> {
         self.release(part).await?;
+        let params: Vec<String> = part.iter().map(|one| one.entry.params.clone()).collect();
+        self.namespace.let_go(&params).await?;
         for one in part {
             tally.broken(&format!("{}: {said}", one.entry.params));
         }
@@ -130,7 +133,10 @@ impl Filler<'_> {
 
     /// Lets others have these values.
     pub(super) async fn release(&self, part: &[Leased]) -> Result<(), FillError> {
-        let release = |one: &Leased| self.filling(one, Content::Release, Duration::ZERO, 0);
+        let release = |one: &Leased| {
+            let filling = self.filling(one, Content::Release, Duration::ZERO, 0);
+            Filling { due: None, ..filling }
+        };
         let fillings: Vec<_> = part.iter().map(release).collect();
         self.send(&Found::default(), &fillings).await.map(drop)
     }

@@ -54,7 +54,8 @@ pub struct Filling {
     pub fresh: Duration,
     /// What loading it took in the database.
     pub cost: Duration,
-    /// After how long it is to be loaded again; none if it is not kept warm.
+    /// After how long it is to be loaded again; none if it is not kept warm, or if it was leased in vain and nothing
+    /// changes about that.
     pub due: Option<Duration>,
     /// Its tags.
     pub tags: Vec<String>,
@@ -69,7 +70,7 @@ pub enum Filled {
     Filled,
     /// It is known that there is none.
     None,
-    /// There are too many entries that say so.
+    /// There is none, and more entries that say so are not wanted.
     Capped,
     /// The lease is free again.
     Released,

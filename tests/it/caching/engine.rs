@@ -317,3 +317,26 @@ async fn readers_whom_nobody_answers_do_not_fill_the_memory() {
     assert_eq!(namespace.read(&entry, asking).await.unwrap().standing, Standing::Missing);
     assert_eq!(caches.look(&entry.key).await.unwrap().lease, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_kept_is_due_again_when_it_would_have_been() {
+    let (_world, caches, entry) = scene().await;
+    let namespace = caches.namespace("w");
+    let fill = async |content: Content, due: Option<Duration>| {
+        namespace.take(&[&entry.key], "t", MINUTE).await.unwrap();
+        let filling = Filling { content, due, ..filling(&entry, "t", "", &[]) };
+        namespace.fill(&source("10:10:", false), &[filling]).await.unwrap()
+    };
+    assert_eq!(fill(Content::Value(b"1".to_vec()), Some(Duration::ZERO)).await, [Filled::Filled]);
+    let soon = Duration::from_millis(1);
+    assert_eq!(namespace.due(10, soon).await.unwrap().params, std::slice::from_ref(&entry.params));
+
+    assert_eq!(fill(Content::Release, None).await, [Filled::Released]);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(namespace.due(10, soon).await.unwrap().params, std::slice::from_ref(&entry.params));
+
+    assert_eq!(fill(Content::Release, Some(MINUTE)).await, [Filled::Released]);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(namespace.due(10, soon).await.unwrap().params.is_empty());
+    assert_eq!(namespace.extent().await.unwrap().warm, 1);
+}

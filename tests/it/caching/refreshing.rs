@@ -66,6 +66,21 @@ async fn a_row_that_is_gone_is_no_longer_kept_warm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_where_nobody_is_to_know_that_there_is_nothing_either() {
+    let world = with_things().await;
+    let worker = start(&world, &format!("{ALWAYS}negative_ttl = \"0s\"\nstale = \"1h\"\n"));
+    let key = thing(&world, "7").key;
+    holds(&world, &key, Some("\"thing 7\"")).await;
+
+    execute(&world, "delete from things where id = 7").await;
+
+    holds(&world, &key, None).await;
+    let extent = caches(&world).namespace("thing").extent().await.unwrap();
+    assert_eq!((extent.warm, extent.negatives), (49, 0));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_warmer_that_keeps_what_is_hot_only_what_is_read_stays() {
     let world = with_things().await;
     let config = r#"

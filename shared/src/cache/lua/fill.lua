@@ -8,8 +8,8 @@
 -- EACH    value, note and guard of each value
 -- ARGV    now, snapshot, 1 if a replica was read, version, who, how long tags are kept, ms; then for each value: its
 --         lease, what it is (`v` a value, `-` there is none, `x` let go of the lease), the value, life ms, fresh for
---         ms, cost us, parameters, due in ms or '' if it is not kept warm, refused as `none` above so many negatives, number of
---         tags, tags
+--         ms, cost us, parameters, due in ms or '' if it is not kept warm (of `x`: if that stays as it is), refused as
+--         `none` above so many negatives, number of tags, tags
 -- RETURN  for each value: filled, none, capped, released, or why not: lease, epoch, behind
 -- LIMIT   O(values + tags), at most 64 values of 16 tags
 -- OOM     refused
@@ -75,7 +75,10 @@ for i = 1, #EACH / 3 do
   at = at + 10 + count
   local verdict
   if kind == 'x' then
-    if call('HGET', guard, 'lease') == token then call('HDEL', guard, 'lease', 'until', 'since') end
+    if call('HGET', guard, 'lease') == token then
+      call('HDEL', guard, 'lease', 'until', 'since')
+      if due ~= '' then call('ZADD', k.due, 'XX', now + tonumber(due), params) end
+    end
     verdict = 'released'
   else
     local mark
