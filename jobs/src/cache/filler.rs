@@ -330,11 +330,11 @@ impl<'a> Filler<'a> {
         let cost = took / u32::try_from(found.values.len().max(1)).unwrap_or(u32::MAX);
         let (fillings, lengths) = self.fillings(found, leased, cost, tally).await?;
         let said = self.send(found, &fillings).await?;
+        if said.contains(&Filled::Epoch) {
+            self.loaders.ensure_epoch().await?;
+        }
         let mut again = Vec::new();
         for ((filled, bytes), one) in said.into_iter().zip(&lengths).zip(leased) {
-            if filled == Filled::Epoch {
-                self.loaders.ensure_epoch().await?;
-            }
             if !is_last && matches!(filled, Filled::Epoch | Filled::Behind) {
                 again.push(one.clone());
             } else {

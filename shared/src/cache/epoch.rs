@@ -29,15 +29,17 @@ pub struct Server {
 }
 
 impl Caches {
-    /// The epoch, if there is one.
+    /// The epoch, if there is one. Without the clock there is none: nobody could tell what came before what.
     ///
     /// # Errors
     /// Redis is out of reach.
     pub async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
-        let mut get = redis::cmd("HGET");
-        get.arg(&self.keys().tags).arg("");
-        let text: Option<String> = self.run("look at the epoch of the cache", &get).await?;
-        Ok(text.as_deref().and_then(parse))
+        let mut pipe = redis::pipe();
+        pipe.cmd("HGET").arg(&self.keys().tags).arg("");
+        pipe.cmd("EXISTS").arg(&self.keys().clock);
+        let (text, has_clock): (Option<String>, bool) =
+            self.run_all("look at the epoch of the cache", &pipe).await?;
+        Ok(text.as_deref().filter(|_| has_clock).and_then(parse))
     }
 
     /// Begins an epoch unless that of this run of the server goes on. `xid` is the first transaction that may not

@@ -6,6 +6,7 @@ use brasa_shared::cache::{
     Caches, Cause, Content, Entry, Filled, Filling, Source, Standing, TAGS_KEPT_MIN, Why, params_of,
 };
 use brasa_tests::World;
+use redis::cmd;
 
 use super::caches;
 
@@ -316,6 +317,20 @@ async fn readers_whom_nobody_answers_do_not_fill_the_memory() {
 
     assert_eq!(namespace.read(&entry, asking).await.unwrap().standing, Standing::Missing);
     assert_eq!(caches.look(&entry.key).await.unwrap().lease, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_whose_clock_was_evicted_is_over_and_the_next_takes_values() {
+    let (world, caches, entry) = scene().await;
+    assert_eq!(load(&caches, &entry, "10:10:", false, &[]).await, Filled::Filled);
+    world.redis::<i64>(cmd("DEL").arg(&caches.keys().clock)).await;
+
+    assert_eq!(load(&caches, &entry, "10:10:", false, &[]).await, Filled::Epoch);
+    assert_eq!(caches.epoch().await.unwrap(), None);
+
+    assert!(caches.begin_epoch("run", 1).await.unwrap());
+    assert_eq!(load(&caches, &entry, "10:10:", false, &[]).await, Filled::Filled);
+    assert!(!caches.begin_epoch("run", 1).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

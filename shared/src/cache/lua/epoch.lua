@@ -1,4 +1,5 @@
--- epoch: begins a new epoch where the server is not the one that the last one began on, or the last one is lost.
+-- epoch: begins a new epoch where the server is not the one that the last one began on, or the last one is lost, or the
+-- clock is.
 --
 -- With the memory of a server goes what was known about invalidations, or comes back what was known long ago. Values
 -- of an epoch that is over stand no more, and neither do leases.
@@ -11,7 +12,8 @@
 -- OOM     allowed
 
 local epoch = call('HGET', k.tags, '')
-if epoch and match(epoch, '^%d+ (%S+)') == ARGV[1] then return 0 end
+local goes_on = epoch and match(epoch, '^%d+ (%S+)') == ARGV[1] and call('EXISTS', k.clock) == 1
+if goes_on then return 0 end
 local count = tick(k.clock)
 call('HSET', k.tags, '', count .. ' ' .. ARGV[1] .. ' ' .. ARGV[2])
 call('SET', k.dirty, count)
