@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// How long marks of values are kept: longer than a load and a replica's lag together may take.
 pub const MARKS_KEPT: Duration = Duration::from_mins(15);
-/// How long marks of tags are kept at least. It has to be longer than any value with the tag lives.
+/// How long marks of tags are kept at least, for what is being loaded. Values make those of their own tags last.
 pub const TAGS_KEPT_MIN: Duration = Duration::from_mins(30);
 
 /// What changed it.

@@ -6,8 +6,9 @@ use crate::cache::scripts::FORGET_TAGS;
 use crate::cache::{Caches, Namespace, Note, ms};
 use crate::store::StoreError;
 
-/// How many marks are forgotten in one call.
-const FORGET_MAX: usize = 1_000;
+/// How many marks are forgotten in one call of the script, and by how many calls at a time.
+const FORGET_MAX: u64 = 1_000;
+const FORGET_CALLS_MAX: usize = 200;
 /// How many parameters one step of a walk asks for.
 const WALK: usize = 500;
 
@@ -72,8 +73,16 @@ impl Caches {
     /// # Errors
     /// Redis is out of reach.
     pub async fn forget_tags(&self) -> Result<u64, StoreError> {
-        let call = self.calling(&FORGET_TAGS).arg(self.clock().for_scripts()).arg(FORGET_MAX);
-        self.call(&call).await
+        let mut all = 0;
+        for _ in 0..FORGET_CALLS_MAX {
+            let call = self.calling(&FORGET_TAGS).arg(self.clock().for_scripts()).arg(FORGET_MAX);
+            let forgotten: u64 = self.call(&call).await?;
+            all += forgotten;
+            if forgotten < FORGET_MAX {
+                break;
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -262,6 +262,22 @@ async fn what_a_mark_says_is_kept_for_as_long_as_it_matters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_many_marks_have_ended_all_are_forgotten() {
+    let world = World::with_manual_clock();
+    let caches = caches(&world);
+    let tags: Vec<String> = (0..2_500).map(|n| format!("row:{n}")).collect();
+    caches.invalidate_tags(&tags, Cause::Transaction(7), Duration::ZERO).await.unwrap();
+
+    world.advance(TAGS_KEPT_MIN + Duration::from_secs(1));
+
+    assert_eq!(caches.forget_tags().await.unwrap(), 2_500);
+    assert_eq!(
+        world.redis::<i64>(cmd("EXISTS").arg(&caches.keys().tags).arg(&caches.keys().tag_ends)).await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_is_told_why_a_value_is_missing() {
     let world = World::of_queues();
     let caches = caches(&world);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brasa_jobs::cache::Touched;
-use brasa_shared::cache::{Cause, Entry};
+use brasa_shared::cache::{Cause, Entry, TAGS_KEPT_MIN};
 use brasa_shared::db::changes::{Change, Dependency};
 use brasa_shared::store::StoreError;
 use brasa_shared::telemetry::logs::chain;
@@ -151,7 +151,8 @@ async fn tell(shared: &Shared, concerned: &Concerned, changes: &[Change]) -> Res
         }
     }
     if !told.tags.is_empty() {
-        caches.invalidate_each_tag(&told.tags, shared.tags_kept()).await?;
+        // Values with these tags see to it themselves that the marks outlive them.
+        caches.invalidate_each_tag(&told.tags, TAGS_KEPT_MIN).await?;
     }
     Ok(())
 }

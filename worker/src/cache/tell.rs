@@ -1,9 +1,6 @@
 //! What is told to readers about warmers, and jobs that warm everything.
 
-use std::time::Duration;
-
 use brasa_jobs::{Job as _, cache::Warm};
-use brasa_shared::cache::TAGS_KEPT_MIN;
 use brasa_shared::config::WarmWhen;
 use brasa_shared::queue::{Enqueued, Envelope};
 use brasa_shared::store::StoreError;
@@ -59,11 +56,5 @@ impl Shared {
                 tracing::warn!(warmer = name, why, error, "could not enqueue that the warmer is warmed");
             }
         }
-    }
-
-    /// How long marks of tags are kept: longer than any value lives.
-    pub(super) fn tags_kept(&self) -> Duration {
-        let longest = self.warmers.values().map(|served| served.warmer.lives.longest()).max();
-        (longest.unwrap_or_default() * 2).max(TAGS_KEPT_MIN)
     }
 }
