@@ -33,8 +33,8 @@ pub struct Ask {
 pub struct Due {
     /// Their parameters.
     pub params: Vec<String>,
-    /// When the next one is due, ms since 1970; none if there is none.
-    pub next_ms: Option<i64>,
+    /// After how long the next one is due; none if there is none.
+    pub next: Option<Duration>,
     /// For how long the first of them has been due.
     pub late: Duration,
 }
@@ -114,8 +114,9 @@ impl Namespace {
         let call = call.arg(most.min(1_000)).arg(ms(again));
         let mut params: Vec<String> = self.caches.call(&call).await?;
         let late_ms = params.pop().and_then(|late| late.parse().ok()).unwrap_or(0);
-        let next_ms = params.pop().and_then(|next| next.parse().ok()).filter(|next| *next >= 0);
-        Ok(Due { params, next_ms, late: Duration::from_millis(late_ms) })
+        // -1 is no time.
+        let next = params.pop().and_then(|next| next.parse().ok()).map(Duration::from_millis);
+        Ok(Due { params, next, late: Duration::from_millis(late_ms) })
     }
 
     /// Takes up to `most` values that readers asked for, those that waited longest first.

@@ -68,6 +68,20 @@ impl Caches {
         self.run("look for tags that were invalidated", &get).await
     }
 
+    /// What time it is for scripts, ms since 1970: lives are judged by this clock and no other.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn now_ms(&self) -> Result<i64, StoreError> {
+        match self.clock().for_scripts() {
+            0 => {
+                let (s, us): (i64, i64) = self.run("say what time it is", &redis::cmd("TIME")).await?;
+                Ok(s * 1_000 + us / 1_000)
+            }
+            given => Ok(given),
+        }
+    }
+
     /// Forgets marks of tags that no value can have any more; returns how many.
     ///
     /// # Errors
@@ -165,7 +179,7 @@ impl Namespace {
         Ok((next, found.into_iter().map(|(params, _)| params).collect()))
     }
 
-    /// Forgets which values were there for a time that is over. `now_ms` is since 1970.
+    /// Forgets which values were there for a time that is over, as of `now_ms`, see [`Caches::now_ms`].
     ///
     /// # Errors
     /// Redis is out of reach.

@@ -371,3 +371,23 @@ async fn a_value_that_cannot_be_kept_is_due_again_when_it_would_have_been() {
     assert!(namespace.due(10, soon).await.unwrap().params.is_empty());
     assert_eq!(namespace.extent().await.unwrap().warm, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_value_is_due_next_is_told_by_the_clock_that_it_is_judged_by() {
+    // Far from the clock of this machine.
+    let world = World::with_manual_clock();
+    let caches = caches(&world);
+    caches.begin_epoch("run", 1).await.unwrap();
+    let entry = Entry { key: format!("{}:it", world.prefix), params: params_of(&["it"]) };
+    let namespace = caches.namespace("w");
+    namespace.take(&[&entry.key], "t", MINUTE).await.unwrap();
+    let filling = Filling { due: Some(MINUTE), ..filling(&entry, "t", "1", &[]) };
+    namespace.fill(&source("10:10:", false), &[filling]).await.unwrap();
+
+    assert_eq!(namespace.due(10, MINUTE).await.unwrap().next, Some(MINUTE));
+
+    world.advance(Duration::from_secs(20));
+    assert_eq!(namespace.due(10, MINUTE).await.unwrap().next, Some(Duration::from_secs(40)));
+    assert_eq!(caches.namespace("other").due(10, MINUTE).await.unwrap().next, None);
+    assert_eq!(caches.now_ms().await.unwrap(), world.clock.now().as_millisecond());
+}

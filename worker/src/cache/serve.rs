@@ -82,10 +82,10 @@ async fn work(shared: &Shared, served: &Served, namespace: &Namespace) -> Result
     let mut wanted = asked(served, namespace, batch).await?;
     let left = batch - wanted.len();
     // Readers wait for what they asked for.
-    let (mut next_ms, mut is_urgent) = (None, !wanted.is_empty());
+    let (mut next, mut is_urgent) = (None, !wanted.is_empty());
     if left > 0 {
         let due = namespace.due(left, DUE_AGAIN).await?;
-        next_ms = due.next_ms;
+        next = due.next;
         // What has been due for half of the time that there was would end before its turn.
         let ahead = served.warmer.lives.refresh_ahead.unwrap_or_default();
         is_urgent |= due.late >= ahead / 2;
@@ -94,9 +94,8 @@ async fn work(shared: &Shared, served: &Served, namespace: &Namespace) -> Result
     if !wanted.is_empty() {
         return Ok(Next::Load(wanted, is_urgent));
     }
-    let now = shared.reach.clock.now().as_millisecond();
-    let until =
-        next_ms.map_or(LOOK_EVERY, |next| Duration::from_millis(u64::try_from(next - now).unwrap_or(0)));
+    // Redis has counted it: whether the clocks of the two agree does not matter.
+    let until = next.unwrap_or(LOOK_EVERY);
     Ok(Next::Sleep(until.clamp(Duration::from_millis(1), LOOK_EVERY)))
 }
 

@@ -137,7 +137,7 @@ impl Watcher {
 
     async fn tidy_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
         shared.loaders.caches.forget_tags().await?;
-        let now = shared.reach.clock.now().as_millisecond();
+        let now = shared.loaders.caches.now_ms().await?;
         for name in shared.warmers.keys() {
             let namespace = shared.loaders.caches.namespace(name);
             namespace.prune(now).await?;

@@ -4,7 +4,7 @@
 -- KEYS due
 -- EACH    none
 -- ARGV    now, most, due again in ms
--- RETURN  parameters of each, then when the next is due, ms, or -1, then for how long the first has been due, ms
+-- RETURN  parameters of each, then in how many ms the next is due, or -1, then for how long the first has been due, ms
 -- LIMIT   O(most log n), at most 1,000
 -- OOM     allowed
 
@@ -13,6 +13,6 @@ local first = call('ZRANGE', k.due, 0, 0, 'WITHSCORES')
 local found = call('ZRANGEBYSCORE', k.due, '-inf', now, 'LIMIT', 0, most)
 for _, params in ipairs(found) do call('ZADD', k.due, 'XX', now + again, params) end
 local next = call('ZRANGE', k.due, 0, 0, 'WITHSCORES')
-found[#found + 1] = next[2] and string.format('%.0f', tonumber(next[2])) or '-1'
+found[#found + 1] = next[2] and string.format('%.0f', math.max(0, tonumber(next[2]) - now)) or '-1'
 found[#found + 1] = string.format('%.0f', math.max(0, now - (tonumber(first[2]) or now)))
 return found
