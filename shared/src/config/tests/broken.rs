@@ -213,6 +213,13 @@ fn warmers_that_cannot_warm() {
             ("sql = \"s\"\nkey = \"{a\"\nttl = \"1s\"", 3, "key", "`{` in the key", "in braces"),
             ("sql = \"s\"\nkey = \"k\"\nttl = \"900ms\"", 4, "ttl", "too short", "at least \"1s\""),
             ("sql = \"s\"\nkey = \"k\"\nttl = \"9s\"\njitter = \"9s\"", 5, "jitter", "`ttl`", "tenth"),
+            (
+                "sql = \"s\"\nkey = \"k\"\nttl = \"9s\"\njitter = \"1s\"\nrefresh_ahead = \"8s\"",
+                6,
+                "refresh_ahead",
+                "together with `jitter`",
+                "a third",
+            ),
             ("sql = \"s\"\nkey = \"k\"\nttl = \"9s\"\nbatch = 5001", 5, "batch", "out of range", "5000"),
             ("sql = \"$1\"\nkey = \"k\"\nttl = \"9s\"", 2, "sql", "$1 but there is no `for_each`", "$1"),
             (

@@ -22,7 +22,8 @@ const LIFE_MAX: Duration = Duration::from_hours(24 * 31);
 pub struct Lives {
     /// How long a value is fresh.
     pub ttl: Duration,
-    /// By how much lives are made to differ, so that they do not end together; a tenth of `ttl` by default.
+    /// By how much lives are made to differ, so that they do not end together; a tenth of `ttl` by default, or half of
+    /// what `refresh_ahead` leaves.
     pub jitter: Duration,
     /// How long before its end a value is loaded again; none by default: schedules and readers see to it.
     pub refresh_ahead: Option<Duration>,
@@ -93,9 +94,18 @@ impl Lives {
                 "what lives so long belongs into a table",
             );
         }
+        // What is due as soon as it is loaded would be loaded without end.
+        let rest = ttl.saturating_sub(refresh_ahead.unwrap_or_default());
+        if jitter.is_some_and(|jitter| refresh_ahead.is_some_and(|ahead| ahead < ttl) && jitter >= rest) {
+            section.report(
+                "refresh_ahead",
+                "together with `jitter` it is not shorter than `ttl`",
+                "a third of `ttl` is usual, and a tenth for the jitter",
+            );
+        }
         Some(Self {
             ttl,
-            jitter: jitter.unwrap_or(ttl / JITTER_SHARE),
+            jitter: jitter.unwrap_or_else(|| (ttl / JITTER_SHARE).min(rest / 2)),
             refresh_ahead,
             stale,
             stale_max,
@@ -161,5 +171,24 @@ impl FillFrom {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let words = [("primary", Self::Primary), ("replica", Self::Replica)];
         section.choice("fill_from", &words).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_value_that_is_loaded_early_is_not_due_as_soon_as_it_is_loaded() {
+        for (more, jitter_ms) in
+            [("", 1_000), ("refresh_ahead = \"5s\"", 1_000), ("refresh_ahead = \"9500ms\"", 250)]
+        {
+            let text = format!("[warm.it]\nsql = \"select 1 as value\"\nkey = \"k\"\nttl = \"10s\"\n{more}");
+            let config = Config::parse(&text, Path::new("brasa.toml"), &|_| None).unwrap();
+            assert_eq!(config.warm["it"].lives.jitter, Duration::from_millis(jitter_ms), "{more}");
+        }
     }
 }
