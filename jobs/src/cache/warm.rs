@@ -19,10 +19,12 @@ use crate::cache::tally::Tally;
 use crate::context::{JobContext, no_connection};
 use crate::job::{Job, Policy};
 use crate::sql::judge;
-use crate::verdict::{JobError, JobResult};
+use crate::verdict::{JobError, JobResult, Verdict};
 
 /// How often a job says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long a job that is for workers with another configuration is left to them.
+const OTHERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Loads the values of one warmer.
 #[derive(Debug, Deserialize)]
@@ -33,6 +35,9 @@ pub struct Warm {
     /// Only values with these texts as parameters.
     #[serde(default)]
     only: BTreeMap<String, String>,
+    /// Only as this version of the definition says; none takes that of whichever worker runs it.
+    #[serde(default)]
+    version: Option<String>,
 }
 
 impl Job for Warm {
@@ -58,6 +63,11 @@ impl Job for Warm {
     }
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        if self.is_for_others(&ctx.reach.config) {
+            let reason =
+                format!("warmer `{}` is defined otherwise here than where this was enqueued", self.name);
+            return Err(JobError::new(Verdict::Snooze(OTHERS_WITHIN), reason));
+        }
         let warmer = self.warmer(&ctx.reach.config).map_err(JobError::bury)?;
         ctx.db()?;
         let Some(loaders) = ctx.reach.loaders() else {
@@ -92,6 +102,12 @@ impl<E: Into<FillError>> From<E> for Trouble {
 impl Warm {
     fn warmer<'c>(&self, config: &'c Config) -> Result<&'c Warmer, String> {
         config.warm.get(&self.name).ok_or_else(|| absent("warmer", "warm", &self.name, config.warm.keys()))
+    }
+
+    /// Whether it is for workers whose configuration is a newer one, or an older one.
+    fn is_for_others(&self, config: &Config) -> bool {
+        let own = config.warm.get(&self.name).map(Warmer::version);
+        self.version.is_some() && self.version != own
     }
 
     async fn fill(

@@ -71,3 +71,41 @@ async fn under_keys_without_a_version_the_new_values_take_the_place_of_the_old_o
     assert!(seen.iter().all(Option::is_some), "there was a gap: {seen:?}");
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_deploy_goes_on_what_is_new_is_warmed_by_workers_that_know_it() {
+    let world = with_things().await;
+    // One that knows nothing of the warmer, and one that knows it as it was; both take jobs.
+    let olds = [start(&world, ""), start(&world, &config("name"))];
+    let current = async || caches(&world).described("thing").await.unwrap().map(|known| known.current);
+    let mut first = String::new();
+    eventually("the first version is warm", async || {
+        first = current().await.unwrap_or_default();
+        !first.is_empty() && get(&world, &format!("{}:thing:{first}:50", world.prefix)).await.is_some()
+    })
+    .await;
+    // It takes no jobs by itself, so that the old ones come to them first.
+    let mut new = super::settings(&world, &config("size"));
+    let queues = std::mem::take(&mut new.queues);
+    new.queues = vec![(world.queue("another"), 1)];
+    let new = brasa_tests::Worker::start(new);
+    eventually("an old worker has left the job to others", async || {
+        let known = caches(&world).described("thing").await.unwrap().unwrap();
+        known.version != first
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let known = caches(&world).described("thing").await.unwrap().unwrap();
+    assert!(known.version != first && known.current == first, "{known:?}");
+
+    let mut late = super::settings(&world, &config("size"));
+    late.queues = queues;
+    let late = brasa_tests::Worker::start(late);
+
+    eventually("readers go over", async || current().await.unwrap() != first).await;
+    let second = current().await.unwrap();
+    assert_eq!(get(&world, &format!("{}:thing:{second}:7", world.prefix)).await.as_deref(), Some("70"));
+    for worker in olds.into_iter().chain([new, late]) {
+        worker.drain().await;
+    }
+}

@@ -9,6 +9,9 @@ use serde_json::json;
 
 use crate::cache::Shared;
 
+/// How long a job that warms everything may take to begin.
+const WARMED_WITHIN_MS: i64 = 60 * 60 * 1_000;
+
 impl Shared {
     /// Tells readers about all warmers; those that are new, or defined otherwise, are warmed where they want that.
     pub(super) async fn describe(&self) -> Result<(), StoreError> {
@@ -39,12 +42,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Enqueues a job that warms everything of a warmer, unless there is one already.
+    /// Enqueues a job that warms everything of a warmer, unless there is one already. It is for workers that define it
+    /// as this one does: while a deploy goes on, others take jobs too.
     pub(super) async fn warm_all(&self, name: &str, why: &str) {
-        let job = Envelope::new(Warm::KIND, &json!({ "name": name }), self.reach.clock.now());
+        let Some(version) = self.warmers.get(name).map(|served| served.shape.version()) else { return };
+        let (args, now) = (json!({ "name": name, "version": version }), self.reach.clock.now());
+        let job = Envelope::new(Warm::KIND, &args, now);
         let enqueued = match job {
             Ok(mut job) => {
-                job.unique = Some(format!("cache.warm:{name}"));
+                job.unique = Some(format!("cache.warm:{name}:{version}"));
+                // If none of them is there by then, none comes.
+                job.expires = Some(now.as_millisecond() + WARMED_WITHIN_MS);
                 self.settings.queue.enqueue(&job).await.map_err(|error| chain(&error))
             }
             Err(error) => Err(error.to_string()),
