@@ -101,6 +101,16 @@ impl Shape {
         }
     }
 
+    /// Which changes touch values, and which values those are, as a text; none where no change does.
+    pub fn touches(&self) -> Option<String> {
+        if self.dependencies.is_empty() {
+            return None;
+        }
+        let tables: Vec<String> = self.dependencies.iter().map(ToString::to_string).collect();
+        let version = if self.template.has_version() { self.version.as_str() } else { "" };
+        Some(format!("{} -> {} {version}", tables.join(", "), self.template))
+    }
+
     /// What readers need to know.
     pub fn describe(&self, warmer: &Warmer, lease_ms: u64, current: &str) -> Description {
         Description {

@@ -51,6 +51,8 @@ keys! {
     packed_with = "packed-with",
     /// string: the worker that looks after change log, marks and epoch at present.
     attendant = "attendant",
+    /// hash: warmer -> the changes that it is told of at present, and the values that they concern, as a text.
+    carried = "carried",
     /// channel: told the name of a warmer when somebody asked for a value.
     asked = "asked",
 }

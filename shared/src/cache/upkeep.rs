@@ -1,5 +1,6 @@
 //! What keeps the cache in order: who looks after it, what is hot, which values there are.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cache::scripts::FORGET_TAGS;
@@ -56,6 +57,29 @@ impl Caches {
         let mut get = redis::cmd("GET");
         get.arg(&self.keys().attendant);
         self.run("see who looks after the cache", &get).await
+    }
+
+    /// Which changes each warmer was told of by whoever carried them last.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn carried(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut get = redis::cmd("HGETALL");
+        get.arg(&self.keys().carried);
+        self.run("see which changes are carried", &get).await
+    }
+
+    /// Says which changes each warmer is told of from now on.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn carry(&self, carried: &BTreeMap<String, String>) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.atomic().cmd("DEL").arg(&self.keys().carried).ignore();
+        for (warmer, changes) in carried {
+            pipe.cmd("HSET").arg(&self.keys().carried).arg(warmer).arg(changes).ignore();
+        }
+        self.run_all("say which changes are carried", &pipe).await
     }
 
     /// The count of the last invalidation that concerns values which still stand.

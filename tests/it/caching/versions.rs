@@ -1,8 +1,11 @@
 //! A warmer that is defined otherwise: its values are loaded again, and versioned keys are switched when they are warm.
 
-use brasa_tests::eventually;
+use std::time::Duration;
 
-use super::{caches, execute, get, start, with_things};
+use brasa_shared::db::changes::{ChangeLog, Dependency, triggers};
+use brasa_tests::{World, eventually};
+
+use super::{caches, execute, get, holds, read_until_there, start, thing, with_things};
 
 fn config(value: &str) -> String {
     format!(
@@ -56,7 +59,7 @@ async fn under_keys_without_a_version_the_new_values_take_the_place_of_the_old_o
     let plain = |value: &str| config(value).replace("{@version}:", "");
     let key = format!("{}:thing:7", world.prefix);
     let worker = start(&world, &plain("name"));
-    super::holds(&world, &key, Some("\"thing 7\"")).await;
+    holds(&world, &key, Some("\"thing 7\"")).await;
     worker.drain().await;
 
     let worker = start(&world, &plain("size"));
@@ -94,7 +97,7 @@ async fn while_a_deploy_goes_on_what_is_new_is_warmed_by_workers_that_know_it() 
         known.version != first
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let known = caches(&world).described("thing").await.unwrap().unwrap();
     assert!(known.version != first && known.current == first, "{known:?}");
 
@@ -108,4 +111,79 @@ async fn while_a_deploy_goes_on_what_is_new_is_warmed_by_workers_that_know_it() 
     for worker in olds.into_iter().chain([new, late]) {
         worker.drain().await;
     }
+}
+
+/// Changes of things are logged.
+async fn log_things(world: &World) {
+    let mut connection = world.pool.acquire().await.unwrap();
+    let dependency = Dependency::parse("things(id)").unwrap();
+    triggers::install(&mut connection, &[dependency], Duration::from_secs(5)).await.unwrap();
+}
+
+/// Waits until somebody has taken all changes out of the log.
+async fn all_are_told(world: &World) {
+    let log = ChangeLog::of(world.pool.clone());
+    eventually("all changes are told", async || log.is_empty().await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_a_worker_of_the_old_configuration_did_not_know_what_to_do_with_leave_nothing_stale() {
+    let world = with_things().await;
+    log_things(&world).await;
+    let other = config("name").replace("warm.thing", "warm.other").replace("KEY:thing", "KEY:other");
+    let old = start(&world, &other);
+    eventually("the old worker carries", async || caches(&world).attendant().await.unwrap().is_some()).await;
+    let new = r#"
+        [warm.thing]
+        sql = "select id, name as value from things where id = any($1)"
+        params = ["id"]
+        key = "KEY:thing:{id}"
+        ttl = "1h"
+        depends_on = ["things(id)"]
+    "#;
+    let new = start(&world, &format!("{other}{new}"));
+    let entry = thing(&world, "7");
+    read_until_there(&world, &entry).await;
+
+    execute(&world, "update things set name = 'renamed' where id = 7").await;
+    all_are_told(&world).await;
+    old.drain().await;
+
+    eventually("the value is the new one", async || {
+        read_until_there(&world, &entry).await.bytes == b"\"renamed\""
+    })
+    .await;
+    new.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_a_table_that_came_after_the_worker_are_told() {
+    let world = World::new().await;
+    brasa_shared::db::migrate(&world.pool).await.unwrap();
+    let config = r#"
+        [warm.thing]
+        sql = "select id, name as value from things where id = any($1)"
+        params = ["id"]
+        key = "KEY:thing:{id}"
+        ttl = "1h"
+        depends_on = ["things(id)"]
+    "#;
+    let worker = start(&world, config);
+    eventually("the worker carries", async || caches(&world).attendant().await.unwrap().is_some()).await;
+    // It has looked which tables there are.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    execute(
+        &world,
+        "create table things (id int primary key, name text); insert into things values (7, 'a')",
+    )
+    .await;
+    log_things(&world).await;
+    let entry = thing(&world, "7");
+    read_until_there(&world, &entry).await;
+
+    execute(&world, "update things set name = 'b' where id = 7").await;
+
+    eventually("the value is the new one", async || read_until_there(&world, &entry).await.bytes == b"\"b\"")
+        .await;
+    worker.drain().await;
 }

@@ -3,7 +3,7 @@
 //! A batch is a short transaction: changes are deleted, told to Redis, and the deletion is committed. Whoever dies in
 //! between lets them be told again, which changes nothing: what is told is which transactions there were.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use tokio::time::Instant;
 
-use crate::cache::Shared;
+use crate::cache::{Served, Shared};
 
 /// How many changes are told at once.
 const BATCH: usize = 1_000;
@@ -51,6 +51,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let round = async {
             if turn.is_none_or(|since| since.elapsed() >= TURN.1) {
                 let is_ours = shared.loaders.caches.attend(&shared.worker, TURN.0).await?;
+                if is_ours && turn.is_none() {
+                    take_over(&shared).await?;
+                }
                 turn = is_ours.then(Instant::now);
             }
             if turn.is_none() {
@@ -81,6 +84,22 @@ pub(super) async fn run(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// Whoever carried before may have had another configuration, as while a deploy goes on: changes of tables that it
+/// did not know, or of values under other keys, are gone from the log. What they may concern is loaded again.
+async fn take_over(shared: &Shared) -> Result<(), StoreError> {
+    let caches = &shared.loaders.caches;
+    let before = caches.carried().await?;
+    let touches = |(name, served): (&String, &Served)| Some((name.clone(), served.shape.touches()?));
+    let now: BTreeMap<String, String> = shared.warmers.iter().filter_map(touches).collect();
+    if now == before {
+        return Ok(());
+    }
+    let is_new = |(name, touches): &(&String, &String)| before.get(*name) != Some(*touches);
+    let tags: Vec<String> = now.iter().filter(is_new).map(|(name, _)| caches.namespace(name).tag()).collect();
+    caches.invalidate_tags(&tags, Cause::Nobody, TAGS_KEPT_MIN).await?;
+    caches.carry(&now).await
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Trouble> {
