@@ -3,7 +3,7 @@
 //! A batch is a short transaction: changes are deleted, told to Redis, and the deletion is committed. Whoever dies in
 //! between lets them be told again, which changes nothing: what is told is which transactions there were.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +42,42 @@ enum Trouble {
 /// Which values a name in the change log concerns: warmers, each with the place of the dependency.
 type Concerned = HashMap<String, Vec<(String, usize)>>;
 
+/// What the names in the change log mean.
+#[derive(Default)]
+struct Names {
+    concerned: Concerned,
+    /// Tables that concern nobody, as of the last look.
+    strangers: HashSet<String>,
+    is_there: bool,
+    looked: Option<Instant>,
+}
+
+impl Names {
+    async fn look(&mut self, shared: &Shared) -> Result<(), Trouble> {
+        self.is_there = in_time(shared.settings.changes.exists()).await?;
+        self.concerned = concern(shared).await?;
+        self.strangers.clear();
+        self.looked = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Looks once more for a table that was not there at the last look: its changes are told once, or never.
+    async fn look_for(&mut self, shared: &Shared, changes: &[Change]) -> Result<(), Trouble> {
+        let is_known = |dep: &String| self.concerned.contains_key(dep) || self.strangers.contains(dep);
+        let tables = changes.iter().map(|change| &change.dep).filter(|dep| dep.starts_with("table:"));
+        let unknown: HashSet<String> = tables.filter(|dep| !is_known(dep)).cloned().collect();
+        if !unknown.is_empty() {
+            self.concerned = concern(shared).await?;
+            self.strangers.extend(unknown);
+        }
+        Ok(())
+    }
+}
+
 /// Carries for ever, while it is this worker's turn.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let (mut pause, mut turn, mut looked) = (PAUSE.0, None::<Instant>, None::<Instant>);
-    let mut concerned = Concerned::new();
-    let mut is_there = false;
+    let (mut pause, mut turn) = (PAUSE.0, None::<Instant>);
+    let mut names = Names::default();
     loop {
         let round = async {
             if turn.is_none_or(|since| since.elapsed() >= TURN.1) {
@@ -59,15 +90,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
             if turn.is_none() {
                 return Ok(TURN.1);
             }
-            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-                is_there = in_time(shared.settings.changes.exists()).await?;
-                concerned = concern(&shared).await?;
-                looked = Some(Instant::now());
+            if names.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                names.look(&shared).await?;
             }
-            if !is_there {
+            if !names.is_there {
                 return Ok(TURN.1);
             }
-            while carry(&shared, &concerned).await? == BATCH {}
+            while carry(&shared, &mut names).await? == BATCH {}
             Ok::<_, Trouble>(shared.reach.config.cache.poll)
         };
         match round.await {
@@ -130,16 +159,17 @@ async fn schema_of(shared: &Shared, dependency: &Dependency) -> Result<Option<St
 }
 
 /// Carries one batch; returns how many changes it had.
-async fn carry(shared: &Shared, concerned: &Concerned) -> Result<usize, Trouble> {
+async fn carry(shared: &Shared, names: &mut Names) -> Result<usize, Trouble> {
     let log = &shared.settings.changes;
     if in_time(log.is_empty()).await? {
         return Ok(0);
     }
     let taken = in_time(log.take(BATCH)).await?;
     let count = taken.changes.len();
+    names.look_for(shared, &taken.changes).await?;
     let began = Instant::now();
     let ages: Vec<Duration> = taken.changes.iter().map(|change| change.age).collect();
-    tell(shared, concerned, &taken.changes).await?;
+    tell(shared, &names.concerned, &taken.changes).await?;
     let took = began.elapsed();
     in_time(taken.done()).await?;
     for age in ages {
