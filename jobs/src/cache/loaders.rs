@@ -137,9 +137,10 @@ impl Loaders {
 
     /// How far a replica lags behind; none if nobody can say.
     async fn lag_of(&self, replica: &PgPool) -> Option<Duration> {
-        // Received and replayed alike is no lag, however long ago the last transaction was.
-        let ask =
-            "select case when not pg_is_in_recovery() or pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+        // Received and replayed alike is no lag, however long ago the last transaction was; but only while something
+        // is received. And what is no replica counts transactions of its own, which say nothing here.
+        let ask = "select case when not pg_is_in_recovery() then null
+            when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() and exists (select from pg_stat_wal_receiver)
             then 0 else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end::float8";
         let mut last = self.lag.lock().await;
         if let Some((at, lag)) = *last

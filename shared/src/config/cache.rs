@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::section::Section;
 
+/// Well below the time for which it is remembered what invalidated a value.
+const LAG_MAX: Duration = Duration::from_mins(10);
+
 /// The section `[cache]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
@@ -41,13 +44,18 @@ impl Default for Cache {
 impl Cache {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
+        let lag_max = section.duration("lag_max", Duration::ZERO);
+        if lag_max.is_some_and(|lag| lag > LAG_MAX) {
+            let message = "what a replica has not seen yet is not remembered for so long";
+            section.report("lag_max", message, "write at most \"10m\"");
+        }
         Self {
             enabled: section.flag("enabled").unwrap_or(default.enabled),
             loaders: section.whole("loaders", 1..=64).unwrap_or(default.loaders),
             busy_at: section.whole("busy_at", 0..=100_000).unwrap_or(default.busy_at),
             busy_percent: section.whole("busy_percent", 1..=100).unwrap_or(default.busy_percent),
             keys_per_second: section.whole("keys_per_second", 1..=1_000_000_000),
-            lag_max: section.duration("lag_max", Duration::ZERO).unwrap_or(default.lag_max),
+            lag_max: lag_max.unwrap_or(default.lag_max),
             poll: section.duration("poll", Duration::from_millis(5)).unwrap_or(default.poll),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use brasa::servers::{RedisOptions, RedisServer};
+use brasa::servers::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
+use brasa_jobs::cache::Loaders;
 use brasa_shared::cache::Standing;
 use brasa_shared::db::migrate;
 use brasa_tests::{World, eventually};
@@ -81,4 +82,32 @@ async fn while_redis_evicts_no_replica_is_read() {
     assert!(!loaders.trusts_replica().await.unwrap());
     // Also when it has stopped: what is gone is gone.
     assert!(!loaders.trusts_replica().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_receives_nothing_any_more_is_not_read_and_neither_is_what_is_none() {
+    let options = PostgresOptions::default();
+    let primary = PostgresServer::start(options.clone()).unwrap();
+    let standby = primary.standby(options).unwrap();
+    let world = World::of_queues();
+    let config = world.config(
+        "[warm.it]\nsql = \"select 1 as value\"\nkey = \"it\"\nttl = \"1m\"\nfill_from = \"replica\"\n",
+    );
+    let loaders = |replica: &str| {
+        let (primary, replica) = (world.pool_at(&primary.url("postgres")), world.pool_at(replica));
+        Loaders::new(&config, caches(&world), primary, Some(replica))
+    };
+    let (good, stranger) = (loaders(&standby.url("postgres")), loaders(&primary.url("postgres")));
+    let warmer = &config.warm["it"];
+    eventually("the replica is read", async || good.origin(warmer).await.is_replica).await;
+    assert!(!stranger.origin(warmer).await.is_replica);
+
+    // Nothing was written since, so it has replayed all that it has received.
+    let alone = world.pool_at(&standby.url("postgres"));
+    sqlx::query("alter system set primary_conninfo = ''").execute(&alone).await.unwrap();
+    sqlx::query("select pg_reload_conf()").execute(&alone).await.unwrap();
+    // The last transaction must be longer ago than a replica may lag.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    eventually("the primary is read", async || !good.origin(warmer).await.is_replica).await;
 }

@@ -203,6 +203,11 @@ fn statements_that_cannot_be_bound() {
 }
 
 #[test]
+fn replicas_that_may_lag_for_longer_than_anybody_remembers() {
+    assert_section("cache", &[("lag_max = \"11m\"", 2, "lag_max", "not remembered for so long", "10m")]);
+}
+
+#[test]
 fn warmers_that_cannot_warm() {
     assert_section(
         "warm.x",
