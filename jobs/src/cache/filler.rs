@@ -379,6 +379,7 @@ impl<'a> Filler<'a> {
             if let Some(texts) = texts
                 && let Ok(entry) = self.shape.entry(&texts)
             {
+                tally.listed.insert(entry.params.clone());
                 leased.push(Leased { texts, entry, token: token.clone(), is_asked: false });
             }
         }

@@ -1,6 +1,6 @@
 //! What came of loading values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use brasa_shared::cache::Filled;
 use serde_json::{Map, Value, json};
@@ -23,6 +23,8 @@ pub struct Tally {
     pub busy: usize,
     /// Values that Redis did not take, by why.
     pub refused: BTreeMap<&'static str, usize>,
+    /// The parameters of all values that a loader gave whose keys nobody knew before.
+    pub(super) listed: HashSet<String>,
     /// Values that are larger than they may be: how many, and the keys of some.
     pub oversized: (usize, Vec<String>),
     /// Parameters that the database could not read, or spells otherwise: how many, and what is wrong with some.
@@ -65,6 +67,7 @@ impl Tally {
         for (why, count) in other.refused {
             *self.refused.entry(why).or_default() += count;
         }
+        self.listed.extend(other.listed);
         merge(&mut self.oversized, other.oversized);
         merge(&mut self.broken, other.broken);
     }

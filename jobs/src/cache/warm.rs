@@ -126,6 +126,7 @@ impl Warm {
         };
         let Some(mut keys) = keys else {
             let tally = filler.fill_all().await?;
+            let_go_of_others(filler, &tally.listed).await?;
             self.say_warmed(warmer, loaders, filler).await?;
             return Ok(tally);
         };
@@ -139,7 +140,9 @@ impl Warm {
             HashSet::new()
         };
         let tally = Self::fill_keys(ctx, warmer, filler, keys).await?;
-        if !known.is_empty() {
+        if !warmer.is_askable() {
+            let_go_of_others(filler, &tally.listed).await?;
+        } else if !known.is_empty() {
             let_go_of_others(filler, &known).await?;
         }
         if is_whole {

@@ -138,3 +138,32 @@ async fn what_is_read_most_is_counted_in_a_bounded_number_of_counters() {
     namespace.read(&entry, asking).await.unwrap();
     assert_eq!(namespace.hot(5_000).await.unwrap().len(), 1_024);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_loaded_together_is_kept_warm_again_when_its_source_is_back() {
+    let world = with_things().await;
+    let config = r#"
+        [warm.thing]
+        sql = "select id, name as value from things"
+        key = "KEY:thing:{id}"
+        ttl = "1s"
+        jitter = "0s"
+        refresh_ahead = "500ms"
+    "#;
+    let worker = start(&world, config);
+    let key = thing(&world, "7").key;
+    holds(&world, &key, Some("\"thing 7\"")).await;
+    execute(&world, "alter table things rename to gone").await;
+    holds(&world, &key, None).await;
+    // By then the job that was to load them has given up.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    execute(&world, "alter table gone rename to things; delete from things where id = 8").await;
+
+    holds(&world, &key, Some("\"thing 7\"")).await;
+    eventually("a row that is gone is not due any more", async || {
+        caches(&world).namespace("thing").extent().await.unwrap().warm == 49
+    })
+    .await;
+    worker.drain().await;
+}

@@ -154,9 +154,7 @@ async fn worth_loading(
         namespace.let_go(&strangers).await?;
     }
     if !served.warmer.is_askable() && !entries.is_empty() {
-        // One value cannot be loaded by itself; all of them are, by a job.
-        let params: Vec<String> = entries.into_iter().map(|(entry, _)| entry.params).collect();
-        namespace.let_go(&params).await?;
+        // One value cannot be loaded by itself; all of them are, by a job. Until one has, they stay due.
         shared.warm_all(namespace.name(), "a value is due").await;
         return Ok(Vec::new());
     }
