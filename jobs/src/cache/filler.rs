@@ -78,6 +78,12 @@ pub enum FillError {
     /// Redis did not do its part.
     #[error("could not fill the cache")]
     Store(#[from] StoreError),
+    /// Redis may not know any more what invalidated values that were loaded without a lease.
+    #[error(
+        "while the values were loaded, Redis evicted keys, was restarted, or a quarter of an hour went by; give it more \
+         memory, or make the key of the loader's parameters: such values are leased before they are loaded"
+    )]
+    Forgotten,
     /// Nobody knows which transactions are over.
     #[error(transparent)]
     Epoch(#[from] EpochError),
@@ -385,6 +391,7 @@ impl<'a> Filler<'a> {
         }
         let keys: Vec<&str> = leased.iter().map(|one| one.entry.key.as_str()).collect();
         let ours = self.namespace.take_late(&keys, &token, self.loaders.lease(self.name), before).await?;
+        let Some(ours) = ours else { return Err(self.fail(&[leased], FillError::Forgotten).await) };
         let mut ours = ours.into_iter();
         let count = leased.len();
         leased.retain(|_| ours.next().unwrap_or(false));

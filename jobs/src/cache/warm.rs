@@ -279,6 +279,6 @@ fn failure(name: &str, loaders: &Loaders, error: FillError) -> JobError {
             judge(error, &format!("load warmer `{name}`"))
         }
         FillError::Rows(problem) => JobError::bury(format!("warmer `{name}`: {problem}")),
-        error @ (FillError::Store(_) | FillError::Epoch(_)) => error.into(),
+        error @ (FillError::Store(_) | FillError::Forgotten | FillError::Epoch(_)) => error.into(),
     }
 }

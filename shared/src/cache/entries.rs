@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::time::Instant;
 
 use crate::cache::scripts::{DUE, EXTEND, TAKE};
-use crate::cache::{BATCH_MAX, Caches, Namespace, Server, all_three, ms};
+use crate::cache::{BATCH_MAX, Caches, MARKS_KEPT, Namespace, Server, all_three, ms};
 use crate::store::StoreError;
 
 /// A value by its key and its parameters.
@@ -42,6 +43,7 @@ pub struct Due {
 /// What the cache had heard of before values were loaded whose keys nobody knew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Before {
+    at: Instant,
     count: String,
     server: Server,
 }
@@ -52,11 +54,12 @@ impl Caches {
     /// # Errors
     /// Redis is out of reach.
     pub async fn before(&self) -> Result<Before, StoreError> {
+        let at = Instant::now();
         let server = self.server().await?;
         let mut get = redis::cmd("GET");
         get.arg(&self.keys().clock);
         let count: Option<String> = self.run("look at the clock of the cache", &get).await?;
-        Ok(Before { count: count.unwrap_or_else(|| "0".to_owned()), server })
+        Ok(Before { at, count: count.unwrap_or_else(|| "0".to_owned()), server })
     }
 }
 
@@ -70,8 +73,9 @@ impl Namespace {
         self.take_since(keys, token, lease, "").await
     }
 
-    /// The same for values that have been loaded already, because nobody could know their keys before. Nothing is
-    /// taken where the server has forgotten anything since `before`: it may have been what invalidated them.
+    /// The same for values that have been loaded already, because nobody could know their keys before. Says nothing
+    /// where the server may have forgotten something since `before`: it may have been what invalidated them. Whatever
+    /// was leased then is to be let go of.
     ///
     /// # Errors
     /// Redis is out of reach or full.
@@ -81,10 +85,11 @@ impl Namespace {
         token: &str,
         lease: Duration,
         before: &Before,
-    ) -> Result<Vec<bool>, StoreError> {
+    ) -> Result<Option<Vec<bool>>, StoreError> {
         let is_ours = self.take_since(keys, token, lease, &before.count).await?;
         let server = self.caches.server().await?;
-        if server == before.server { Ok(is_ours) } else { Ok(vec![false; keys.len()]) }
+        let is_known = server == before.server && before.at.elapsed() < MARKS_KEPT;
+        Ok(is_known.then_some(is_ours))
     }
 
     async fn take_since(

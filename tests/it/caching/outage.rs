@@ -74,6 +74,9 @@ async fn while_redis_evicts_no_replica_is_read() {
     let reach = world.reach(world.config(""));
     let loaders = reach.loaders().unwrap();
     assert!(loaders.trusts_replica().await.unwrap());
+    let (namespace, lease) = (loaders.caches.namespace("it"), Duration::from_secs(5));
+    let before = loaders.caches.before().await.unwrap();
+    assert_eq!(namespace.take_late(&["a"], "t", lease, &before).await.unwrap(), Some(vec![true]));
 
     for n in 0..4_000 {
         world.redis::<String>(cmd("SET").arg(format!("large:{n}")).arg("x".repeat(2_000))).await;
@@ -82,6 +85,8 @@ async fn while_redis_evicts_no_replica_is_read() {
     assert!(!loaders.trusts_replica().await.unwrap());
     // Also when it has stopped: what is gone is gone.
     assert!(!loaders.trusts_replica().await.unwrap());
+    // Nor is anything believed that was loaded without a lease meanwhile.
+    assert_eq!(namespace.take_late(&["b"], "t", lease, &before).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
