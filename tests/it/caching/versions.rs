@@ -187,3 +187,37 @@ async fn changes_of_a_table_that_came_after_the_worker_are_told() {
         .await;
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_told_how_long_loads_take_by_now() {
+    let world = with_things().await;
+    let worker = start(&world, &config("name || pg_sleep(0.01)::text"));
+
+    // Fifty things take half a second, and four times as long is a lease; before, nobody knew.
+    eventually("the lease is that of such loads", async || {
+        let known = caches(&world).described("thing").await.unwrap();
+        known.is_some_and(|known| (2_000..8_000).contains(&known.lease_ms))
+    })
+    .await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_know_what_is_defined_by_those_who_are_left() {
+    let world = with_things().await;
+    let known = async || caches(&world).described("thing").await.unwrap();
+    let old = start(&world, &config("name"));
+    eventually("the old one tells readers", async || known().await.is_some()).await;
+    eventually("it looks after the cache", async || caches(&world).attendant().await.unwrap().is_some())
+        .await;
+    let first = known().await.unwrap();
+    let new = start(&world, &config("size"));
+    eventually("the new one tells readers", async || known().await.unwrap().version != first.version).await;
+    // As when the old one runs a job that warms what it knows, and only then goes.
+    caches(&world).describe("thing", &first).await.unwrap();
+
+    old.drain().await;
+
+    eventually("readers know what there is", async || known().await.unwrap().version != first.version).await;
+    new.drain().await;
+}

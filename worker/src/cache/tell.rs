@@ -29,8 +29,7 @@ impl Shared {
                 Some(before) if is_switched && !before.current.is_empty() => &before.current,
                 _ => version,
             };
-            let lease_ms = u64::try_from(self.loaders.lease(name).as_millis()).unwrap_or(u64::MAX);
-            let description = served.shape.describe(&served.warmer, lease_ms, current);
+            let description = served.shape.describe(&served.warmer, self.lease_ms(name), current);
             if before != Some(&description) {
                 caches.describe(name, &description).await?;
             }
@@ -40,6 +39,25 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Tells readers how long loads take by now, where what they know is of this definition: whoever asks takes a
+    /// lease for as long, and one that is too short is overtaken before the value is there.
+    pub(super) async fn describe_leases(&self) -> Result<(), StoreError> {
+        let caches = &self.loaders.caches;
+        for (name, mut known) in caches.all_described().await? {
+            let Some(served) = self.warmers.get(&name) else { continue };
+            let lease_ms = self.lease_ms(&name);
+            if known.version == served.shape.version() && known.lease_ms != lease_ms {
+                known.lease_ms = lease_ms;
+                caches.describe(&name, &known).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lease_ms(&self, name: &str) -> u64 {
+        u64::try_from(self.loaders.lease(name).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Enqueues a job that warms everything of a warmer, unless there is one already. It is for workers that define it

@@ -47,6 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         publish: Now(EPOCH_EVERY, None),
         halvings: 0,
         is_described: false,
+        is_turn: false,
         told: false,
     };
     loop {
@@ -68,6 +69,7 @@ struct Watcher {
     publish: Now,
     halvings: u64,
     is_described: bool,
+    is_turn: bool,
     told: bool,
 }
 
@@ -85,7 +87,13 @@ impl Watcher {
             self.publish_budget(shared);
         }
         if !shared.is_turn().await? {
+            self.is_turn = false;
             return Ok(());
+        }
+        if !self.is_turn {
+            // Whoever had it may have said something else: of those with an older configuration none may be left, or of those with a newer one.
+            shared.describe().await?;
+            self.is_turn = true;
         }
         self.sweeper.look(shared).await?;
         if self.tidy.is_due() {
@@ -137,6 +145,7 @@ impl Watcher {
 
     async fn tidy_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
         shared.loaders.caches.forget_tags().await?;
+        shared.describe_leases().await?;
         let now = shared.loaders.caches.now_ms().await?;
         for name in shared.warmers.keys() {
             let namespace = shared.loaders.caches.namespace(name);
