@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use brasa_shared::cache::{Before, Entry, Filled, Namespace};
 use brasa_shared::config::Warmer;
-use brasa_shared::store::StoreError;
 use brasa_shared::telemetry::metrics;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use crate::cache::budget::Signs;
-use crate::cache::loaders::{EpochError, Loaders, Origin};
-use crate::cache::plan::{Batch, LoaderProblem, Plan};
+use crate::cache::failing::{FillError, is_splittable, is_unreadable, said};
+use crate::cache::loaders::{Loaders, Origin};
+use crate::cache::plan::{Batch, Plan};
 use crate::cache::rows::{self, Found, RowProblem};
 use crate::cache::shape::Shape;
 use crate::cache::tally::Tally;
@@ -58,35 +58,6 @@ impl AsRef<[String]> for Leased {
     fn as_ref(&self) -> &[String] {
         &self.texts
     }
-}
-
-/// Why values could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum FillError {
-    /// No connection to the database came in time.
-    #[error("could not get a connection to Postgres")]
-    Connection(#[source] sqlx::Error),
-    /// The warmer does not fit the database.
-    #[error(transparent)]
-    Plan(LoaderProblem),
-    /// The loader failed.
-    #[error("could not load")]
-    Load(#[source] sqlx::Error),
-    /// The loader gave what cannot be.
-    #[error(transparent)]
-    Rows(#[from] RowProblem),
-    /// Redis did not do its part.
-    #[error("could not fill the cache")]
-    Store(#[from] StoreError),
-    /// Redis may not know any more what invalidated values that were loaded without a lease.
-    #[error(
-        "while the values were loaded, Redis evicted keys, was restarted, or a quarter of an hour went by; give it more \
-         memory, or make the key of the loader's parameters: such values are leased before they are loaded"
-    )]
-    Forgotten,
-    /// Nobody knows which transactions are over.
-    #[error(transparent)]
-    Epoch(#[from] EpochError),
 }
 
 impl<'a> Filler<'a> {
@@ -404,23 +375,4 @@ impl<'a> Filler<'a> {
 fn halve(mut first: Vec<Leased>, parts: &mut Vec<Vec<Leased>>) {
     parts.push(first.split_off(first.len() / 2));
     parts.push(first);
-}
-
-/// What the database said.
-fn said(error: &sqlx::Error) -> String {
-    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
-}
-
-/// Whether fewer values at a time may go better: one cannot be read, or all together took too long.
-fn is_splittable(error: &sqlx::Error) -> bool {
-    is_unreadable(error) || code_of(error).is_some_and(|code| code == "57014")
-}
-
-/// Whether a parameter cannot be read as the type that the loader takes, or is out of its range.
-fn is_unreadable(error: &sqlx::Error) -> bool {
-    code_of(error).is_some_and(|code| code.starts_with("22"))
-}
-
-fn code_of(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned))
 }

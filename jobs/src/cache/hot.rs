@@ -3,7 +3,8 @@
 use brasa_shared::cache::texts_of;
 use brasa_shared::config::Warmer;
 
-use crate::cache::filler::{FillError, Filler};
+use crate::cache::failing::FillError;
+use crate::cache::filler::Filler;
 
 /// The parameters of the hottest values, the hottest first: as many as the warmer keeps, and no more than cover the
 /// share of reads that it wants to cover.

@@ -6,7 +6,8 @@ use brasa_shared::cache::{Codec, Content, Filled, Filling, Source, TAGS_KEPT_MIN
 use brasa_shared::store::StoreError;
 use brasa_shared::telemetry::metrics;
 
-use crate::cache::filler::{FillError, Filler, Leased};
+use crate::cache::failing::FillError;
+use crate::cache::filler::{Filler, Leased};
 use crate::cache::rows::Found;
 use crate::cache::tally::Tally;
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod budget;
+mod failing;
 mod filler;
 mod hot;
 mod loaders;
@@ -18,7 +19,8 @@ mod tally;
 mod warm;
 
 pub use budget::{Brake, Budget, BudgetState, Caps, Permit, Signs};
-pub use filler::{FillError, Filler, Wanted};
+pub use failing::FillError;
+pub use filler::{Filler, Wanted};
 pub use loaders::{EpochError, Loaders, Origin};
 pub use plan::{Batch, Loaded, LoaderProblem, Plan};
 pub use rows::RowProblem;

@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::absent;
-use crate::cache::filler::{FillError, Filler, Wanted};
+use crate::cache::failing::FillError;
+use crate::cache::filler::{Filler, Wanted};
 use crate::cache::hot;
 use crate::cache::loaders::Loaders;
 use crate::cache::plan::LoaderProblem;
