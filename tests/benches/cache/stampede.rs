@@ -10,9 +10,9 @@ use super::middle;
 
 /// The processes, and the readers of each.
 const FLEET: (usize, usize) = (4, 125);
-/// How long the source takes, in s.
+/// The source: it takes 200 ms, and its calls are counted as soon as they are over (Postgres 15 and newer).
 const SOURCE: &str = "create or replace function source(n int) returns text language plpgsql as $$
-    begin perform pg_sleep(0.2); return 'value ' || n || ' ' || clock_timestamp(); end $$";
+    begin perform pg_sleep(0.2); perform pg_stat_force_next_flush(); return 'value ' || n || ' ' || clock_timestamp(); end $$";
 /// A value that is fresh for a second, and whose end nobody notices.
 const WARM: &str = r#"
     [warm.hot]
