@@ -24,6 +24,6 @@ pub use filler::{Filler, Wanted};
 pub use loaders::{EpochError, Loaders, Origin};
 pub use plan::{Batch, Loaded, LoaderProblem, Plan};
 pub use rows::RowProblem;
-pub use shape::{Shape, Touched};
+pub use shape::{Shape, Touched, owner};
 pub use tally::Tally;
 pub use warm::Warm;

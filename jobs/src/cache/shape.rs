@@ -42,6 +42,11 @@ impl Shape {
         }
     }
 
+    /// The name of the warmer.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The names of the parameters, in their order.
     pub fn columns(&self) -> &[String] {
         &self.columns
@@ -127,11 +132,6 @@ impl Shape {
         }
     }
 
-    /// The tag of all values of the warmer.
-    pub fn own_tag(&self) -> String {
-        format!("~warmer:{}", self.name)
-    }
-
     fn render<T: AsRef<str>>(&self, template: &KeyTemplate, texts: &[T]) -> Result<String, MissingColumn> {
         let value_of = |name: &str| {
             if name == VERSION {
@@ -142,6 +142,17 @@ impl Shape {
         };
         template.render(&value_of)
     }
+}
+
+/// The one warmer whose template makes this key, and the parameters of the value. Where several might have made it,
+/// nobody knows which one did.
+pub fn owner<'s>(
+    key: &str,
+    shapes: impl Iterator<Item = (&'s str, &'s Shape)>,
+) -> Option<(&'s str, Vec<String>)> {
+    let mut owners = shapes.filter_map(|(name, shape)| Some((name, shape.texts_of_key(key)?)));
+    let first = owners.next()?;
+    if owners.next().is_none() { Some(first) } else { None }
 }
 
 /// The tag of all values that depend on a table.

@@ -16,8 +16,8 @@ const ALWAYS: &str = r#"
     for_each = { sql = "select id from things", params = ["id"] }
     sql = "select id, to_jsonb(name) as value from things where id = any($1)"
     key = "KEY:thing:{id}"
-    ttl = "1s"
-    refresh_ahead = "500ms"
+    ttl = "4s"
+    refresh_ahead = "3500ms"
     max_stale = "1m"
 "#;
 
@@ -43,6 +43,43 @@ async fn while_the_source_fails_values_live_on_as_long_as_they_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_are_there_while_a_source_takes_its_time_to_fail() {
+    let world = with_things().await;
+    execute(
+        &world,
+        "create table broken (at timestamptz);
+         create function brittle(name text) returns text language plpgsql as $$ begin
+           if exists (select from broken) then perform pg_sleep(4); raise exception 'away'; end if;
+           return name; end $$",
+    )
+    .await;
+    // Half of a load is longer than what `refresh_ahead` leaves.
+    let config = r#"
+        [warm.thing]
+        for_each = { sql = "select 7 as id", params = ["id"] }
+        sql = "select id, brittle(name) as value from things where id = any($1)"
+        key = "KEY:thing:{id}"
+        ttl = "4s"
+        refresh_ahead = "2s"
+        max_stale = "1m"
+    "#;
+    let worker = start(&world, config);
+    let key = thing(&world, "7").key;
+    holds(&world, &key, Some("\"thing 7\"")).await;
+    execute(&world, "insert into broken values (now())").await;
+
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(9) {
+        assert!(get(&world, &key).await.is_some(), "gone after {:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    execute(&world, "delete from broken; update things set name = 'back' where id = 7").await;
+    holds(&world, &key, Some("\"back\"")).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_flush_a_new_epoch_begins_and_everything_is_warmed_again() {
     let redis = RedisServer::start(RedisOptions::default()).unwrap();
     let world = World::with_database_on_redis(redis.url()).await;
@@ -52,7 +89,7 @@ async fn after_a_flush_a_new_epoch_begins_and_everything_is_warmed_again() {
         "create table things (id int primary key, name text); insert into things select n, 'thing ' || n from generate_series(1, 50) n",
     )
     .await;
-    let worker = start(&world, &ALWAYS.replace("1s", "1h").replace("500ms", "1m"));
+    let worker = start(&world, &ALWAYS.replace("4s", "1h").replace("3500ms", "1m"));
     let entry = thing(&world, "7");
     holds(&world, &entry.key, Some("\"thing 7\"")).await;
     let before = caches(&world).epoch().await.unwrap().unwrap();

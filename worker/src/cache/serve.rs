@@ -18,6 +18,8 @@ use crate::cache::{Served, Shared};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After how long a value is due again that was to be loaded again and was not.
 const DUE_AGAIN: Duration = Duration::from_secs(5);
+/// How long values live on while somebody tries to load them again: as long as the longest lease.
+const TRIED_FOR: Duration = Duration::from_secs(30);
 /// How long a warmer is left alone at least that does not fit the database: a person has to look at it.
 const MISFIT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -194,6 +196,15 @@ async fn by_heat(
 
 async fn load(shared: &Shared, name: &str, wanted: Vec<Wanted>, is_urgent: bool) -> Result<Tally, Failed> {
     let Some(served) = shared.warmers.get(name) else { return Ok(Tally::default()) };
+    // A source that is away may take longer to say so than the values have: while somebody tries, they are there.
+    let lives = &served.warmer.lives;
+    if lives.stale_max > lives.stale {
+        let kept: Vec<Wanted> = wanted.iter().map(|one| Wanted { token: None, ..one.clone() }).collect();
+        let beyond = (lives.stale + TRIED_FOR).min(lives.stale_max);
+        if let Err(error) = extend(shared, served, &kept, beyond, DUE_AGAIN).await {
+            return Err(Failed { error: error.into(), wanted });
+        }
+    }
     let filler = Filler::new(&shared.loaders, name, &served.warmer, &shared.worker).urgently(is_urgent);
     filler.fill(wanted.clone()).await.map_err(|error| Failed { error, wanted })
 }
@@ -233,20 +244,27 @@ async fn judge(
         }
     }
     shared.loaders.forget_plan(name);
-    if let Err(error) = extend(shared, name, &failed.wanted, again).await {
+    let Some(served) = shared.warmers.get(name) else { return };
+    if let Err(error) = extend(shared, served, &failed.wanted, served.warmer.lives.stale_max, again).await {
         tracing::debug!(warmer = name, %error, "could not let values live on");
     }
 }
 
-async fn extend(shared: &Shared, name: &str, wanted: &[Wanted], again: Duration) -> Result<(), StoreError> {
-    let Some(served) = shared.warmers.get(name) else { return Ok(()) };
+/// Lets values live on until so long after they ceased to be fresh, and lets go of the leases that are given.
+async fn extend(
+    shared: &Shared,
+    served: &Served,
+    wanted: &[Wanted],
+    beyond: Duration,
+    again: Duration,
+) -> Result<(), StoreError> {
     let token = |wanted: &Wanted| wanted.token.clone().unwrap_or_default();
     let found =
         wanted.iter().filter_map(|wanted| Some((served.shape.entry(&wanted.texts).ok()?, token(wanted))));
     let entries: Vec<(Entry, String)> = found.collect();
     let entries: Vec<(&Entry, &str)> = entries.iter().map(|(entry, token)| (entry, token.as_str())).collect();
-    let namespace = shared.loaders.caches.namespace(name);
-    namespace.extend(&entries, served.warmer.lives.stale_max, again).await.map(drop)
+    let namespace = shared.loaders.caches.namespace(served.shape.name());
+    namespace.extend(&entries, beyond, again).await.map(drop)
 }
 
 /// Nobody loads what readers ask for while the circuit is open; their leases keep them from asking again at once.

@@ -1,6 +1,6 @@
 -- extend: lets values live on that could not be loaded again, and lets go of their leases.
 --
--- KEYS due once stats
+-- KEYS due once
 -- EACH    value, note and guard of each value
 -- ARGV    now, lives for ms beyond being fresh, due again in ms; then for each value: its lease or '', its parameters
 -- RETURN  how many were extended
@@ -27,5 +27,4 @@ for i = 1, #EACH / 3 do
   end
   call('ZADD', k.due, 'XX', now + again, params)
 end
-if count > 0 then call('HINCRBY', k.stats, 'extended', count) end
 return count
