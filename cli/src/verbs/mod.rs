@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::Output;
 
+mod arguments;
 mod cache;
 mod check;
 mod completions;

@@ -1,12 +1,13 @@
 //! `brasa outbox`: what was enqueued in SQL and is not in Redis yet, and what was refused.
 
 use brasa_shared::db::outbox::{OutboxTable, RefusedRow};
+use brasa_shared::jiff::SignedDuration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::app::{App, greet_postgres};
 use crate::failure::Failure;
-use crate::output::{Output, short};
+use crate::output::{Output, lasting, short};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Outbox {
@@ -77,7 +78,9 @@ async fn status(table: &OutboxTable, limit: u32, out: &mut Output) -> Result<(),
     let status = table.status().await?;
     let waiting = table.waiting().await?;
     let refused = table.refused(limit).await?;
-    let oldest = status.oldest_ms.map_or(String::new(), |ms| format!(", the oldest for {}", age(ms)));
+    let oldest = status
+        .oldest_ms
+        .map_or(String::new(), |ms| format!(", the oldest for {}", lasting(SignedDuration::from_millis(ms))));
     out.line(format!("{} row(s) wait to be pushed into Redis{oldest}", status.waiting))?;
     for (queue, count) in &waiting {
         out.line(format!("  {queue}: {count}"))?;
@@ -115,12 +118,4 @@ fn tell(
     }
     out.value(&json!({ verb: changed, "unchanged": unchanged }))?;
     if unchanged.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
-}
-
-fn age(ms: i64) -> String {
-    match ms / 1_000 {
-        seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3_600),
-    }
 }

@@ -24,6 +24,7 @@ use crate::connection::Connection;
 
 /// How often values are loaded again that Redis did not take, at most.
 const TRIES_MAX: usize = 3;
+
 /// Loads the values of one warmer.
 pub struct Filler<'a> {
     pub(super) loaders: &'a Loaders,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brasa_shared::cache::{Caches, Dictionaries, Dictionary, MARKS_KEPT, Server};
 use brasa_shared::config::{Config, FillFrom, Warmer};
+use brasa_shared::db::changes::horizon;
 use brasa_shared::store::StoreError;
 use sqlx::{PgConnection, PgPool, Row as _};
 use tokio::time::Instant;
@@ -276,9 +277,8 @@ impl Loaders {
         if epoch.is_some_and(|epoch| epoch.run_id == server.run_id) {
             return Ok(false);
         }
-        let ask = "select pg_snapshot_xmax(pg_current_snapshot())::text";
-        let xid: String = sqlx::query_scalar(ask).fetch_one(&self.primary).await?;
-        let began = self.caches.begin_epoch(&server.run_id, xid.parse().unwrap_or(0)).await?;
+        let xid = horizon(&mut *self.primary.acquire().await?).await?.xmax;
+        let began = self.caches.begin_epoch(&server.run_id, xid).await?;
         if began {
             tracing::info!(
                 run_id = server.run_id,

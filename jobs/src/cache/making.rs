@@ -11,6 +11,8 @@ use crate::cache::filler::{Filler, Leased};
 use crate::cache::rows::Found;
 use crate::cache::tally::Tally;
 
+/// From so many values a dictionary is learned at most, however many were loaded together.
+const SAMPLES_MAX: usize = 2_000;
 /// Below so many entries that say "there is none" there are never too many.
 const NEGATIVES_MIN: u64 = 100;
 /// One value in so many may be one that says "there is none".
@@ -27,12 +29,14 @@ impl Filler<'_> {
     ) -> Result<(Vec<Filling>, Vec<usize>), FillError> {
         let dictionary = match self.warmer.codec {
             Codec::Zstd => {
-                let samples: Vec<&str> = found.values.values().filter_map(|value| *value).collect();
+                let values = found.values.values().filter_map(|value| *value);
+                let samples: Vec<&str> = values.take(SAMPLES_MAX).collect();
                 self.loaders.dictionary(self.name, &samples).await?
             }
             Codec::Json => None,
         };
-        let negatives_max = self.negatives_max().await?;
+        let is_all = leased.iter().all(|one| matches!(found.values.get(&one.entry.key), Some(Some(_))));
+        let negatives_max = if is_all { 0 } else { self.negatives_max().await? };
         let (mut fillings, mut lengths) =
             (Vec::with_capacity(leased.len()), Vec::with_capacity(leased.len()));
         for one in leased {

@@ -171,11 +171,6 @@ impl Plan {
         Ok(batch)
     }
 
-    /// Whether the loader is asked for single values.
-    pub fn takes_keys(&self) -> bool {
-        !self.arrays.is_empty()
-    }
-
     /// Runs a statement that only reads, in a transaction that could not write, under the warmer's limit.
     async fn read(
         &self,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cache::scripts::{INVALIDATE, SWEEP};
-use crate::cache::{BATCH_MAX, Caches, Entry, Namespace, all_three, ms};
+use crate::cache::{BATCH_MAX, Caches, Entry, NOBODY, Namespace, all_three, ms};
 use crate::store::StoreError;
 
 /// How long marks of values are kept: longer than a load and a replica's lag together may take.
@@ -60,7 +60,7 @@ impl Caches {
         kept: Duration,
     ) -> Result<(), StoreError> {
         // Which warmer is named does not matter: no value of it is touched.
-        let any = self.namespace("any");
+        let any = self.namespace(NOBODY);
         for tags in tags.chunks(BATCH_MAX) {
             any.invalidate_with(&[], tags, kept).await?;
         }

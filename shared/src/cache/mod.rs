@@ -56,6 +56,8 @@ pub use scripts::{read_script, script_named};
 pub use stats::Stats;
 pub use upkeep::Extent;
 
+/// Under which name values are invalidated that are no warmer's; no warmer can be called so.
+pub const NOBODY: &str = "~";
 /// The most values that one call of a script may touch.
 pub const BATCH_MAX: usize = 64;
 

@@ -66,8 +66,8 @@ async fn an_invalidated_key_goes_and_comes_back_as_the_database_has_it() {
     assert_eq!(
         said,
         format!(
-            "would invalidate {other} (of no warmer), which is not there\n\
-             would invalidate {known} (of thing), which is there\n"
+            "would invalidate {known} (of thing), which is there\n\
+             would invalidate {other} (of no warmer), which is not there\n"
         )
     );
     assert_eq!(get(&world, &known).await.as_deref(), Some(r#"{"name": "thing 7"}"#));

@@ -81,6 +81,22 @@ async fn it_is_not_where_nobody_is_to_know_that_there_is_nothing_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_transaction_invalidated_is_loaded_again_though_nobody_asks() {
+    let world = with_things().await;
+    let worker = start(&world, &ALWAYS.replace("1500ms", "1h").replace("1s", "1m"));
+    let key = thing(&world, "7").key;
+    holds(&world, &key, Some("\"thing 7\"")).await;
+
+    let text = format!(
+        "begin; update things set name = 'renamed' where id = 7; select brasa.invalidate_key('{key}'); commit"
+    );
+    execute(&world, &text).await;
+
+    holds(&world, &key, Some("\"renamed\"")).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_warmer_that_keeps_what_is_hot_only_what_is_read_stays() {
     let world = with_things().await;
     let config = r#"

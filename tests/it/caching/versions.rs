@@ -19,6 +19,16 @@ fn config(value: &str) -> String {
     )
 }
 
+/// Things by their number, each of which depends on its row.
+const WATCHED: &str = r#"
+    [warm.thing]
+    sql = "select id, name as value from things where id = any($1)"
+    params = ["id"]
+    key = "KEY:thing:{id}"
+    ttl = "1h"
+    depends_on = ["things(id)"]
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_of_versioned_keys_go_over_to_a_version_when_all_of_it_is_warm() {
     let world = with_things().await;
@@ -133,15 +143,7 @@ async fn changes_that_a_worker_of_the_old_configuration_did_not_know_what_to_do_
     let other = config("name").replace("warm.thing", "warm.other").replace("KEY:thing", "KEY:other");
     let old = start(&world, &other);
     eventually("the old worker carries", async || caches(&world).attendant().await.unwrap().is_some()).await;
-    let new = r#"
-        [warm.thing]
-        sql = "select id, name as value from things where id = any($1)"
-        params = ["id"]
-        key = "KEY:thing:{id}"
-        ttl = "1h"
-        depends_on = ["things(id)"]
-    "#;
-    let new = start(&world, &format!("{other}{new}"));
+    let new = start(&world, &format!("{other}{WATCHED}"));
     let entry = thing(&world, "7");
     read_until_there(&world, &entry).await;
 
@@ -160,15 +162,7 @@ async fn changes_that_a_worker_of_the_old_configuration_did_not_know_what_to_do_
 async fn changes_of_a_table_that_came_after_the_worker_are_told() {
     let world = World::new().await;
     brasa_shared::db::migrate(&world.pool).await.unwrap();
-    let config = r#"
-        [warm.thing]
-        sql = "select id, name as value from things where id = any($1)"
-        params = ["id"]
-        key = "KEY:thing:{id}"
-        ttl = "1h"
-        depends_on = ["things(id)"]
-    "#;
-    let worker = start(&world, config);
+    let worker = start(&world, WATCHED);
     eventually("the worker carries", async || caches(&world).attendant().await.unwrap().is_some()).await;
     // It has looked which tables there are.
     tokio::time::sleep(Duration::from_millis(300)).await;

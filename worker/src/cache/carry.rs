@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brasa_jobs::cache::Touched;
-use brasa_shared::cache::{Cause, Entry, TAGS_KEPT_MIN};
-use brasa_shared::db::changes::{Change, Dependency};
+use brasa_jobs::cache::{Touched, owner};
+use brasa_shared::cache::{Cause, Entry, NOBODY, TAGS_KEPT_MIN, params_of};
+use brasa_shared::db::changes::Change;
+use brasa_shared::db::changes::triggers::{TriggerError, log_name};
 use brasa_shared::store::StoreError;
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
@@ -35,6 +36,8 @@ enum Trouble {
     Database(#[from] sqlx::Error),
     #[error("postgres did not answer in time")]
     Late,
+    #[error(transparent)]
+    Tables(#[from] TriggerError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -138,24 +141,19 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Resu
 
 /// The names that the change log has for what warmers depend on.
 async fn concern(shared: &Shared) -> Result<Concerned, Trouble> {
-    let mut concerned = Concerned::new();
-    for (name, served) in &shared.warmers {
-        for (place, dependency) in served.warmer.depends_on.iter().enumerate() {
-            if let Some(schema) = in_time(schema_of(shared, dependency)).await? {
-                let warmers = concerned.entry(dependency.log_name(&schema)).or_default();
-                warmers.push((name.clone(), place));
+    let asked = async {
+        let mut concerned = Concerned::new();
+        let mut connection = shared.loaders.primary().pool.acquire().await?;
+        for (name, served) in &shared.warmers {
+            for (place, dependency) in served.warmer.depends_on.iter().enumerate() {
+                if let Some(dep) = log_name(&mut connection, dependency).await? {
+                    concerned.entry(dep).or_default().push((name.clone(), place));
+                }
             }
         }
-    }
-    Ok(concerned)
-}
-
-/// The schema that a table is in, as the search path says; none if there is no such table.
-async fn schema_of(shared: &Shared, dependency: &Dependency) -> Result<Option<String>, sqlx::Error> {
-    let table = Dependency { columns: Vec::new(), ..dependency.clone() }.to_string();
-    let ask = "select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.oid = to_regclass($1)";
-    sqlx::query_scalar(ask).bind(table).fetch_optional(&shared.loaders.primary().pool).await
+        Ok(concerned)
+    };
+    tokio::time::timeout(DATABASE_WITHIN, asked).await.map_err(|_| Trouble::Late)?
 }
 
 /// Carries one batch; returns how many changes it had.
@@ -211,9 +209,13 @@ fn sort(shared: &Shared, concerned: &Concerned, change: &Change, told: &mut Told
     let first = change.keys.as_ref().and_then(|keys| keys.first());
     match (change.dep.as_str(), first) {
         ("key:", Some(key)) => {
-            // Nobody knows its parameters, so it comes back when somebody asks for it.
-            let entry = Entry { key: key.clone(), params: String::new() };
-            told.entries.entry("any".to_owned()).or_default().push((entry, cause));
+            let shapes = shared.warmers.iter().map(|(name, served)| (name.as_str(), &served.shape));
+            let (name, entry) = match owner(key, shapes) {
+                Some((name, texts)) => (name, Entry { key: key.clone(), params: params_of(&texts) }),
+                // Nobody knows its parameters, so it comes back when somebody asks for it.
+                None => (NOBODY, Entry { key: key.clone(), params: String::new() }),
+            };
+            told.entries.entry(name.to_owned()).or_default().push((entry, cause));
         }
         ("tag:", Some(tag)) => told.tags.push((tag.replace(['\n', '\r'], " "), cause)),
         ("warmer:", Some(name)) => told.tags.push((format!("~warmer:{name}"), cause)),

@@ -91,7 +91,7 @@ impl Watcher {
             return Ok(());
         }
         if !self.is_turn {
-            // Whoever had it may have said something else: of those with an older configuration none may be left, or of those with a newer one.
+            // Whoever had it may have had another configuration, and none of those may be left.
             shared.describe().await?;
             self.is_turn = true;
         }

@@ -4,10 +4,8 @@
 //! transaction instead, with `brasa.invalidate_key` and the like.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use brasa_shared::cache::{Caches, Cause, Entry, TAGS_KEPT_MIN, params_of};
-use brasa_shared::config::Warmer;
+use brasa_shared::cache::{Caches, Cause, Entry, NOBODY, TAGS_KEPT_MIN, params_of};
 use clap::Args;
 use serde_json::json;
 use sqlx::PgPool;
@@ -17,9 +15,6 @@ use super::{caches, warmer};
 use crate::app::{App, greet_postgres};
 use crate::failure::Failure;
 use crate::output::{Output, plain};
-
-/// For keys that belong to no warmer of the configuration.
-const ANY: &str = "any";
 
 /// Make values invalid: they go, and what was read before cannot come back
 #[derive(Debug, Args)]
@@ -59,7 +54,8 @@ impl Invalidate {
         }
         let tags = self.tags(&caches);
         if !tags.is_empty() {
-            caches.invalidate_tags(&tags, cause, tags_kept(app)).await?;
+            // Values with these tags see to it themselves that the marks outlive them.
+            caches.invalidate_tags(&tags, cause, TAGS_KEPT_MIN).await?;
         }
         self.tell(&groups, gone, cause, app, out)
     }
@@ -70,7 +66,7 @@ impl Invalidate {
         for key in &self.key {
             let (name, params) = match owner(app, key) {
                 Some(owner) => (owner.name, params_of(&owner.texts)),
-                None => (ANY.to_owned(), String::new()),
+                None => (NOBODY.to_owned(), String::new()),
             };
             groups.entry(name).or_default().push(Entry { key: key.clone(), params });
         }
@@ -94,7 +90,7 @@ impl Invalidate {
             groups.iter().flat_map(|(name, entries)| entries.iter().map(move |entry| (name, entry)))
         {
             let is_there = caches.look(&entry.key).await?.bytes.is_some();
-            let whose = if name == ANY { "of no warmer".to_owned() } else { format!("of {name}") };
+            let whose = if name == NOBODY { "of no warmer".to_owned() } else { format!("of {name}") };
             let there = if is_there { "is there" } else { "is not there" };
             out.line(format!("would invalidate {} ({whose}), which {there}", plain(&entry.key)))?;
             keys.push(json!({ "key": entry.key, "warmer": owner_name(name), "is_there": is_there }));
@@ -124,7 +120,7 @@ impl Invalidate {
             let back = if gone > 0 { "; workers load what they know again at once" } else { "" };
             out.line(format!("{gone} of {} value(s) were there, and are gone{back}", self.key.len()))?;
         }
-        if let Some(strangers) = groups.get(ANY) {
+        if let Some(strangers) = groups.get(NOBODY) {
             let keys: Vec<&str> = strangers.iter().map(|entry| entry.key.as_str()).collect();
             let said = "whose they are cannot be told from the key, so they come back when somebody asks";
             out.line(plain(&format!("  {said}: {}", keys.join(", "))))?;
@@ -161,7 +157,7 @@ impl Invalidate {
 }
 
 fn owner_name(name: &str) -> Option<&str> {
-    Some(name).filter(|name| *name != ANY)
+    Some(name).filter(|name| *name != NOBODY)
 }
 
 /// A transaction of the primary that is over when this returns: what a replica shows from before it is refused.
@@ -170,10 +166,4 @@ async fn fresh_transaction(pool: &PgPool) -> Result<u64, Failure> {
     let text: String = sqlx::query_scalar("select pg_current_xact_id()::text").fetch_one(pool).await?;
     text.parse()
         .map_err(|_| Failure::environment(format!("postgres gave `{text}` as the number of a transaction")))
-}
-
-/// How long marks of tags are kept: longer than any value lives.
-fn tags_kept(app: &App) -> Duration {
-    let longest = app.config.warm.values().map(|warmer: &Warmer| warmer.lives.longest()).max();
-    (longest.unwrap_or_default() * 2).max(TAGS_KEPT_MIN)
 }

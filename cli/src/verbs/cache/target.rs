@@ -1,6 +1,6 @@
 //! Which value a verb is about: a warmer and parameters, or a key.
 
-use brasa_jobs::cache::Shape;
+use brasa_jobs::cache::{self, Shape};
 use brasa_shared::cache::Entry;
 use clap::Args;
 
@@ -75,13 +75,7 @@ fn by_key(app: &App, key: &str) -> Found {
 
 /// The one warmer whose template makes this key.
 pub(super) fn owner(app: &App, key: &str) -> Option<Owner> {
-    let all = shapes(app).into_iter();
-    let read = |(name, shape): (&str, Shape)| {
-        let texts = shape.texts_of_key(key)?;
-        Some(Owner { name: name.to_owned(), shape, texts })
-    };
-    let mut owners = all.filter_map(read);
-    let first = owners.next()?;
-    // Where several might have made it, nobody knows which one did.
-    if owners.next().is_none() { Some(first) } else { None }
+    let shapes = shapes(app);
+    let (name, texts) = cache::owner(key, shapes.iter().map(|(name, shape)| (*name, shape)))?;
+    Some(Owner { name: name.to_owned(), shape: shapes.get(name)?.clone(), texts })
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use brasa_jobs::{Job as _, Kind, cache};
 use brasa_shared::queue::{Ending, Envelope, JobView, Queue};
-use brasa_shared::units::parse_duration;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::app::{App, unknown};
 use crate::failure::Failure;
 use crate::output::{Output, bytes, plain};
+use crate::verbs::arguments::duration;
 use crate::verbs::cache::warmer;
 use crate::verbs::enqueue::KEEP_FOR_WAITER;
 use crate::verbs::name_queue;
@@ -144,8 +144,4 @@ fn pair(text: &str) -> Result<(String, String), String> {
     } else {
         Ok((name.to_owned(), value.to_owned()))
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
 }

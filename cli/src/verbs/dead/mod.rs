@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use brasa_shared::queue::{JobView, State};
-use brasa_shared::units::parse_duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::verbs::arguments::duration;
 use crate::verbs::jobs::{find, show, table};
 
 mod groups;
@@ -157,10 +157,6 @@ impl Retry {
         }
         self.chosen.act_on(groups, app, out, Act::Retry(self.every.unwrap_or_default())).await
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
 }
 
 impl Chosen {

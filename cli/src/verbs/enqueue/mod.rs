@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use crate::app::{App, unknown};
 use crate::failure::Failure;
 use crate::output::{Output, plain};
+use crate::verbs::arguments::ms;
 use crate::verbs::name_queue;
 
 mod particulars;
 
-use particulars::{Particulars, ms};
+use particulars::Particulars;
 
 /// How long the outcome of a job is kept for somebody who waits for it.
 pub(super) const KEEP_FOR_WAITER: Duration = Duration::from_hours(24);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use brasa_shared::jiff::Timestamp;
 use brasa_shared::queue::{Envelope, OnConflict, UniqueUntil};
-use brasa_shared::units::parse_duration;
 use clap::{Args, ValueEnum};
+
+use crate::verbs::arguments::{duration, ms};
 
 /// What a job may be told on its way, beside its arguments.
 #[derive(Debug, Args)]
@@ -103,13 +104,4 @@ impl Particulars {
         job.timeout_ms = self.timeout.map(ms);
         Ok(())
     }
-}
-
-/// Milliseconds.
-pub(super) fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use brasa_shared::queue::Counts;
-use brasa_shared::units::parse_duration;
 use clap::Args;
 use serde_json::json;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, distance};
+use crate::verbs::arguments::duration;
 
 /// Show queues as they change, until you stop it
 #[derive(Debug, Args)]
@@ -142,6 +142,6 @@ fn to_empty(counts: &Counts, pace: Pace) -> Option<f64> {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let every = parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))?;
+    let every = duration(text)?;
     if every < Duration::from_millis(100) { Err("look every 100ms at most".to_owned()) } else { Ok(every) }
 }

@@ -183,8 +183,3 @@ impl Facts {
         })
     }
 }
-
-/// Milliseconds.
-pub(super) fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}

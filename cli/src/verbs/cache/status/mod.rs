@@ -12,6 +12,7 @@ use super::{caches, warmer};
 use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::{Output, distance};
+use crate::verbs::arguments::ms;
 
 mod advice;
 mod facts;
@@ -125,8 +126,7 @@ impl Whole {
             None => {}
             Some(Err(error)) => out.line(format!("changes of tables: could not be counted: {error}"))?,
             Some(Ok(Waiting { rows, oldest })) => {
-                let ago =
-                    |age| i64::try_from(facts::ms(age)).map(|ms| distance(SignedDuration::from_millis(-ms)));
+                let ago = |age| i64::try_from(ms(age)).map(|ms| distance(SignedDuration::from_millis(-ms)));
                 let oldest = oldest.and_then(|age| ago(age).ok());
                 let oldest = oldest.map_or_else(String::new, |ago| format!(", the oldest from {ago}"));
                 out.line(format!("changes of tables: {rows} wait to be told to the cache{oldest}"))?;
@@ -152,7 +152,7 @@ impl Whole {
             "maxmemory_policy": self.server.policy,
             "attendant": self.attendant,
             "changes_waiting": waiting.map(|waiting| waiting.rows),
-            "oldest_change_ms": waiting.and_then(|waiting| waiting.oldest).map(facts::ms),
+            "oldest_change_ms": waiting.and_then(|waiting| waiting.oldest).map(ms),
             "not_configured": self.strangers,
         })
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use brasa_shared::db::changes::triggers::{
     LOCK_TIMEOUT, Removal, TableState, TriggerPlan, install, plan, plan_removal, remove,
 };
-use brasa_shared::units::parse_duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use sqlx::Postgres;
@@ -14,6 +13,7 @@ use sqlx::pool::PoolConnection;
 use crate::app::{App, greet_postgres};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::verbs::arguments::duration;
 
 mod status;
 mod tables;
@@ -166,8 +166,4 @@ async fn connect(app: &App) -> Result<PoolConnection<Postgres>, Failure> {
     let pool = app.pool_needed()?;
     greet_postgres(&pool).await?;
     Ok(pool.acquire().await?)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
 }

@@ -29,6 +29,7 @@ mod target;
 pub use error::TriggerError;
 pub use removal::{Removal, plan_removal, remove};
 pub use standing::{TableState, TableStatus, TriggerStatus, status};
+pub use target::log_name;
 
 use catalog::Ours;
 use definition::Event;

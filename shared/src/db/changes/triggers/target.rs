@@ -57,6 +57,21 @@ impl Target {
     }
 }
 
+/// What the change log calls a table and these columns of it; none while there is no such table that could be watched.
+///
+/// # Errors
+/// Postgres did not say.
+pub async fn log_name(
+    connection: &mut PgConnection,
+    dependency: &Dependency,
+) -> Result<Option<String>, TriggerError> {
+    match catalog::find_table(connection, dependency).await {
+        Ok(table) => Ok(Some(dependency.log_name(&table.schema))),
+        Err(error @ TriggerError::Db { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// The tables that are to be watched, each once, by name; or why one cannot be.
 pub(super) async fn targets(
     connection: &mut PgConnection,

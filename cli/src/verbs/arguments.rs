@@ -1,0 +1,15 @@
+//! What people write behind options, and in which units it goes on.
+
+use std::time::Duration;
+
+use brasa_shared::units::parse_duration;
+
+/// A duration as people write it; what is wrong with it, and how to write it.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
+}
+
+/// Milliseconds.
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
