@@ -50,6 +50,13 @@ pub(super) fn is_unreadable(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code.starts_with("22"))
 }
 
+/// Whether the database, or the way there, has more to do than it can; or else the statement is at fault.
+pub(super) fn is_strain(error: &sqlx::Error) -> bool {
+    const CLASSES: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
+    error.as_database_error().is_none()
+        || code_of(error).is_none_or(|code| CLASSES.iter().any(|class| code.starts_with(class)))
+}
+
 fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned))
 }

@@ -2,8 +2,8 @@
 //!
 //! There is one budget in a process, and all warmers share it. It is a window of batches that may run at once, which
 //! grows while they take no longer than they did, and is halved as soon as they do: that the loaders' own batches
-//! become slow is the first that is seen of the application's becoming slow. Below one, the window is the share of
-//! the time that a single batch may run.
+//! become slow is the first that is seen of the application's becoming slow. Where nobody else is at work, that says
+//! nothing. Below one, the window is the share of the time that a single batch may run.
 //!
 //! A budget has no task of its own. Whoever is first in line waits for what it takes, the others wait for their turn.
 
@@ -109,6 +109,13 @@ impl Permit {
     pub fn done(mut self, warmer: &str, keys: usize, took: Duration, signs: &Signs) {
         self.has_ended = true;
         self.budget.end(self.began, self.round, &End::Told(Report { warmer, keys, took, signs }));
+    }
+
+    /// The batch failed by its own fault: its statement does not fit, or its parameters. The database was at it for so
+    /// long; how others fare, and how long batches take, this does not say.
+    pub fn faulty(mut self, took: Duration) {
+        self.has_ended = true;
+        self.budget.end(self.began, self.round, &End::Faulty(took));
     }
 
     /// There was nothing to run after all. The budget is as if nobody had asked.

@@ -15,7 +15,7 @@ const POOL_WAIT_MAX: Duration = Duration::from_millis(100);
 /// The longest pause behind a batch. One of more than three seconds may take more than the least share for it.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
-/// For how long it is believed that others are active, if no batch says so again.
+/// For how long it is believed that others are active, or that there are any, if no batch says so again.
 const OTHERS_BELIEVED: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(super) struct State {
     paused_until: Instant,
     keys_until: Instant,
     others_until: Option<Instant>,
+    company_until: Option<Instant>,
 }
 
 /// What the first in line waits for.
@@ -41,6 +42,8 @@ pub(super) enum Wait {
 pub(super) enum End<'r> {
     /// As its caller says.
     Told(Report<'r>),
+    /// By its own fault, after so long.
+    Faulty(Duration),
     /// Nobody says how.
     Lost,
     /// There was none.
@@ -66,6 +69,7 @@ impl State {
             paused_until: now,
             keys_until: now,
             others_until: None,
+            company_until: None,
         }
     }
 
@@ -122,7 +126,7 @@ impl State {
     /// What the end of a batch says about the window.
     fn judge(&mut self, caps: &Caps, round: u64, end: &End<'_>, now: Instant) {
         let brake = match end {
-            End::Unused => return,
+            End::Unused | End::Faulty(_) => return,
             End::Lost => Some(Brake::Failed),
             End::Told(report) => self.brake(caps, report, now),
         };
@@ -149,6 +153,7 @@ impl State {
         let (took, keys) = match end {
             End::Unused => return,
             End::Lost => (held, 0),
+            End::Faulty(took) => ((*took).min(held), 0),
             End::Told(report) => (report.took.min(held), report.keys),
         };
         self.busy.add(took, now);
@@ -169,13 +174,18 @@ impl State {
         if signs.failed {
             return Some(Brake::Failed);
         }
+        if signs.others_active != Some(0) {
+            self.company_until = Some(now + OTHERS_BELIEVED);
+        }
+        // Loaders that have the database to themselves are in nobody's way but one another's.
+        let has_company = self.company_until.is_some_and(|until| now < until);
         let holds = self.latencies.holds(report.warmer, report.keys, report.took, now);
         if signs.pool_waited > POOL_WAIT_MAX {
             Some(Brake::PoolWait)
         } else if signs.replica_lag.is_some_and(|lag| lag > caps.replica_lag) {
             Some(Brake::ReplicaLag)
         } else {
-            (!holds).then_some(Brake::Slow)
+            (!holds && has_company).then_some(Brake::Slow)
         }
     }
 }

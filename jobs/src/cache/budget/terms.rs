@@ -36,7 +36,7 @@ impl Default for Caps {
 /// What else was seen while a batch ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signs {
-    /// The active backends that are not loaders', if they were counted.
+    /// The active backends that are not loaders', if they were counted. Zero says that all could have been seen.
     pub others_active: Option<u32>,
     /// How long the batch waited for a connection of the pool.
     pub pool_waited: Duration,
@@ -49,7 +49,7 @@ pub struct Signs {
 /// Why the window became smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brake {
-    /// A batch took half as long again as the least that batches like it took lately.
+    /// A batch took half as long again as the least that batches like it took lately, and others were there.
     Slow,
     /// A batch failed, or nobody said how it ended.
     Failed,

@@ -169,6 +169,27 @@ async fn while_others_are_active_it_stays_small() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slowness_counts_only_in_company() {
+    let others = |count| Signs { others_active: Some(count), ..Signs::default() };
+    let budget = budget(2);
+    batch(&budget, ms(50), &others(0)).await;
+    batch(&budget, ms(200), &others(0)).await;
+    assert_eq!(budget.state().why, None);
+
+    batch(&budget, ms(50), &others(1)).await;
+    sleep(ms(29_000)).await;
+    batch(&budget, ms(200), &others(0)).await;
+    assert_eq!((budget.state().why, budget.state().window), (Some(Brake::Slow), 1.0));
+
+    sleep(ms(2_000)).await;
+    batch(&budget, ms(200), &others(0)).await;
+    assert_eq!(budget.state().halvings, 1);
+    // Who may not see whether there is anybody takes care.
+    batch(&budget, ms(200), &Signs::default()).await;
+    assert_eq!(budget.state().halvings, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_sign_of_trouble_halves_it() {
     let late = |seconds| Signs { replica_lag: Some(Duration::from_secs(seconds)), ..Signs::default() };
     let waited = |millis| Signs { pool_waited: ms(millis), ..Signs::default() };
@@ -184,6 +205,28 @@ async fn each_sign_of_trouble_halves_it() {
         assert_eq!(budget.state().why, why);
         assert_window(&budget, if why.is_some() { 0.5 } else { 2.0 });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_fails_by_its_own_fault_costs_its_time_and_says_nothing_about_others() {
+    let budget = budget(2);
+    for _ in 0..20 {
+        budget.enter().await.faulty(ms(1));
+    }
+    assert_window(&budget, 1.0);
+    // Nor is what takes longer than a statement that fails at once too slow.
+    batch(&budget, ms(50), &Signs::default()).await;
+    assert_eq!(budget.state().why, None);
+
+    batch(&budget, ms(50), &failed()).await;
+    batch(&budget, ms(50), &failed()).await;
+    assert_window(&budget, 0.5);
+    let permit = budget.enter().await;
+    sleep(ms(4_000)).await;
+    permit.faulty(ms(4_000));
+    let before = Instant::now();
+    budget.enter().await.unused();
+    assert!(before.elapsed() >= ms(3_000), "{:?}", before.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
