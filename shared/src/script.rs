@@ -64,7 +64,7 @@ pub(crate) fn build(flags: &str, rest: &str, parts: &[&str], body: &'static str)
     }
     let _written = write!(
         code,
-        "}}\n{SHORT}local {rest} = {{}}\nfor i = {0} + 1, #KEYS do {rest}[i - {0}] = KEYS[i] end\n",
+        "}}\n{SHORT}local {rest}, all = {{}}, KEYS\nfor i = {0} + 1, #all do {rest}[i - {0}] = all[i] end\n",
         keys.len()
     );
     for part in [&CLOCK].into_iter().chain(parts) {

@@ -1,5 +1,6 @@
 //! What was loaded, as it goes into the cache.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use brasa_shared::cache::{Codec, Content, Filled, Filling, Source, TAGS_KEPT_MIN, encode};
@@ -110,13 +111,19 @@ impl Filler<'_> {
             tags_kept: (self.warmer.lives.longest() * 2).max(TAGS_KEPT_MIN),
         };
         let said = self.namespace.fill(&source, fillings).await?;
+        let (mut by_word, mut keys, mut bytes) = (BTreeMap::new(), 0, 0);
         for (filled, filling) in said.iter().zip(fillings) {
-            metrics::cache_fills_total(self.name, filled.word()).increment(1);
-            if let (Filled::Filled, Content::Value(bytes)) = (filled, &filling.content) {
-                metrics::warm_keys_total(self.name).increment(1);
-                metrics::warm_bytes_total(self.name).increment(bytes.len() as u64);
+            *by_word.entry(filled.word()).or_insert(0) += 1;
+            if let (Filled::Filled, Content::Value(value)) = (filled, &filling.content) {
+                keys += 1;
+                bytes += value.len() as u64;
             }
         }
+        for (word, count) in by_word {
+            metrics::cache_fills_total(self.name, word).increment(count);
+        }
+        metrics::warm_keys_total(self.name).increment(keys);
+        metrics::warm_bytes_total(self.name).increment(bytes);
         Ok(said)
     }
 
@@ -130,6 +137,7 @@ impl Filler<'_> {
         self.release(part).await?;
         let params: Vec<String> = part.iter().map(|one| one.entry.params.clone()).collect();
         self.namespace.let_go(&params).await?;
+        self.namespace.forget_hot(&params).await?;
         for one in part {
             tally.broken(&format!("{}: {said}", one.entry.params));
         }

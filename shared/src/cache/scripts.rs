@@ -9,12 +9,12 @@ scripts! {
     DUE         = "due",         oom_allowed, [];
     EPOCH       = "epoch",       oom_allowed, ["mark"];
     EXTEND      = "extend",      oom_allowed, ["note"];
-    FILL        = "fill",        oom_refused, ["mark"];
+    FILL        = "fill",        oom_refused, ["mark", "whole"];
     FORGET_TAGS = "forget_tags", oom_allowed, [];
     INVALIDATE  = "invalidate",  oom_allowed, ["mark"];
     READ        = "read",        oom_allowed, ["mark", "note", "sample"];
     SWEEP       = "sweep",       oom_allowed, ["note"];
-    TAKE        = "take",        oom_refused, ["mark"];
+    TAKE        = "take",        oom_refused, ["mark", "whole"];
 }
 
 /// The text of the script that readers in other languages send.
