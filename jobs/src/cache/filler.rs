@@ -3,7 +3,6 @@
 //! Where the parameters of a value make its key, it is leased before the database is read, so that nobody else reads
 //! it meanwhile. Where they do not, nobody knows the keys before, and the leases are taken late.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use crate::cache::budget::Signs;
-use crate::cache::failing::{FillError, is_splittable, is_unreadable, said};
+use crate::cache::failing::{FillError, is_strain};
 use crate::cache::loaders::{Loaders, Origin};
 use crate::cache::plan::{Batch, Plan};
-use crate::cache::rows::{self, Found, RowProblem};
+use crate::cache::rows::{self, Found};
 use crate::cache::shape::Shape;
 use crate::cache::tally::Tally;
 use crate::connection::Connection;
@@ -52,7 +51,7 @@ pub(super) struct Leased {
     pub(super) entry: Entry,
     pub(super) token: String,
     /// Whether a reader said what its parameters are, and asks for it.
-    is_asked: bool,
+    pub(super) is_asked: bool,
 }
 
 impl AsRef<[String]> for Leased {
@@ -188,70 +187,8 @@ impl<'a> Filler<'a> {
         Ok(leased)
     }
 
-    /// Loads values under lease; returns those that Redis did not take, unless this is the last try.
-    async fn fill_leased(
-        &self,
-        origin: &Origin,
-        leased: Vec<Leased>,
-        tally: &mut Tally,
-        is_last: bool,
-    ) -> Result<Vec<Leased>, FillError> {
-        let mut again = Vec::new();
-        let mut parts = vec![leased];
-        while let Some(part) = parts.pop() {
-            let (batch, took) = match self.load(origin, &part).await {
-                Ok(loaded) => loaded,
-                // One that cannot be read must not keep the others from being loaded.
-                Err(FillError::Load(error)) if is_splittable(&error) && part.len() > 1 => {
-                    halve(part, &mut parts);
-                    continue;
-                }
-                Err(FillError::Load(error)) if is_unreadable(&error) => {
-                    self.let_go(&part, &said(&error), tally).await?;
-                    continue;
-                }
-                Err(error) => {
-                    parts.push(part);
-                    return Err(self.fail(&parts, error).await);
-                }
-            };
-            tally.batches += 1;
-            let found = match self.found(&batch, &part) {
-                Ok(found) => found,
-                // Nor one that a reader spelt otherwise than the database does.
-                Err(_) if self.is_by_readers(&part) && part.len() > 1 => {
-                    halve(part, &mut parts);
-                    continue;
-                }
-                Err(problem) if self.is_by_readers(&part) => {
-                    self.let_go(&part, &problem.to_string(), tally).await?;
-                    continue;
-                }
-                Err(problem) => {
-                    parts.push(part);
-                    return Err(self.fail(&parts, problem.into()).await);
-                }
-            };
-            let refused = self.put(&found, took, &part, tally, is_last).await?;
-            again.extend(refused);
-        }
-        Ok(again)
-    }
-
-    /// What was loaded of what was asked for, and nothing else.
-    fn found<'b>(&self, batch: &'b Batch, part: &[Leased]) -> Result<Found<'b>, RowProblem> {
-        let asked: HashSet<&str> = part.iter().map(|one| one.entry.key.as_str()).collect();
-        Found::of(&self.shape, batch, Some(&asked))
-    }
-
-    /// Whether readers said what the parameters of any of these values are.
-    fn is_by_readers(&self, part: &[Leased]) -> bool {
-        let is_listed = self.warmer.for_each.is_some() && !self.warmer.keeping.is_hot;
-        !is_listed || part.iter().any(|one| one.is_asked)
-    }
-
     /// Gives up everything for this reason, which it returns.
-    async fn fail(&self, parts: &[Vec<Leased>], why: FillError) -> FillError {
+    pub(super) async fn fail(&self, parts: &[Vec<Leased>], why: FillError) -> FillError {
         // They end by themselves where this does not succeed.
         if let Err(error) = self.release(&parts.concat()).await {
             tracing::debug!(warmer = self.name, %error, "could not let go of leases");
@@ -260,12 +197,18 @@ impl<'a> Filler<'a> {
     }
 
     /// Calls the loader within the budget.
-    async fn load(&self, origin: &Origin, asked: &[Leased]) -> Result<(Batch, Duration), FillError> {
+    pub(super) async fn load(
+        &self,
+        origin: &Origin,
+        asked: &[Leased],
+    ) -> Result<(Batch, Duration), FillError> {
         let budget = &self.loaders.budget;
         let permit = if self.is_urgent { budget.enter_soon().await } else { budget.enter().await };
         let waited = Instant::now();
         let mut connection = self.connect(origin).await?;
         let pool_waited = waited.elapsed();
+        let signs =
+            |others_active, failed| Signs { others_active, pool_waited, replica_lag: origin.lag, failed };
         let plan = match self.plan(&mut connection).await {
             Ok(plan) => plan,
             Err(problem) => {
@@ -280,16 +223,19 @@ impl<'a> Filler<'a> {
         connection.give_back();
         metrics::warm_load_seconds(self.name).record(took);
         self.loaders.took(self.name, took);
-        let others_active = loaded.as_ref().ok().and_then(|batch| batch.others);
-        let failed = loaded.as_ref().is_err_and(|error| !is_unreadable(error));
-        let signs = Signs { others_active, pool_waited, replica_lag: origin.lag, failed };
-        permit.done(
-            self.name,
-            asked.len().max(loaded.as_ref().map_or(0, |batch| batch.rows.len())),
-            took,
-            &signs,
-        );
-        Ok((loaded.map_err(FillError::Load)?, took))
+        let batch = match loaded {
+            Ok(batch) => batch,
+            Err(error) if is_strain(&error) => {
+                permit.done(self.name, asked.len(), took, &signs(None, true));
+                return Err(FillError::Load(error));
+            }
+            Err(error) => {
+                permit.faulty(took);
+                return Err(FillError::Load(error));
+            }
+        };
+        permit.done(self.name, asked.len().max(batch.rows.len()), took, &signs(batch.others, false));
+        Ok((batch, took))
     }
 
     async fn plan(&self, connection: &mut PgConnection) -> Result<Arc<Plan>, FillError> {
@@ -297,7 +243,7 @@ impl<'a> Filler<'a> {
     }
 
     /// Puts what was loaded into the cache; returns what Redis did not take and can be loaded again.
-    async fn put(
+    pub(super) async fn put(
         &self,
         found: &Found<'_>,
         took: Duration,
@@ -370,10 +316,4 @@ impl<'a> Filler<'a> {
         tally.busy += count - leased.len();
         Ok(leased)
     }
-}
-
-/// Half of it comes next, and then the rest.
-fn halve(mut first: Vec<Leased>, parts: &mut Vec<Vec<Leased>>) {
-    parts.push(first.split_off(first.len() / 2));
-    parts.push(first);
 }

@@ -14,8 +14,10 @@ use tokio::time::Instant;
 use crate::cache::budget::{Budget, Caps};
 use crate::cache::plan::{LoaderProblem, Plan};
 
-/// The bounds of a lease: so long may whoever loads a value take before somebody else may.
-const LEASE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// The shortest lease: so long may whoever loads a value take before somebody else may.
+const LEASE_MIN: Duration = Duration::from_secs(2);
+/// How much longer than a statement may run the longest lease is.
+const LEASE_BEYOND: Duration = Duration::from_secs(5);
 /// The lease before anything was loaded.
 const LEASE_AT_FIRST: Duration = Duration::from_secs(10);
 /// For how long it is believed how far a replica lags.
@@ -32,6 +34,8 @@ pub struct Loaders {
     pub budget: Budget,
     primary: PgPool,
     replica: Option<PgPool>,
+    /// How long a loader's statement may run: of each warmer, and of those that do not say.
+    timeouts: (HashMap<String, Duration>, Duration),
     lag_max: Duration,
     lag: tokio::sync::Mutex<Option<(Instant, Option<Duration>)>>,
     evictions: Mutex<Evictions>,
@@ -86,8 +90,10 @@ impl Loaders {
             replica_lag: section.lag_max,
             ..Caps::default()
         };
+        let timeout = |(name, warmer): (&String, &Warmer)| Some((name.clone(), warmer.timeout?));
         Self {
             caches,
+            timeouts: (config.warm.iter().filter_map(timeout).collect(), config.postgres.statement_timeout),
             budget: Budget::new(caps),
             primary,
             replica,
@@ -182,10 +188,17 @@ impl Loaders {
         }
     }
 
-    /// How long whoever loads a value of this warmer may take: four times as long as the slowest of late.
+    /// How long whoever loads a value of this warmer may take: four times as long as the slowest of late. Between two
+    /// seconds and what the database allows.
     pub fn lease(&self, name: &str) -> Duration {
         let slowest = self.known().get(name).and_then(|known| known.slowest);
-        slowest.map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE.0, LEASE.1))
+        slowest.map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE_MIN, self.lease_max(name)))
+    }
+
+    /// The longest lease: somewhat longer than a statement may run.
+    pub fn lease_max(&self, name: &str) -> Duration {
+        let (own, other) = &self.timeouts;
+        *own.get(name).unwrap_or(other) + LEASE_BEYOND
     }
 
     /// Notes how long a load took.
@@ -308,4 +321,33 @@ pub enum EpochError {
     /// Postgres could not say which transactions are over.
     #[error("postgres could not say which transactions are over")]
     Database(#[from] sqlx::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use brasa_shared::clock::Clock;
+    use brasa_shared::store::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_lasts_longer_than_the_database_lets_a_loader_run() {
+        let warmer = |name: &str, more: &str| {
+            format!("[warm.{name}]\nsql = \"select 1 as value\"\nkey = \"{name}\"\nttl = \"1h\"\n{more}\n")
+        };
+        let text = warmer("usual", "") + &warmer("patient", "timeout = \"5m\"");
+        let config = Config::parse(&text, Path::new("brasa.toml"), &|_| None).unwrap();
+        let caches = Caches::new(Store::open("redis://localhost:1").unwrap(), "p", Clock::System);
+        let pool = PgPool::connect_lazy("postgres://localhost:1").unwrap();
+        let loaders = Loaders::new(&config, caches, pool, None);
+        assert_eq!(loaders.lease("usual"), LEASE_AT_FIRST);
+        for (took_s, usual_s, patient_s) in [(0, 2, 2), (3, 12, 12), (20, 35, 80), (290, 35, 305)] {
+            for (name, lease_s) in [("usual", usual_s), ("patient", patient_s)] {
+                loaders.took(name, Duration::from_secs(took_s));
+                assert_eq!(loaders.lease(name), Duration::from_secs(lease_s), "{name} after {took_s} s");
+            }
+        }
+    }
 }

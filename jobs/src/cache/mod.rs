@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! shape:   parameters -> key, tags            plan: what the database says about the statements
-//! loaders: databases, budget, dictionaries    filler: lease, load, fill; making: what goes into the cache
+//! loaders: databases, budget, dictionaries    filler: lease, load, fill; making: what goes into the cache;
+//!                                             splitting: what becomes of a batch in which something is wrong
 //! warm:    the job that loads all values of a warmer, or the hottest
 //! ```
 
@@ -15,6 +16,7 @@ mod making;
 mod plan;
 mod rows;
 mod shape;
+mod splitting;
 mod tally;
 mod warm;
 

@@ -5,9 +5,10 @@
 //! has one spelling, the database's own. Beside every row stands the snapshot that it was read from: one
 //! statement, one snapshot.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use brasa_shared::config::{ForEach, Sql, Warmer, replace_placeholders};
+use brasa_shared::config::{ForEach, Warmer, replace_placeholders, without_end};
 use brasa_shared::db::{self, Param};
 use sqlx::postgres::{PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{Connection, PgConnection, Row, TypeInfo};
@@ -22,6 +23,8 @@ pub struct Plan {
     /// For each array of the loader, the place of its values among the columns of the key; or among those of
     /// `for_each` where the key is made of something else.
     arrays: Vec<usize>,
+    /// Says how the database itself spells what the arrays hold.
+    spelling: Option<String>,
     timeout: Option<Duration>,
 }
 
@@ -69,6 +72,9 @@ pub struct Batch {
     pub is_replica: bool,
     /// How many others this database works for at the moment, as far as this role may see.
     pub others: Option<u32>,
+    /// The places, among what was asked for, of parameters that the database spells otherwise. Known where there are
+    /// fewer rows than were asked for.
+    pub strange: HashSet<usize>,
 }
 
 impl Plan {
@@ -78,14 +84,14 @@ impl Plan {
     /// They are refused, or do not fit one another.
     pub async fn prepare(connection: &mut PgConnection, warmer: &Warmer) -> Result<Self, LoaderProblem> {
         let refused = |what| move |source| LoaderProblem::Refused { what, source };
-        let loader = text(&warmer.sql);
+        let loader = without_end(&warmer.sql.text);
         let described = db::describe(connection, loader).await.map_err(refused("the loader"))?;
         let columns = warmer.columns();
         check_columns(&described.columns, &columns)?;
         let keys = match &warmer.for_each {
             None => None,
             Some(each) => {
-                let asked = text(&each.sql);
+                let asked = without_end(&each.sql.text);
                 let found = db::describe(connection, asked).await.map_err(refused("`for_each`"))?;
                 check_arrays(&found.columns, each, &described.params)?;
                 // In the order of the key's columns, where it is made of nothing else: then one row is one value.
@@ -107,6 +113,7 @@ impl Plan {
             check_kind(warmer, place, kind, &name)?;
             casts.push(name);
         }
+        let spelling = (warmer.is_askable() && !casts.is_empty()).then(|| spelling(&casts));
         let loader = stamped(loader, &columns, &casts, warmer.keys_max);
         // As it will be asked: what can be prepared alone (an `insert … returning`) need not fit into this.
         db::describe(connection, &loader).await.map_err(refused("the loader"))?;
@@ -118,7 +125,7 @@ impl Plan {
                 .unwrap_or(place)
         };
         let arrays = warmer.params.iter().enumerate().map(place_of).collect();
-        Ok(Self { loader, keys, columns: columns.len(), arrays, timeout: warmer.timeout })
+        Ok(Self { loader, keys, columns: columns.len(), arrays, spelling, timeout: warmer.timeout })
     }
 
     /// What `for_each` gives: the parameters of every value, at most one more than there may be. None for a warmer
@@ -168,7 +175,31 @@ impl Plan {
             let texts = texts.collect::<Result<Vec<Option<String>>, _>>()?;
             batch.rows.push(Loaded { texts, value: row.try_get(4 + self.columns)? });
         }
+        if batch.rows.len() < asked.len()
+            && let Some(spelling) = &self.spelling
+        {
+            let spelt = self.read(connection, spelling, &params).await?;
+            batch.strange = self.strange(asked, spelt.first())?;
+        }
         Ok(batch)
+    }
+
+    /// The places of those parameters that are not spelt as the database has just spelt them.
+    fn strange<T: AsRef<[String]>>(
+        &self,
+        asked: &[T],
+        spelt: Option<&PgRow>,
+    ) -> Result<HashSet<usize>, sqlx::Error> {
+        let mut strange = HashSet::new();
+        let Some(row) = spelt else { return Ok(strange) };
+        for (column, place) in self.arrays.iter().enumerate() {
+            let texts: Vec<Option<String>> = row.try_get(column)?;
+            let is_strange = |(_, (asked, text)): &(usize, (&T, Option<String>))| {
+                asked.as_ref().get(*place).map(String::as_str) != text.as_deref()
+            };
+            strange.extend(asked.iter().zip(texts).enumerate().filter(is_strange).map(|(number, _)| number));
+        }
+        Ok(strange)
     }
 
     /// Runs a statement that only reads, in a transaction that could not write, under the warmer's limit.
@@ -271,11 +302,6 @@ fn unfit(at: &'static str, message: impl Into<String>, help: impl Into<String>) 
     LoaderProblem::Unfit { at, message: message.into(), help: help.into() }
 }
 
-/// The statement without the semicolon that would end it inside another.
-fn text(sql: &Sql) -> &str {
-    sql.text.trim_end().trim_end_matches(';')
-}
-
 /// Asks for `columns` of a statement. The line breaks keep a last comment from swallowing what follows.
 fn wrap(sql: &str, columns: impl Iterator<Item = String>, alias: &str) -> String {
     format!("select {} from (\n{sql}\n) {alias}", columns.collect::<Vec<_>>().join(", "))
@@ -293,12 +319,20 @@ fn stamped(loader: &str, columns: &[&str], casts: &[String], keys_max: u64) -> S
     let shown = shown.chain([r#"to_json(t."value")::text"#.to_owned()]);
     let limit = if casts.is_empty() { format!(" limit {}", keys_max + 1) } else { String::new() };
     let rows = wrap(&loader, ["true".to_owned()].into_iter().chain(shown), "t");
-    let others = "(select count(*) from pg_stat_activity where state = 'active' and backend_type = 'client backend' \
+    // Who may not see what others do counts those of its own role; none of them does not mean that there is nobody.
+    let others = "(select case when count(*) > 0 or pg_has_role('pg_read_all_stats', 'usage') then count(*) end \
+                  from pg_stat_activity where state = 'active' and backend_type = 'client backend' \
                   and pid <> pg_backend_pid() and application_name <> 'brasa')";
     format!(
         "select pg_current_snapshot()::text, pg_is_in_recovery(), {others}, r.* \
          from (select 1) one left join lateral (\n{rows}{limit}\n) r on true"
     )
+}
+
+/// Texts go in as for the loader, and come out as the database writes them.
+fn spelling(casts: &[String]) -> String {
+    let spelt = |(place, cast): (usize, &String)| format!("${}::text[]::{cast}::text[]", place + 1);
+    format!("select {}", casts.iter().enumerate().map(spelt).collect::<Vec<_>>().join(", "))
 }
 
 fn quoted(alias: &str, name: &str) -> String {

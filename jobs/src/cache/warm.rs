@@ -259,7 +259,8 @@ fn complaint(name: &str, warmer: &Warmer, tally: &Tally) -> Option<String> {
             tally.filled
         ));
     }
-    if tally.broken.0 > 0 {
+    // What is hot is what readers say, and they may say anything.
+    if tally.broken.0 > 0 && !warmer.keeping.is_hot {
         let (count, said) = &tally.broken;
         return Some(format!(
             "warmer `{name}`: {count} value(s) cannot be loaded by their parameters, such as {}; the other {} are warm",

@@ -142,8 +142,8 @@ impl Namespace {
         Ok(texts.chunks_exact(3).filter_map(ask).collect())
     }
 
-    /// Lets values live on, until `beyond` after they ceased to be fresh, that could not be loaded again; lets go
-    /// of their leases; they are due again after `again`. Returns how many were there.
+    /// Lets values live on that could not be loaded again, until `beyond` after they ceased to be fresh and for
+    /// `most` from now; lets go of their leases; they are due again after `again`. Returns how many were there.
     ///
     /// # Errors
     /// Redis is out of reach.
@@ -151,13 +151,15 @@ impl Namespace {
         &self,
         entries: &[(&Entry, &str)],
         beyond: Duration,
+        most: Duration,
         again: Duration,
     ) -> Result<u64, StoreError> {
         let mut extended = 0;
         for entries in entries.chunks(BATCH_MAX) {
             let each = self.keys_of(entries.iter().map(|(entry, _)| entry.key.as_str()), all_three);
             let mut call = self.calling(&EXTEND, each);
-            call = call.arg(self.caches.clock().for_scripts()).arg(ms(beyond)).arg(ms(again));
+            call = call.arg(self.caches.clock().for_scripts()).arg(ms(beyond)).arg(ms(most));
+            call.push(ms(again));
             for (entry, token) in entries {
                 call.push(token);
                 call.push(&entry.params);

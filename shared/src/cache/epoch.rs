@@ -64,7 +64,8 @@ impl Caches {
             value.unwrap_or_default().trim().to_owned()
         };
         Ok(Server {
-            run_id: field("run_id"),
+            // Some services do not say; then only a flush tells one epoch from the next.
+            run_id: Some(field("run_id")).filter(|id| !id.is_empty()).unwrap_or_else(|| "-".to_owned()),
             evicted: field("evicted_keys").parse().unwrap_or(0),
             policy: field("maxmemory_policy"),
         })

@@ -228,6 +228,19 @@ impl Namespace {
         Ok(())
     }
 
+    /// Forgets how often these were read: there are no values of these parameters, whatever readers say.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn forget_hot(&self, params: &[String]) -> Result<(), StoreError> {
+        for params in params.chunks(WALK) {
+            let mut remove = redis::cmd("ZREM");
+            remove.arg(&self.keys.hot).arg(params);
+            self.caches.run::<()>("forget what was read", &remove).await?;
+        }
+        Ok(())
+    }
+
     /// What is known about these values.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ use toml::de::DeTable;
 pub use self::cache::Cache;
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
 pub use self::outbox::Outbox;
-pub use self::placeholders::{highest_placeholder, replace_placeholders};
+pub use self::placeholders::{highest_placeholder, replace_placeholders, without_end};
 pub use self::postgres::{Pool, Postgres};
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::queues::{DEFAULT_QUEUE, Keep, Limit, Limits, Queue};

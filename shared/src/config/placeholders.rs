@@ -30,6 +30,25 @@ pub fn replace_placeholders(sql: &str, text_for: impl Fn(u32) -> String) -> Stri
     replaced
 }
 
+/// The statement up to its last word: without the semicolon that would end it inside another, and without comments
+/// behind.
+pub fn without_end(sql: &str) -> &str {
+    let mut scanner = Scanner { bytes: sql.as_bytes(), at: 0 };
+    let mut end = 0;
+    while scanner.at < scanner.bytes.len() {
+        match (scanner.peek(0), scanner.peek(1)) {
+            (b'-', b'-') => scanner.skip_line(),
+            (b'/', b'*') => scanner.skip_comment(),
+            (byte, _) if byte.is_ascii_whitespace() || byte == b';' => scanner.at += 1,
+            _ => {
+                scanner.step();
+                end = scanner.at;
+            }
+        }
+    }
+    sql.get(..end).unwrap_or(sql)
+}
+
 /// The first word of a statement, behind white space and comments, in lower case; empty if there is none.
 pub(super) fn first_word(sql: &str) -> String {
     let mut scanner = Scanner { bytes: sql.as_bytes(), at: 0 };
@@ -175,6 +194,22 @@ mod tests {
             ("'text'", ""),
         ] {
             assert_eq!(first_word(sql), word, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_statement_ends_before_its_semicolon_and_what_is_said_behind() {
+        for (sql, without) in [
+            ("select 1", "select 1"),
+            ("select 1 ;\n", "select 1"),
+            ("select ';' -- here; \n; -- the end\n/* ; */", "select ';'"),
+            ("-- first\nselect /* ; */ 1; select 2;", "-- first\nselect /* ; */ 1; select 2"),
+            ("select $q$;$q$;", "select $q$;$q$"),
+            ("select 'ñ';", "select 'ñ'"),
+            ("select 'ñ", "select 'ñ"),
+            (" ; ", ""),
+        ] {
+            assert_eq!(without_end(sql), without, "{sql}");
         }
     }
 

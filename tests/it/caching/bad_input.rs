@@ -1,11 +1,12 @@
 //! What people get wrong, and what they are told. The other warmers are unharmed.
 
 use brasa_jobs::catalog;
+use brasa_shared::cache::params_of;
 use brasa_shared::queue::State;
 use brasa_tests::{Worker, World, eventually};
 use serde_json::json;
 
-use super::{execute, get, holds, start, thing, with_things};
+use super::{caches, execute, get, holds, start, thing, with_things};
 
 /// Runs `cache.warm` of the warmer `thing`, which is described by `text`; returns why it was buried.
 async fn buried(world: &World, text: &str) -> String {
@@ -133,5 +134,73 @@ async fn a_warmer_whose_table_is_dropped_leaves_the_others_unharmed_and_comes_ba
 
     execute(&world, "alter table gone rename to things").await;
     holds(&world, &thing(&world, "7").key, Some("\"thing 7\"")).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_is_told_and_the_others_are_warm_and_stay_so() {
+    let world = with_things().await;
+    let text = r#"
+        key = "KEY:thing:{id}"
+        for_each = { sql = "select id from things", params = ["id"] }
+        sql = """select id, name as value from things, generate_series(1, case when id = 7 then 2 else 1 end)
+                 where id = any($1);  -- the seventh twice"""
+    "#;
+
+    let reason = buried(&world, text).await;
+
+    let message = format!("the loader returns `{}:thing:7` twice", world.prefix);
+    assert!(
+        reason.contains("1 value(s) cannot be loaded")
+            && reason.contains(&message)
+            && reason.contains("49 are"),
+        "{reason}"
+    );
+    assert_eq!(get(&world, &thing(&world, "8").key).await.as_deref(), Some("\"thing 8\""));
+
+    let again = text.replace("the seventh twice", "as before");
+    let worker = start(&world, &format!("[warm.thing]\nttl = \"2s\"\nrefresh_ahead = \"1s\"\n{again}"));
+    execute(&world, "update things set name = 'new'").await;
+    holds(&world, &thing(&world, "8").key, Some("\"new\"")).await;
+    execute(&world, "update things set name = 'newer'").await;
+    holds(&world, &thing(&world, "8").key, Some("\"newer\"")).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loader_that_gives_everything_whatever_it_is_asked_for_is_told() {
+    let world = with_things().await;
+    let text = "key = \"KEY:thing:{id}\"\n\
+        for_each = { sql = \"select id from things\", params = [\"id\"] }\n\
+        sql = \"select id, name as value from things where $1::int[] is not null or id = any($1)\"\nbatch = 20";
+
+    let reason = buried(&world, text).await;
+
+    assert!(reason.contains("which it was not asked for") && reason.contains("any($1)"), "{reason}");
+    assert_eq!(get(&world, &thing(&world, "7").key).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_mean_nothing_among_what_is_read_most_do_not_end_the_job_that_warms_it() {
+    let world = with_things().await;
+    let config = r#"
+        [warm.thing]
+        sql = "select id, name as value from things where id = any($1)"
+        params = ["id"]
+        key = "KEY:thing:{id}"
+        ttl = "1m"
+        warm_on = []
+    "#;
+    let namespace = caches(&world).namespace("thing");
+    namespace.count(&[], &[(params_of(&["nonsense"]), 50), (params_of(&["7"]), 5)]).await.unwrap();
+    let worker = start(&world, config);
+
+    let job = world.job("cache.warm", &json!({ "name": "thing" }));
+    world.queue("default").enqueue(&job).await.unwrap();
+
+    eventually("the job is done", async || world.state(&job.id).await == Some(State::Done)).await;
+    assert_eq!(get(&world, &thing(&world, "7").key).await.as_deref(), Some("\"thing 7\""));
+    let left: Vec<String> = namespace.hot(9).await.unwrap().into_iter().map(|(params, _)| params).collect();
+    assert_eq!(left, [params_of(&["7"])]);
     worker.drain().await;
 }

@@ -80,6 +80,33 @@ async fn values_are_there_while_a_source_takes_its_time_to_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_loaded_together_lives_on_too_while_it_may() {
+    let world = with_things().await;
+    let config = r#"
+        [warm.thing]
+        sql = "select id, name as value from things"
+        key = "KEY:thing:{id}"
+        ttl = "2s"
+        refresh_ahead = "1s"
+        max_stale = "1m"
+    "#;
+    let worker = start(&world, config);
+    let key = thing(&world, "7").key;
+    holds(&world, &key, Some("\"thing 7\"")).await;
+    execute(&world, "alter table things rename to gone").await;
+
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        assert!(get(&world, &key).await.is_some(), "gone after {:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    execute(&world, "alter table gone rename to things; update things set name = 'back' where id = 7").await;
+    holds(&world, &key, Some("\"back\"")).await;
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_flush_a_new_epoch_begins_and_everything_is_warmed_again() {
     let redis = RedisServer::start(RedisOptions::default()).unwrap();
     let world = World::with_database_on_redis(redis.url()).await;

@@ -18,8 +18,6 @@ use crate::cache::{Served, Shared};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After how long a value is due again that was to be loaded again and was not.
 const DUE_AGAIN: Duration = Duration::from_secs(5);
-/// How long values live on while somebody tries to load them again: as long as the longest lease.
-const TRIED_FOR: Duration = Duration::from_secs(30);
 /// How long a warmer is left alone at least that does not fit the database: a person has to look at it.
 const MISFIT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -158,6 +156,9 @@ async fn worth_loading(
     if !served.warmer.is_askable() && !entries.is_empty() {
         // One value cannot be loaded by itself; all of them are, by a job. Until one has, they stay due.
         shared.warm_all(namespace.name(), "a value is due").await;
+        let wanted: Vec<Wanted> =
+            entries.into_iter().map(|(_, texts)| Wanted { texts, token: None }).collect();
+        keep_meanwhile(shared, served, &wanted).await?;
         return Ok(Vec::new());
     }
     Ok(entries.into_iter().map(|(_, texts)| Wanted { texts, token: None }).collect())
@@ -196,14 +197,8 @@ async fn by_heat(
 
 async fn load(shared: &Shared, name: &str, wanted: Vec<Wanted>, is_urgent: bool) -> Result<Tally, Failed> {
     let Some(served) = shared.warmers.get(name) else { return Ok(Tally::default()) };
-    // A source that is away may take longer to say so than the values have: while somebody tries, they are there.
-    let lives = &served.warmer.lives;
-    if lives.stale_max > lives.stale {
-        let kept: Vec<Wanted> = wanted.iter().map(|one| Wanted { token: None, ..one.clone() }).collect();
-        let beyond = (lives.stale + TRIED_FOR).min(lives.stale_max);
-        if let Err(error) = extend(shared, served, &kept, beyond, DUE_AGAIN).await {
-            return Err(Failed { error: error.into(), wanted });
-        }
+    if let Err(error) = keep_meanwhile(shared, served, &wanted).await {
+        return Err(Failed { error: error.into(), wanted });
     }
     let filler = Filler::new(&shared.loaders, name, &served.warmer, &shared.worker).urgently(is_urgent);
     filler.fill(wanted.clone()).await.map_err(|error| Failed { error, wanted })
@@ -245,17 +240,28 @@ async fn judge(
     }
     shared.loaders.forget_plan(name);
     let Some(served) = shared.warmers.get(name) else { return };
-    if let Err(error) = extend(shared, served, &failed.wanted, served.warmer.lives.stale_max, again).await {
+    if let Err(error) = extend(shared, served, &failed.wanted, served.warmer.lives.longest(), again).await {
         tracing::debug!(warmer = name, %error, "could not let values live on");
     }
 }
 
-/// Lets values live on until so long after they ceased to be fresh, and lets go of the leases that are given.
+/// Lets values live on while somebody tries to load them again, where that is wanted: a source that is away may take
+/// longer to say so than the values have.
+async fn keep_meanwhile(shared: &Shared, served: &Served, wanted: &[Wanted]) -> Result<(), StoreError> {
+    let lives = &served.warmer.lives;
+    if lives.stale_max <= lives.stale {
+        return Ok(());
+    }
+    let kept: Vec<Wanted> = wanted.iter().map(|one| Wanted { token: None, ..one.clone() }).collect();
+    extend(shared, served, &kept, shared.loaders.lease_max(served.shape.name()), DUE_AGAIN).await
+}
+
+/// Lets values live on for so long at most, as long as they may be stale, and lets go of the leases that are given.
 async fn extend(
     shared: &Shared,
     served: &Served,
     wanted: &[Wanted],
-    beyond: Duration,
+    most: Duration,
     again: Duration,
 ) -> Result<(), StoreError> {
     let token = |wanted: &Wanted| wanted.token.clone().unwrap_or_default();
@@ -264,7 +270,7 @@ async fn extend(
     let entries: Vec<(Entry, String)> = found.collect();
     let entries: Vec<(&Entry, &str)> = entries.iter().map(|(entry, token)| (entry, token.as_str())).collect();
     let namespace = shared.loaders.caches.namespace(served.shape.name());
-    namespace.extend(&entries, beyond, again).await.map(drop)
+    namespace.extend(&entries, served.warmer.lives.stale_max, most, again).await.map(drop)
 }
 
 /// Nobody loads what readers ask for while the circuit is open; their leases keep them from asking again at once.
