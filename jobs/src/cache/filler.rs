@@ -12,7 +12,7 @@ use brasa_shared::telemetry::metrics;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use crate::cache::budget::Signs;
+use crate::cache::budget::{Permit, Signs};
 use crate::cache::failing::{FillError, is_strain};
 use crate::cache::loaders::{Loaders, Origin};
 use crate::cache::plan::{Batch, Plan};
@@ -131,13 +131,19 @@ impl<'a> Filler<'a> {
             self.fill_late(&texts, &mut tally).await?;
             return Ok(tally);
         }
-        let mut leased = self.lease(wanted, &mut tally).await?;
-        let mut origin = self.origin().await?;
-        for last in (0..TRIES_MAX).rev() {
-            if leased.is_empty() {
-                break;
+        // The wait may be long, and leases are not to end meanwhile.
+        let permit = self.enter().await;
+        let ready = async { Ok((self.lease(wanted, &mut tally).await?, self.origin().await?)) };
+        let (mut leased, mut origin) = match ready.await {
+            Ok((leased, origin)) if !leased.is_empty() => (leased, origin),
+            other => {
+                permit.unused();
+                return other.map(|_| tally);
             }
-            let again = self.fill_leased(&origin, leased, &mut tally, last == 0).await?;
+        };
+        let mut permit = Some(permit);
+        for last in (0..TRIES_MAX).rev() {
+            let again = self.fill_leased(&origin, leased, permit.take(), &mut tally, last == 0).await?;
             if again.is_empty() {
                 break;
             }
@@ -145,6 +151,9 @@ impl<'a> Filler<'a> {
             origin = self.loaders.primary();
             let wanted = again.into_iter().map(|one| Wanted { texts: one.texts, token: None }).collect();
             leased = self.lease(wanted, &mut tally).await?;
+            if leased.is_empty() {
+                break;
+            }
         }
         Ok(tally)
     }
@@ -196,14 +205,23 @@ impl<'a> Filler<'a> {
         why
     }
 
-    /// Calls the loader within the budget.
+    /// Waits until the budget lets a batch run.
+    async fn enter(&self) -> Permit {
+        let budget = &self.loaders.budget;
+        if self.is_urgent { budget.enter_soon().await } else { budget.enter().await }
+    }
+
+    /// Calls the loader, as the budget has allowed or allows now.
     pub(super) async fn load(
         &self,
         origin: &Origin,
         asked: &[Leased],
+        permit: Option<Permit>,
     ) -> Result<(Batch, Duration), FillError> {
-        let budget = &self.loaders.budget;
-        let permit = if self.is_urgent { budget.enter_soon().await } else { budget.enter().await };
+        let permit = match permit {
+            Some(permit) => permit,
+            None => self.enter().await,
+        };
         let waited = Instant::now();
         let mut connection = self.connect(origin).await?;
         let pool_waited = waited.elapsed();
@@ -279,7 +297,7 @@ impl<'a> Filler<'a> {
             is_asked: false,
         };
         let asked: Vec<Leased> = texts.iter().map(none).collect();
-        let (batch, took) = self.load(&origin, &asked).await?;
+        let (batch, took) = self.load(&origin, &asked, None).await?;
         tally.batches += 1;
         rows::check_count(self.warmer, batch.rows.len())?;
         let found = Found::of(&self.shape, &batch, None)?;

@@ -13,6 +13,10 @@ use brasa_shared::db::{self, Param};
 use sqlx::postgres::{PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{Connection, PgConnection, Row, TypeInfo};
 
+/// The value as JSON text, and the same where it is JSON by itself.
+const VALUE: &str = r#"to_json(t."value")::text"#;
+const VALUE_OF_JSON: &str = r#"t."value"::text"#;
+
 /// A warmer whose statements the database has accepted.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -114,7 +118,10 @@ impl Plan {
             casts.push(name);
         }
         let spelling = (warmer.is_askable() && !casts.is_empty()).then(|| spelling(&casts));
-        let loader = stamped(loader, &columns, &casts, warmer.keys_max);
+        let is_json =
+            |column: &db::Column| column.name == "value" && ["JSON", "JSONB"].contains(&column.kind.name());
+        let value = if described.columns.iter().any(is_json) { VALUE_OF_JSON } else { VALUE };
+        let loader = stamped(loader, &columns, &casts, value, warmer.keys_max);
         // As it will be asked: what can be prepared alone (an `insert … returning`) need not fit into this.
         db::describe(connection, &loader).await.map_err(refused("the loader"))?;
         let place_of = |(place, param): (usize, &brasa_shared::config::WarmParam)| {
@@ -309,14 +316,14 @@ fn wrap(sql: &str, columns: impl Iterator<Item = String>, alias: &str) -> String
 
 /// The loader as it is asked: arrays of texts go in, cast to what it takes; the snapshot, whether this is a replica,
 /// how many others are at work, and rows of texts come out.
-fn stamped(loader: &str, columns: &[&str], casts: &[String], keys_max: u64) -> String {
+fn stamped(loader: &str, columns: &[&str], casts: &[String], value: &str, keys_max: u64) -> String {
     let cast = |number: u32| {
         let kind = usize::try_from(number).ok().and_then(|number| casts.get(number.checked_sub(1)?));
         kind.map_or_else(|| format!("${number}"), |kind| format!("(${number}::text[]::{kind})"))
     };
     let loader = replace_placeholders(loader, cast);
     let shown = columns.iter().map(|name| format!("{}::text", quoted("t", name)));
-    let shown = shown.chain([r#"to_json(t."value")::text"#.to_owned()]);
+    let shown = shown.chain([value.to_owned()]);
     let limit = if casts.is_empty() { format!(" limit {}", keys_max + 1) } else { String::new() };
     let rows = wrap(&loader, ["true".to_owned()].into_iter().chain(shown), "t");
     // Who may not see what others do counts those of its own role; none of them does not mean that there is nobody.

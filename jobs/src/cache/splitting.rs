@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use crate::cache::budget::Permit;
 use crate::cache::failing::{FillError, is_splittable, is_unreadable, said};
 use crate::cache::filler::{Filler, Leased};
 use crate::cache::loaders::Origin;
@@ -31,18 +32,19 @@ struct Progress {
 }
 
 impl Filler<'_> {
-    /// Loads values under lease; returns those that Redis did not take, unless this is the last try.
+    /// Loads values under lease, the first time as the budget has allowed; returns those that Redis did not take, unless this is the last try.
     pub(super) async fn fill_leased(
         &self,
         origin: &Origin,
         leased: Vec<Leased>,
+        mut permit: Option<Permit>,
         tally: &mut Tally,
         is_last: bool,
     ) -> Result<Vec<Leased>, FillError> {
         let mut progress =
             Progress { parts: vec![leased], again: Vec::new(), bad: Vec::new(), good: 0, failures: 0 };
         while let Some(part) = progress.parts.pop() {
-            match self.load(origin, &part).await {
+            match self.load(origin, &part, permit.take()).await {
                 Ok((batch, took)) => {
                     tally.batches += 1;
                     let part = self.without_strange(&batch, part, tally).await?;

@@ -185,7 +185,8 @@ impl Warm {
             let count = wanted.len();
             Ok::<_, Trouble>((filler.fill(wanted).await?, count))
         };
-        let at_once = usize::try_from(ctx.reach.config.cache.loaders).unwrap_or(1).max(1);
+        // While some are loaded, as many as the budget allows, others are put into the cache.
+        let at_once = usize::try_from(ctx.reach.config.cache.loaders).unwrap_or(1).max(1) * 2;
         let mut filling = stream::iter(batches.into_iter().map(fill)).buffer_unordered(at_once);
         let mut tally = Tally::default();
         while let Some((filled, count)) = filling.try_next().await? {
