@@ -38,7 +38,9 @@ pub(crate) fn caches(world: &World) -> Caches {
 
 /// A worker's settings with a cache to look after. `KEY` in the configuration stands for the world's prefix.
 fn settings(world: &World, config: &str) -> Settings {
-    let mut settings = world.settings(catalog(), &config.replace("KEY", &world.prefix));
+    // All tests share a database, and none is to wait for the others' sake.
+    let config = format!("{}\n[cache]\nbusy_percent = 100\n", config.replace("KEY", &world.prefix));
+    let mut settings = world.settings(catalog(), &config);
     settings.cache = Some(brasa_worker::cache::Settings {
         queue: world.queue("default"),
         changes: ChangeLog::of(world.another_pool(2, Duration::from_secs(5))),

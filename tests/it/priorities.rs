@@ -140,7 +140,7 @@ async fn served_first(order: Order) -> Vec<usize> {
     (settings.order, settings.concurrency, settings.until_empty) = (order, 1, true);
     let mut started = Vec::new();
     for name in ["main", "side"] {
-        let jobs: Vec<_> = (0..60).map(|n| world.job("test.echo", &json!({ "n": n }))).collect();
+        let jobs: Vec<_> = (0..120).map(|n| world.job("test.echo", &json!({ "n": n }))).collect();
         world.queue(name).enqueue_all(&jobs).await.unwrap();
         started.push((name, jobs));
     }
@@ -160,7 +160,7 @@ async fn served_first(order: Order) -> Vec<usize> {
 async fn in_strict_order_a_queue_is_served_when_those_before_it_are_empty() {
     let places = served_first(Order::Strict).await;
 
-    assert_eq!(places, (0..60).collect::<Vec<_>>());
+    assert_eq!(places, (0..120).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,5 +169,7 @@ async fn by_weight_the_heavier_queue_comes_first_more_often_and_the_other_is_not
 
     // Of the first forty the heavy queue has 36 on average.
     let early = places.iter().filter(|place| **place < 40).count();
-    assert!((25..40).contains(&early), "{early} of 40");
+    assert!(early >= 25, "{early} of 40");
+    // By chance alone all of it would come first once in three hundred thousand times.
+    assert_ne!(places, (0..120).collect::<Vec<_>>());
 }

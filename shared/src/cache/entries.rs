@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use crate::cache::scripts::{DUE, EXTEND, TAKE};
@@ -105,9 +104,11 @@ impl Namespace {
             let call = call.arg(self.caches.clock().for_scripts()).arg(token).arg(ms(lease)).arg(since);
             async move { self.caches.call::<Vec<i64>>(&call).await }
         };
-        // None of them waits for the answer of another.
-        let answers = try_join_all(keys.chunks(BATCH_MAX).map(take)).await?;
-        Ok(answers.into_iter().flatten().map(|answer| answer == 1).collect())
+        let mut ours = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH_MAX) {
+            ours.extend(take(keys).await?.into_iter().map(|answer| answer == 1));
+        }
+        Ok(ours)
     }
 
     /// Takes up to `most` values that are due; they are due again after `again`, should nobody load them.
@@ -115,13 +116,22 @@ impl Namespace {
     /// # Errors
     /// Redis is out of reach.
     pub async fn due(&self, most: usize, again: Duration) -> Result<Due, StoreError> {
-        let call = self.calling(&DUE, Vec::new()).arg(self.caches.clock().for_scripts());
-        let call = call.arg(most.min(1_000)).arg(ms(again));
-        let mut params: Vec<String> = self.caches.call(&call).await?;
-        let late_ms = params.pop().and_then(|late| late.parse().ok()).unwrap_or(0);
-        // -1 is no time.
-        let next = params.pop().and_then(|next| next.parse().ok()).map(Duration::from_millis);
-        Ok(Due { params, next, late: Duration::from_millis(late_ms) })
+        let mut all = Due { params: Vec::new(), next: None, late: Duration::ZERO };
+        while all.params.len() < most {
+            let asked = (most - all.params.len()).min(BATCH_MAX);
+            let call = self.calling(&DUE, Vec::new()).arg(self.caches.clock().for_scripts());
+            let mut params: Vec<String> = self.caches.call(&call.arg(asked).arg(ms(again))).await?;
+            let late_ms = params.pop().and_then(|late| late.parse().ok()).unwrap_or(0);
+            // -1 is no time.
+            all.next = params.pop().and_then(|next| next.parse().ok()).map(Duration::from_millis);
+            all.late = all.late.max(Duration::from_millis(late_ms));
+            let count = params.len();
+            all.params.extend(params);
+            if count < asked {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// Takes up to `most` values that readers asked for, those that waited longest first.

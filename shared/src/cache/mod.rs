@@ -58,8 +58,8 @@ pub use upkeep::Extent;
 
 /// Under which name values are invalidated that are no warmer's; no warmer can be called so.
 pub const NOBODY: &str = "~";
-/// The most values that one call of a script may touch.
-pub const BATCH_MAX: usize = 64;
+/// The most values that one call of a script may touch: while it runs, nobody reads.
+pub const BATCH_MAX: usize = 32;
 
 /// The cache of an application.
 #[derive(Debug, Clone)]

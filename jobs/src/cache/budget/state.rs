@@ -131,7 +131,10 @@ impl State {
             End::Told(report) => self.brake(caps, report, now),
         };
         if let End::Told(Report { signs: Signs { others_active: Some(others), .. }, .. }) = end {
-            self.others_until = (*others > caps.others).then(|| now + OTHERS_BELIEVED);
+            // Those that were seen at one instant are mostly not at the next.
+            if *others > caps.others {
+                self.others_until = Some(now + OTHERS_BELIEVED);
+            }
         }
         let is_busy = self.others_until.is_some_and(|until| now < until);
         let batches = f64::from(caps.batches.max(1));

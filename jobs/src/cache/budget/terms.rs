@@ -12,7 +12,7 @@ pub struct Caps {
     /// The most seconds that batches take in a second, over the last ten: 0.5 is half of one connection's time. Those
     /// that run when it is reached may exceed it.
     pub share: Option<f64>,
-    /// So many backends of others may be active: about as many as the database has cores.
+    /// So many backends of others may be active before the database counts as busy.
     pub others: u32,
     /// How large the window is at most while more are.
     pub busy: f64,
@@ -26,8 +26,8 @@ impl Default for Caps {
             batches: 2,
             keys_per_second: None,
             share: None,
-            others: 4,
-            busy: 0.25,
+            others: 0,
+            busy: 0.04,
             replica_lag: Duration::from_secs(10),
         }
     }

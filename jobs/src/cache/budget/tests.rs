@@ -12,7 +12,7 @@ const fn ms(millis: u64) -> Duration {
 }
 
 fn budget(batches: u32) -> Budget {
-    Budget::new(Caps { batches, ..Caps::default() })
+    Budget::new(Caps { batches, others: 4, busy: 0.25, ..Caps::default() })
 }
 
 /// Runs one batch of a hundred keys.
@@ -159,10 +159,10 @@ async fn while_others_are_active_it_stays_small() {
     // Those that do not count them change nothing about it, for half a minute.
     batch(&budget, ms(50), &Signs::default()).await;
     assert_window(&budget, 0.25);
+    // Nor do those that see fewer: at the next instant there may be more again.
     batch(&budget, ms(50), &others(4)).await;
-    assert_window(&budget, 0.35);
+    assert_window(&budget, 0.25);
 
-    batch(&budget, ms(50), &others(5)).await;
     sleep(ms(31_000)).await;
     batch(&budget, ms(50), &Signs::default()).await;
     assert_window(&budget, 0.35);
@@ -235,9 +235,9 @@ async fn the_worst_of_times_leave_the_least_share() {
     for _ in 0..20 {
         batch(&budget, ms(100), &failed()).await;
     }
-    assert_window(&budget, 0.05);
+    assert_window(&budget, 0.01);
     let share = duty(&budget, 20, ms(100), &failed()).await;
-    assert!(near(share, 0.05), "{share}");
+    assert!(near(share, 0.01), "{share}");
     // However long a batch was, the next one runs within a minute.
     batch(&budget, ms(30_000), &failed()).await;
     let before = Instant::now();
@@ -254,7 +254,7 @@ async fn caps_that_are_nonsense_let_batches_run_all_the_same() {
     for _ in 0..20 {
         batch(&budget, ms(100), &signs).await;
     }
-    assert_window(&budget, 0.05);
+    assert_window(&budget, 0.01);
 }
 
 #[tokio::test(start_paused = true)]

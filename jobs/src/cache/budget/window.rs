@@ -3,7 +3,7 @@
 use super::Brake;
 
 /// The least share of the time that a loader may run, so that none stands still for ever.
-pub(super) const SHARE_MIN: f64 = 0.05;
+pub(super) const SHARE_MIN: f64 = 0.01;
 
 /// What a good batch adds where less than one batch may run at once.
 const STEP: f64 = 0.1;

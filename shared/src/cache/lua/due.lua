@@ -5,13 +5,17 @@
 -- EACH    none
 -- ARGV    now, most, due again in ms
 -- RETURN  parameters of each, then in how many ms the next is due, or -1, then for how long the first has been due, ms
--- LIMIT   O(most log n), at most 1,000
+-- LIMIT   O(most log n), at most 32
 -- OOM     allowed
 
 local now, most, again = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local first = call('ZRANGE', k.due, 0, 0, 'WITHSCORES')
 local found = call('ZRANGEBYSCORE', k.due, '-inf', now, 'LIMIT', 0, most)
-for _, params in ipairs(found) do call('ZADD', k.due, 'XX', now + again, params) end
+local later = {}
+for i, params in ipairs(found) do
+  later[i * 2 - 1], later[i * 2] = now + again, params
+end
+if #later > 0 then call('ZADD', k.due, 'XX', unpack(later)) end
 local next = call('ZRANGE', k.due, 0, 0, 'WITHSCORES')
 found[#found + 1] = next[2] and string.format('%.0f', math.max(0, tonumber(next[2]) - now)) or '-1'
 found[#found + 1] = string.format('%.0f', math.max(0, now - (tonumber(first[2]) or now)))

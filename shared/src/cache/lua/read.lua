@@ -16,13 +16,17 @@ local ASKS_MAX = 30000
 
 local now = clock(ARGV[1])
 local value, note, guard = EACH[1], EACH[2], EACH[3]
-local text, told = call('GET', value), call('GET', note)
-local held = call('HMGET', guard, 'lease', 'until', 'mark', 'refused')
-local kind, soft, hard
-if told then kind, soft, hard = noted(told) end
-local is_standing = told and stands(told, call('HGET', k.tags, ''), k.tags)
+local both = call('MGET', value, note)
+local text, told = both[1], both[2]
+local held
+local kind, soft, hard, epoch
+if told then kind, soft, hard, epoch = noted(told) end
+local is_standing = told and stands(told, epoch, k.tags)
 
 local state, why = 'missing', ''
+if not (is_standing and now < soft and (text or kind == '-')) then
+  held = call('HMGET', guard, 'lease', 'until', 'mark', 'refused')
+end
 if is_standing and kind == '-' and now < soft then
   state = 'none'
 elseif is_standing and kind == 'v' and text then

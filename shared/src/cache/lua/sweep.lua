@@ -7,11 +7,11 @@
 -- LIMIT   O(values and their tags), at most 128 values
 -- OOM     allowed
 
-local now, epoch, gone = clock(ARGV[1]), call('HGET', k.tags, ''), 0
+local now, gone = clock(ARGV[1]), 0
 for i = 1, #EACH / 2 do
   local value, note = EACH[i * 2 - 1], EACH[i * 2]
   local told = call('GET', note)
-  if not (told and stands(told, epoch, k.tags)) and call('UNLINK', value) == 1 then
+  if not (told and stands(told, select(4, noted(told)), k.tags)) and call('UNLINK', value) == 1 then
     gone = gone + 1
     -- What was there comes back at once.
     call('ZADD', k.due, now, ARGV[1 + i])

@@ -94,7 +94,7 @@ const ON_CACHE: &[&str] = &[
 /// What is done to a value and to its note.
 const ON_VALUES: &[&str] = &["GET", "MGET", "OBJECT", "PEXPIRE", "PTTL", "SET", "STRLEN", "UNLINK"];
 /// What is done to the guard of a value.
-const ON_GUARDS: &[&str] = &["HDEL", "HGET", "HMGET", "HSET", "PEXPIRE", "PTTL"];
+const ON_GUARDS: &[&str] = &["DEL", "EXISTS", "HDEL", "HGET", "HMGET", "HSET", "PEXPIRE", "PTTL"];
 /// What is done to no key.
 const ON_NOTHING: &[&str] = &["INFO", "PING", "TIME"];
 

@@ -8,12 +8,17 @@ local function noted(note)
   return kind, tonumber(soft), tonumber(hard), epoch
 end
 
--- Whether nothing has invalidated it since it was written: the epoch and all of its tags stand as they did.
+-- Whether nothing has invalidated it since it was written: the epoch, which it names, and all of its tags stand as they
+-- did. The empty tag is the epoch.
 local function stands(note, epoch, tags)
-  if not epoch or select(4, noted(note)) ~= match(epoch, '^%d+') then return false end
+  if not epoch then return false end
+  local counts, names = { epoch }, { '' }
   for count, tag in string.gmatch(note, '\n(%d+) ([^\n]+)') do
-    local mark = call('HGET', tags, tag)
-    if not mark or match(mark, '^%d+') ~= count then return false end
+    counts[#counts + 1], names[#names + 1] = count, tag
+  end
+  local marks = call('HMGET', tags, unpack(names))
+  for i, count in ipairs(counts) do
+    if not marks[i] or match(marks[i], '^%d+') ~= count then return false end
   end
   return true
 end
