@@ -30,6 +30,8 @@ const OUTBOX_CONNECTIONS: u32 = 3;
 /// How many connections a worker holds at most to carry changes of tables into the cache: one that takes them, and one
 /// that looks.
 const CHANGES_CONNECTIONS: u32 = 2;
+/// How many connections writers of batches use at most.
+const WRITERS_CONNECTIONS: u32 = 4;
 /// How long a command of a person waits for Redis to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -131,6 +133,13 @@ impl App {
         let pool = self.pool_of(CHANGES_CONNECTIONS)?;
         let settings = |(queue, pool)| brasa_worker::cache::Settings { queue, changes: ChangeLog::of(pool) };
         Ok(queue.zip(pool).map(settings))
+    }
+
+    /// What workers need to write rows that were handed over, where there are to be any.
+    pub(crate) fn writes(&self) -> Result<Option<brasa_worker::writes::Settings>, Failure> {
+        let streams: u32 = self.config.writes.values().map(|write| write.partitions).sum();
+        let pool = if streams == 0 { None } else { self.pool_of(streams.min(WRITERS_CONNECTIONS))? };
+        Ok(pool.map(|pool| brasa_worker::writes::Settings { store: self.store.apart(), pool }))
     }
 
     /// A pool for a replica of Postgres, if an address was given.

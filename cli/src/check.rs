@@ -5,8 +5,9 @@ use std::error::Error;
 
 use brasa_jobs::Catalog;
 use brasa_jobs::cache::{LoaderProblem, Plan};
+use brasa_jobs::writes::{Table, TableProblem};
 use brasa_shared::config::{
-    Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, did_you_mean,
+    Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, Write, did_you_mean,
 };
 use brasa_shared::db::changes::triggers::{self, TableState, TableStatus};
 use brasa_shared::db::{self, Described, Param};
@@ -80,7 +81,21 @@ pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Ve
         }
         problems.extend(undependable(connection, warmer).await);
     }
+    for write in config.writes.values() {
+        if let Err(problem) = Table::look(connection, write).await {
+            problems.push(unwritable(write, problem));
+        }
+    }
     problems
+}
+
+fn unwritable(write: &Write, problem: TableProblem) -> Problem {
+    match problem {
+        TableProblem::Unfit { at, message, help } => write.origin.problem(at, message, help),
+        TableProblem::Database(error) => {
+            write.origin.problem("table", chain(&error), "may this role read the catalogues?")
+        }
+    }
 }
 
 fn args_problem(schedule: &Schedule, message: String, help: String) -> Problem {

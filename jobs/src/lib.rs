@@ -15,6 +15,7 @@ mod reporter;
 pub mod sql;
 pub mod testing;
 mod verdict;
+pub mod writes;
 
 use brasa_shared::config::did_you_mean;
 

@@ -11,9 +11,11 @@ pub mod crontab;
 pub mod db;
 pub mod hash;
 pub mod name;
+pub mod place;
 pub mod queue;
 mod script;
 pub mod store;
+pub mod streams;
 pub mod telemetry;
 pub mod units;
 

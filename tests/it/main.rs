@@ -61,3 +61,4 @@ mod tidy;
 mod together;
 mod uniqueness;
 mod waiting_for_ends;
+mod writing;

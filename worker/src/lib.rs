@@ -33,6 +33,7 @@ pub mod outbox;
 mod run;
 mod served;
 mod settle;
+pub mod writes;
 
 pub use drain::Shutdown;
 pub use isolate::Isolation;

@@ -28,6 +28,7 @@ use crate::order::Order;
 use crate::outbox::{self, Outbox};
 use crate::served::Served;
 use crate::settle::{Ledger, Settler};
+use crate::writes;
 
 /// After running jobs were told to stop, how long handing them back may take.
 pub(crate) const HAND_BACK: Duration = Duration::from_secs(3);
@@ -64,6 +65,8 @@ pub struct Settings {
     pub outbox: Option<outbox::Settings>,
     /// The cache to look after, where it is to be.
     pub cache: Option<cache::Settings>,
+    /// What writes batches of rows that were handed over, where that is to be done.
+    pub writes: Option<writes::Settings>,
 }
 
 /// How a worker shows that it makes progress.
@@ -111,6 +114,8 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
     let cache = cache::Tasks::start(settings.cache.clone(), &settings.reach, &info.worker, &shutdown.drain);
+    let writes =
+        writes::Tasks::start(settings.writes.clone(), &settings.reach, &info.worker, &shutdown.drain);
     let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
     let dispatch = Arc::new(dispatch(&settings, &info, &leases, outbox.clone()));
     let meters = Arc::clone(&dispatch.meters);
@@ -137,7 +142,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     stopped.cancel();
     hearing.abort();
     // All end by themselves now; a panic in any has been logged by the runtime already.
-    drop(tokio::join!(claiming, keeping, outbox_tasks.end(), cache.end()));
+    drop(tokio::join!(claiming, keeping, outbox_tasks.end(), cache.end(), writes.end()));
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }

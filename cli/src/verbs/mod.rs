@@ -27,6 +27,7 @@ mod outbox;
 mod queues;
 mod schedules;
 mod serve;
+mod writes;
 
 /// Background jobs and warm caches for a Postgres and Redis web application
 #[derive(Debug, Parser)]
@@ -80,6 +81,9 @@ enum Verb {
     /// Look at what is cached, warm it, invalidate it, and watch its tables
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Look at rows that are written in batches, hand over files of them, and decide about what was refused
+    #[command(subcommand)]
+    Writes(writes::Writes),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
     /// Ask a running process whether it is ready
@@ -109,6 +113,7 @@ impl Cli {
             Verb::Outbox(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Schedules(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
             Verb::Cache(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Writes(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),

@@ -35,6 +35,7 @@ mod tests;
 mod values;
 mod warm;
 mod worker;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,6 +57,7 @@ pub use self::suggest::{did_you_mean, nearest};
 pub use self::telemetry::Telemetry;
 pub use self::warm::{FillFrom, ForEach, Keeping, Lives, Param as WarmParam, Warmer, When as WarmWhen};
 pub use self::worker::{Order, Worker};
+pub use self::writes::{Merge, Merging, Mode, TableName, WhenFull, Write};
 
 use self::reader::{ENVIRONMENT, Reader, read_text};
 use self::section::Section;
@@ -79,6 +81,8 @@ pub struct Config {
     pub warm: BTreeMap<String, Warmer>,
     /// `[cache]`
     pub cache: Cache,
+    /// `[writes.NAME]`
+    pub writes: BTreeMap<String, Write>,
     /// `[outbox]`
     pub outbox: Outbox,
     /// `[telemetry]`
@@ -97,6 +101,7 @@ impl Default for Config {
             sql: BTreeMap::new(),
             warm: BTreeMap::new(),
             cache: Cache::default(),
+            writes: BTreeMap::new(),
             outbox: Outbox::default(),
             telemetry: Telemetry::default(),
         }
@@ -166,6 +171,7 @@ impl Config {
             sql: root.named("sql", Statement::read),
             warm: root.named("warm", Warmer::read),
             cache: root.table("cache", Cache::read),
+            writes: root.named("writes", Write::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),
             queues,

@@ -13,6 +13,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (1, "create schema", include_str!("../../../migrations/0001_create_schema.sql")),
     (2, "create outbox", include_str!("../../../migrations/0002_create_outbox.sql")),
     (3, "create cache log", include_str!("../../../migrations/0003_create_cache_log.sql")),
+    (4, "create writes", include_str!("../../../migrations/0004_create_writes.sql")),
 ];
 
 /// What `brasa migrate` runs.

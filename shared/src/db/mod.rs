@@ -1,5 +1,5 @@
-//! Postgres: the pool, its time limits, the embedded migrations, the outbox, the change log, and the users'
-//! statements.
+//! Postgres: the pool, its time limits, the embedded migrations, the outbox, the change log, batched writes, and the
+//! users' statements.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,10 +14,15 @@ mod migrations;
 mod numeric;
 pub mod outbox;
 mod statement;
+mod table;
+pub mod writes;
 
 pub use bind::{BindError, Param};
 pub use migrations::{Standing, standing};
-pub use statement::{Column, Described, array_of, array_of_texts, describe, execute, fetch, type_name};
+pub use statement::{
+    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, fetch, type_name,
+};
+pub use table::{TableColumn, columns_of, has_unique};
 
 /// How long a database may take to answer when somebody asks whether it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

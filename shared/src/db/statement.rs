@@ -83,6 +83,12 @@ pub fn array_of_texts<T: AsRef<str>>(texts: &[T]) -> Option<Param> {
     array_of(&<Vec<String> as Type<Postgres>>::type_info(), &elements)
 }
 
+/// The same of texts some of which are NULL.
+pub fn array_of_some_texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> Option<Param> {
+    let elements: Vec<_> = texts.map(|text| text.map(|text| text.as_bytes().to_vec())).collect();
+    array_of(&<Vec<String> as Type<Postgres>>::type_info(), &elements)
+}
+
 /// How Postgres writes a type in SQL, with its schema where that is needed, and without a length: `bpchar`, since
 /// `character` by itself would be one of length 1.
 ///

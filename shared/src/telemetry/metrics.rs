@@ -99,6 +99,12 @@ metrics! {
     counter cache_l1_reads_total [warmer];
     /// Time that reading cached values took where Redis was asked, in seconds.
     histogram cache_read_seconds [warmer];
+    /// Rows that were handed over and are written.
+    counter write_rows_total [write];
+    /// Rows that were handed over and could not be written.
+    counter write_dead_total [write];
+    /// Time that writing a batch of rows took, in seconds.
+    histogram write_flush_seconds [write];
     /// Reads that waited for a value, by whether it came in time: served or late.
     counter cache_waits_total [warmer, verdict];
     /// Reads that went past the cache, by verdict: loaded, shared, crowded or failed.

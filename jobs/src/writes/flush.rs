@@ -1,0 +1,258 @@
+//! One batch: rows are written and the offset moves on, in one transaction.
+//!
+//! First as if all were well: every row in its statement. If the database refuses, everything is taken back and done
+//! again with savepoints: halves are written as long as they can be, and what cannot be written by itself is buried in
+//! the same transaction. So a crash at any point leaves either nothing of a batch, or all of it with its offset.
+
+use std::time::Duration;
+
+use brasa_shared::config::Write;
+use brasa_shared::db::writes::{Buried, Done, Standing, StreamOf, advance, bury, forget};
+use brasa_shared::place::Place;
+use brasa_shared::streams::Entry;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::writes::row::{Poison, Row};
+use crate::writes::statement::insert_rows;
+use crate::writes::table::Table;
+
+/// Classes of SQLSTATE that are no fault of rows: the connection, serialisation, resources, locks, operators, the system.
+const PASSING: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
+/// The database takes no writes at present.
+const READ_ONLY: &str = "25006";
+
+/// Why a batch was not written. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// Another one has the stream by now, or it was paused.
+    #[error("the stream was taken over or paused")]
+    Lost,
+    /// It may go better a little later.
+    #[error("the database did not write")]
+    Passing(#[source] sqlx::Error),
+    /// The table is not what it was.
+    #[error("the table does not take these rows any more")]
+    Table(#[source] sqlx::Error),
+    /// The database refuses it for what it is.
+    #[error("{}", .0.message)]
+    Refused(Poison),
+}
+
+/// What writes the rows of one name.
+#[derive(Debug)]
+pub struct Flusher<'a> {
+    /// The configuration.
+    pub write: &'a Write,
+    /// The table, as it was looked at last.
+    pub table: &'a Table,
+    /// Which stream.
+    pub stream: &'a StreamOf,
+    /// How long its owner has it from each batch on.
+    pub lease: Duration,
+}
+
+/// An entry with the row that it is.
+struct Given<'a> {
+    entry: &'a Entry,
+    row: Row,
+}
+
+impl Flusher<'_> {
+    /// Writes entries that stand behind what is written, in their order; returns where the stream stands then.
+    ///
+    /// # Errors
+    /// See [`FlushError`].
+    pub async fn flush(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        entries: &[Entry],
+    ) -> Result<(Standing, Done), FlushError> {
+        let Some(last) = entries.last() else { return Ok((standing.clone(), Done::default())) };
+        let (mut given, mut dead) = (Vec::with_capacity(entries.len()), Vec::new());
+        for entry in entries {
+            match self.read(entry) {
+                Ok(row) => given.push(Given { entry, row }),
+                Err(poison) => dead.push(buried(entry, poison)),
+            }
+        }
+        let done =
+            match self.all_at_once(connection, standing, last.place, &given, &dead, entries.len()).await {
+                Err(Refusal::Poison(_)) => {
+                    self.bisecting(connection, standing, last.place, &given, dead, entries.len()).await
+                }
+                other => other,
+            };
+        let done = match done {
+            Ok(done) => done,
+            Err(Refusal::Error(error)) => return Err(error),
+            // Its savepoints have seen all rows, one by one in the end.
+            Err(Refusal::Poison(poison)) => return Err(FlushError::Refused(poison)),
+        };
+        Ok((Standing { place: last.place, ..standing.clone() }, done))
+    }
+
+    fn read(&self, entry: &Entry) -> Result<Row, Poison> {
+        let Some(payload) = &entry.row else {
+            let message = "the entry has no field `d` with a row".to_owned();
+            return Err(Poison { sqlstate: None, at_fault: None, message });
+        };
+        Row::of(payload, self.write, self.table)
+    }
+
+    async fn write(&self, connection: &mut PgConnection, given: &[&Given<'_>]) -> Result<(), sqlx::Error> {
+        let rows: Vec<&Row> = given.iter().map(|given| &given.row).collect();
+        insert_rows(connection, self.write, self.table, &rows).await
+    }
+
+    async fn all_at_once(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        to: Place,
+        given: &[Given<'_>],
+        dead: &[Buried],
+        entries: usize,
+    ) -> Result<Done, Refusal> {
+        let mut transaction = connection.begin().await.map_err(Refusal::of)?;
+        let done = Done { entries: count(entries), rows: count(given.len()), dead: count(dead.len()) };
+        self.move_on(&mut transaction, standing, to, done).await?;
+        let all: Vec<&Given<'_>> = given.iter().collect();
+        self.write(&mut transaction, &all).await.map_err(Refusal::of)?;
+        if !dead.is_empty() {
+            bury(&mut transaction, self.stream, dead).await.map_err(Refusal::of_ours)?;
+        }
+        transaction.commit().await.map_err(Refusal::of)?;
+        Ok(done)
+    }
+
+    async fn bisecting(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        to: Place,
+        given: &[Given<'_>],
+        mut dead: Vec<Buried>,
+        entries: usize,
+    ) -> Result<Done, Refusal> {
+        let mut transaction = connection.begin().await.map_err(Refusal::of)?;
+        // What is checked at the end of a transaction would not say which rows it means.
+        let at_once = sqlx::query("set constraints all immediate").execute(&mut *transaction);
+        at_once.await.map_err(Refusal::of_ours)?;
+        let all: Vec<&Given<'_>> = given.iter().collect();
+        let mut parts: Vec<&[&Given<'_>]> = vec![&all];
+        while let Some(part) = parts.pop() {
+            let mut inner = transaction.begin().await.map_err(Refusal::of)?;
+            match self.write(&mut inner, part).await {
+                Ok(()) => inner.commit().await.map_err(Refusal::of)?,
+                Err(error) => {
+                    let poison = match Refusal::of(error) {
+                        Refusal::Poison(poison) => poison,
+                        refusal @ Refusal::Error(_) => return Err(refusal),
+                    };
+                    inner.rollback().await.map_err(Refusal::of)?;
+                    match part {
+                        [one] => dead.push(buried(one.entry, poison)),
+                        part => {
+                            let (first, second) = part.split_at(part.len() / 2);
+                            parts.extend([second, first]);
+                        }
+                    }
+                }
+            }
+        }
+        let rows = count(entries) - count(dead.len());
+        let done = Done { entries: count(entries), rows, dead: count(dead.len()) };
+        self.move_on(&mut transaction, standing, to, done).await?;
+        // In the order in which they came, so that they can be replayed in it.
+        dead.sort_by_key(|dead| dead.entry.parse::<Place>().unwrap_or_default());
+        bury(&mut transaction, self.stream, &dead).await.map_err(Refusal::of_ours)?;
+        transaction.commit().await.map_err(Refusal::of)?;
+        Ok(done)
+    }
+
+    async fn move_on(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        to: Place,
+        done: Done,
+    ) -> Result<(), Refusal> {
+        let moved = advance(connection, self.stream, standing, to, done, self.lease).await;
+        if moved.map_err(Refusal::of_ours)? { Ok(()) } else { Err(Refusal::Error(FlushError::Lost)) }
+    }
+}
+
+/// Writes a row of the dead letter after all, in the transaction that takes it out of there.
+///
+/// # Errors
+/// See [`FlushError`]; then it is where it was.
+pub async fn replay(
+    connection: &mut PgConnection,
+    write: &Write,
+    table: &Table,
+    id: i64,
+    payload: &[u8],
+) -> Result<(), FlushError> {
+    let row = Row::of(payload, write, table).map_err(FlushError::Refused)?;
+    let written = async {
+        let mut transaction = connection.begin().await.map_err(Refusal::of)?;
+        if forget(&mut transaction, &[id]).await.map_err(Refusal::of_ours)? == 0 {
+            return Err(Refusal::Error(FlushError::Lost));
+        }
+        insert_rows(&mut transaction, write, table, &[&row]).await.map_err(Refusal::of)?;
+        transaction.commit().await.map_err(Refusal::of)
+    };
+    written.await.map_err(|refusal| match refusal {
+        Refusal::Error(error) => error,
+        Refusal::Poison(poison) => FlushError::Refused(poison),
+    })
+}
+
+/// What kept a transaction from its end.
+enum Refusal {
+    /// Rows were refused, for this reason.
+    Poison(Poison),
+    /// It has nothing to do with the rows.
+    Error(FlushError),
+}
+
+impl Refusal {
+    /// What the database's refusal of somebody's rows means.
+    fn of(error: sqlx::Error) -> Self {
+        let Some(said) = error.as_database_error() else { return Self::Error(FlushError::Passing(error)) };
+        let code = said.code().unwrap_or_default().into_owned();
+        // Of a read-only server too: it is one that was just given up, or not yet taken over.
+        if PASSING.iter().any(|class| code.starts_with(class)) || code == READ_ONLY {
+            return Self::Error(FlushError::Passing(error));
+        }
+        if code.starts_with("42") {
+            return Self::Error(FlushError::Table(error));
+        }
+        let postgres = said.try_downcast_ref::<PgDatabaseError>();
+        let at_fault = postgres.and_then(|said| said.constraint().or(said.column()));
+        let detail = postgres.and_then(PgDatabaseError::detail).map(|detail| format!(" ({detail})"));
+        let message = format!("{}{}", said.message(), detail.unwrap_or_default());
+        Self::Poison(Poison { sqlstate: Some(code), at_fault: at_fault.map(ToOwned::to_owned), message })
+    }
+
+    /// The same for our own tables, which take whatever we write.
+    fn of_ours(error: sqlx::Error) -> Self {
+        Self::Error(FlushError::Passing(error))
+    }
+}
+
+fn buried(entry: &Entry, poison: Poison) -> Buried {
+    Buried {
+        entry: entry.place.to_string(),
+        payload: entry.row.clone().unwrap_or_default(),
+        sqlstate: poison.sqlstate,
+        at_fault: poison.at_fault,
+        message: poison.message,
+    }
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

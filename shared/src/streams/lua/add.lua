@@ -1,0 +1,18 @@
+-- add: puts rows behind the others in their stream, all of them or none.
+--
+-- KEYS stream
+-- TOLD    where it is remembered what was answered, should the answer be lost
+-- ARGV    how many entries the stream may have, 1 to let the oldest go for it, for how long the answer is remembered,
+--         ms; then the rows
+-- RETURN  how many had to go, or -1: there is no room
+-- LIMIT   O(rows), at most 500
+-- OOM     refused
+
+local told = call('GET', TOLD[1])
+if told then return tonumber(told) end
+local most, rows = tonumber(ARGV[1]), #ARGV - 3
+if call('XLEN', k.stream) + rows > most and ARGV[2] ~= '1' then return -1 end
+for i = 4, #ARGV do call('XADD', k.stream, '*', 'd', ARGV[i]) end
+local dropped = call('XTRIM', k.stream, 'MAXLEN', most)
+call('SET', TOLD[1], dropped, 'PX', ARGV[3])
+return dropped

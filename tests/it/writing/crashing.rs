@@ -1,0 +1,109 @@
+//! Writers that die, that are overtaken, and that lose their Redis.
+
+use std::time::Duration;
+
+use brasa_jobs::writes::{FlushError, Flusher, Table};
+use brasa_shared::db::writes::{StreamOf, take};
+use brasa_shared::streams::Room;
+use brasa_tests::process::Brasa;
+use rand::RngExt as _;
+use serde_json::json;
+
+use super::{CONFIG, add, buried, done, execute, rows, scene, start, streams};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_was_overtaken_writes_nothing_and_what_is_written_but_not_trimmed_is_not_written_again()
+{
+    let world = scene().await;
+    let config = world.config(CONFIG);
+    let write = &config.writes["pages"];
+    let stream = StreamOf { name: "pages".to_owned(), part: 0 };
+    let mut connection = world.pool.acquire().await.unwrap();
+    let table = Table::look(&mut connection, write).await.unwrap();
+    let flusher = Flusher { write, table: &table, stream: &stream, lease: LEASE };
+    add(&world, "pages", r#"{"page": "/", "hits": 1}"#).await;
+
+    // The first one's lease is over at once.
+    let first = take(&mut connection, &stream, "first", Duration::ZERO).await.unwrap().unwrap();
+    let second = take(&mut connection, &stream, "second", LEASE).await.unwrap().unwrap();
+    assert_eq!(take(&mut connection, &stream, "third", LEASE).await.unwrap(), None);
+    let entries = streams(&world).read("pages", 0, first.place, 10).await.unwrap();
+    let late = flusher.flush(&mut connection, &first, &entries).await;
+    assert!(matches!(late, Err(FlushError::Lost)), "{late:?}");
+    assert_eq!(rows(&world, "select * from pages").await, json!([]));
+
+    let (now, _) = flusher.flush(&mut connection, &second, &entries).await.unwrap();
+    assert_eq!(now.place, entries[0].place);
+    // As if the answer of the commit had been lost, and it was done again.
+    let again = flusher.flush(&mut connection, &second, &entries).await;
+    assert!(matches!(again, Err(FlushError::Lost)), "{again:?}");
+    execute(&world, "update brasa.write_offsets set lease_until = '-infinity'").await;
+
+    let worker = start(&world, CONFIG);
+    add(&world, "pages", r#"{"page": "/", "hits": 10}"#).await;
+    done(&world, "pages", 2).await;
+    assert_eq!(rows(&world, "select hits from pages").await, json!([{ "hits": 11 }]));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_often_workers_are_killed_every_row_is_written_once() {
+    let world = scene().await;
+    let brasa = Brasa::configured(&world, CONFIG);
+    let all = 6_000_i64;
+    let producer = tokio::spawn({
+        let streams = streams(&world);
+        async move {
+            let room = Room { entries: 100_000, drops_oldest: false };
+            for id in 0..all {
+                let visit = format!(r#"{{"id": {id}, "page": "/{}"}}"#, id % 10);
+                let page = format!(r#"{{"page": "/{}", "hits": 1}}"#, id % 10);
+                streams.add("visits", 0, &[visit.as_bytes()], room).await.unwrap();
+                streams.add("pages", 0, &[page.as_bytes()], room).await.unwrap();
+            }
+        }
+    });
+    for _ in 0..4 {
+        let mut worker = brasa.start(["worker"]);
+        let life = Duration::from_millis(rand::rng().random_range(300..2_500));
+        tokio::time::sleep(life).await;
+        worker.kill().await;
+    }
+    producer.await.unwrap();
+    let _worker = brasa.start(["worker"]);
+    done(&world, "visits", all).await;
+    done(&world, "pages", all).await;
+
+    let visits = rows(&world, "select count(*) as n, count(distinct id) as different from visits").await;
+    assert_eq!(visits, json!([{ "n": all, "different": all }]));
+    assert_eq!(
+        rows(&world, "select sum(hits) as hits, count(*) as pages from pages").await,
+        json!([{ "hits": all, "pages": 10 }])
+    );
+    // Written twice, the primary key would have refused the second.
+    assert_eq!(buried(&world, "visits").await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_behind_what_is_written_goes_on_behind_it() {
+    let world = scene().await;
+    let worker = start(&world, CONFIG);
+    add(&world, "visits", r#"{"id": 1, "page": "/"}"#).await;
+    done(&world, "visits", 1).await;
+    worker.drain().await;
+    // As a server would be that lost its memory and whose clock is an hour behind.
+    execute(&world, "update brasa.write_offsets set ms = ms + 3600000").await;
+
+    let worker = start(&world, CONFIG);
+    brasa_tests::eventually("the stream goes on behind", async || {
+        let ahead = streams(&world).extent("visits", 0).await.unwrap().last.ms;
+        ahead > world.clock.now().as_millisecond() + 3_000_000
+    })
+    .await;
+    add(&world, "visits", r#"{"id": 2, "page": "/"}"#).await;
+    done(&world, "visits", 2).await;
+    assert_eq!(rows(&world, "select count(*) as n from visits").await, json!([{ "n": 2 }]));
+    worker.drain().await;
+}

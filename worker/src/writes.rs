@@ -1,0 +1,241 @@
+//! The writers of batched writes: one task for each stream, of which one in the whole fleet owns it.
+//!
+//! The owner reads what stands behind the last entry that is written, writes it, and trims the stream. While a batch is
+//! written the next one gathers by itself; where nothing waits, a row is written as soon as it is seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_jobs::Reach;
+use brasa_jobs::writes::{FlushError, Flusher, Table, TableProblem};
+use brasa_shared::config::Write;
+use brasa_shared::db::writes::{Standing, StreamOf, pause, release, renew, take};
+use brasa_shared::store::{Store, StoreError};
+use brasa_shared::streams::{Entry, Streams};
+use brasa_shared::telemetry::logs::chain;
+use brasa_shared::telemetry::metrics;
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a stream is somebody's, unless he says so again.
+const LEASE: Duration = Duration::from_secs(4);
+/// How often an owner that has nothing to write says so again; and how often others look whether he is gone.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// The first and the longest pause after a fault.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// What writers need to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The Redis that the streams are in, over a connection of its own.
+    pub store: Store,
+    /// The application's Postgres, through a pool of its own: jobs that hold all connections must not hold up rows.
+    pub pool: PgPool,
+}
+
+/// The tasks of a worker's writers.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    /// Starts to write what is handed over, until `stop`.
+    pub(crate) fn start(
+        settings: Option<Settings>,
+        reach: &Arc<Reach>,
+        worker: &str,
+        stop: &CancellationToken,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let Some(settings) = settings else { return Self(tasks) };
+        for (name, write) in &reach.config.writes {
+            for part in 0..i32::try_from(write.partitions).unwrap_or(1) {
+                let writer = Writer {
+                    streams: Streams::new(settings.store.clone(), &reach.config.redis.prefix),
+                    pool: settings.pool.clone(),
+                    write: write.clone(),
+                    stream: StreamOf { name: name.clone(), part },
+                    worker: worker.to_owned(),
+                    stop: stop.clone(),
+                };
+                tasks.spawn(writer.run());
+            }
+        }
+        Self(tasks)
+    }
+
+    /// Waits until all have ended, with what they had in their hands written. They were told to stop by then.
+    pub(crate) async fn end(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Why a stream is not written at the moment.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("postgres did not answer")]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Table(#[from] TableProblem),
+}
+
+struct Writer {
+    streams: Streams,
+    pool: PgPool,
+    write: Write,
+    stream: StreamOf,
+    worker: String,
+    stop: CancellationToken,
+}
+
+impl Writer {
+    async fn run(self) {
+        let mut wait = PAUSE.0;
+        while !self.stop.is_cancelled() {
+            let begun = Instant::now();
+            let Err(trouble) = self.own().await else { continue };
+            if begun.elapsed() > PAUSE.1 {
+                wait = PAUSE.0;
+            }
+            self.tell(&trouble).await;
+            self.sleep(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+            wait = (wait * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Owns the stream for as long as it can, or waits until it might.
+    async fn own(&self) -> Result<(), Trouble> {
+        let mut connection = self.pool.acquire().await?;
+        let taken = take(&mut connection, &self.stream, &self.worker, LEASE).await?;
+        drop(connection);
+        let Some(mut standing) = taken else {
+            self.sleep(RENEW_EVERY).await;
+            return Ok(());
+        };
+        self.look_at_stream(&standing).await?;
+        let served = self.serve(&mut standing).await;
+        if !matches!(served, Err(Trouble::Flush(FlushError::Lost))) {
+            let mut connection = self.pool.acquire().await?;
+            release(&mut connection, &self.stream, standing.epoch).await?;
+        }
+        match served {
+            // Somebody else has it, or somebody paused it: nothing is wrong.
+            Err(Trouble::Flush(FlushError::Lost)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A stream that was lost, or is on another server, gives new entries ids that may count as written: it goes on
+    /// behind them.
+    async fn look_at_stream(&self, standing: &Standing) -> Result<(), Trouble> {
+        let (name, part) = (&self.stream.name, self.stream.part);
+        let extent = self.streams.extent(name, part).await?;
+        if extent.last < standing.place {
+            tracing::warn!(write = name, part, last = %extent.last, written = %standing.place, "the stream is behind what is written: Redis lost its memory, or is another one; what it had and was not written is lost");
+            self.streams.begin_behind(name, part, standing.place).await?;
+        }
+        Ok(())
+    }
+
+    async fn serve(&self, standing: &mut Standing) -> Result<(), Trouble> {
+        let mut table = None;
+        let mut kept = Instant::now();
+        while !self.stop.is_cancelled() {
+            if kept.elapsed() >= RENEW_EVERY || standing.is_paused {
+                let mut connection = self.pool.acquire().await?;
+                let renewed = renew(&mut connection, &self.stream, standing.epoch, LEASE).await?;
+                let Some(renewed) = renewed else { return Err(FlushError::Lost.into()) };
+                (*standing, kept) = (renewed, Instant::now());
+                if standing.is_paused {
+                    drop(connection);
+                    self.sleep(RENEW_EVERY).await;
+                    continue;
+                }
+            }
+            let entries = self.next(standing).await?;
+            if entries.is_empty() {
+                self.sleep(self.write.wait).await;
+                continue;
+            }
+            self.flush(standing, &entries, &mut table).await?;
+            kept = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// What is to be written next: as many entries and as many bytes as a batch may have, and one at least.
+    async fn next(&self, standing: &Standing) -> Result<Vec<Entry>, Trouble> {
+        let (name, part) = (&self.stream.name, self.stream.part);
+        let mut entries = self.streams.read(name, part, standing.place, self.write.batch).await?;
+        let mut bytes = 0_u64;
+        let fits = entries.iter().take_while(|entry| {
+            bytes += entry.row.as_ref().map_or(0, Vec::len) as u64;
+            bytes <= self.write.bytes_max
+        });
+        let count = fits.count().max(1);
+        entries.truncate(count);
+        Ok(entries)
+    }
+
+    async fn flush(
+        &self,
+        standing: &mut Standing,
+        entries: &[Entry],
+        table: &mut Option<Table>,
+    ) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        let mut connection = self.pool.acquire().await?;
+        let known = match table {
+            Some(table) => table,
+            None => table.insert(Table::look(&mut connection, &self.write).await?),
+        };
+        let flusher = Flusher { write: &self.write, table: known, stream: &self.stream, lease: LEASE };
+        let (now, done) = flusher.flush(&mut connection, standing, entries).await?;
+        *standing = now;
+        let name = &self.stream.name;
+        metrics::write_rows_total(name).increment(done.rows.unsigned_abs());
+        metrics::write_dead_total(name).increment(done.dead.unsigned_abs());
+        metrics::write_flush_seconds(name).record(begun.elapsed());
+        if done.dead > 0 {
+            tracing::warn!(
+                write = name,
+                dead = done.dead,
+                "rows could not be written; see `brasa writes dead`"
+            );
+        }
+        // They are written: should this fail, the next one does it.
+        if let Err(error) = self.streams.trim(name, self.stream.part, standing.place).await {
+            tracing::debug!(write = name, error = %chain(&error), "what is written is still in the stream");
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, trouble: &Trouble) {
+        let (name, part) = (&self.stream.name, self.stream.part);
+        let why = match trouble {
+            Trouble::Table(TableProblem::Unfit { message, help, .. }) => format!("{message}; {help}"),
+            Trouble::Flush(error @ (FlushError::Table(_) | FlushError::Refused(_))) => chain(error),
+            trouble => {
+                tracing::warn!(write = name, part, error = %chain(trouble), "rows wait: they could not be written");
+                return;
+            }
+        };
+        tracing::error!(write = name, part, why, "rows wait until a person resumes their writing");
+        let paused = async { pause(&mut *self.pool.acquire().await?, &self.stream, &why, None).await };
+        if let Err(error) = paused.await {
+            tracing::debug!(write = name, error = %chain(&error), "could not note why");
+        }
+    }
+
+    async fn sleep(&self, span: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(span) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
