@@ -15,6 +15,7 @@ use brasa_tests::bench::{Report, Stage, say};
 
 mod cache;
 mod queue;
+mod writes;
 
 /// A part of the product that is measured.
 struct Family {
@@ -26,9 +27,10 @@ struct Family {
     play: fn(&[String]) -> Result<()>,
 }
 
-static FAMILIES: [Family; 2] = [
+static FAMILIES: [Family; 3] = [
     Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play },
     Family { name: "cache", about: "warm caches", measure: cache::measure, play: cache::play },
+    Family { name: "writes", about: "batched writes", measure: writes::measure, play: writes::play },
 ];
 
 /// As the product has it.

@@ -141,7 +141,10 @@ impl Flusher<'_> {
         let at_once = sqlx::query("set constraints all immediate").execute(&mut *transaction);
         at_once.await.map_err(Refusal::of_ours)?;
         let all: Vec<&Given<'_>> = given.iter().collect();
-        let mut parts: Vec<&[&Given<'_>]> = vec![&all];
+        // All together have just been refused.
+        let (first, second) = all.split_at(all.len() / 2);
+        let mut parts: Vec<&[&Given<'_>]> = vec![second, first];
+        parts.retain(|part| !part.is_empty());
         while let Some(part) = parts.pop() {
             let mut inner = transaction.begin().await.map_err(Refusal::of)?;
             match self.write(&mut inner, part).await {
