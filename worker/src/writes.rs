@@ -10,6 +10,7 @@ use brasa_jobs::Reach;
 use brasa_jobs::writes::{FlushError, Flusher, Table, TableProblem};
 use brasa_shared::config::Write;
 use brasa_shared::db::writes::{Standing, StreamOf, pause, release, renew, take};
+use brasa_shared::place::Place;
 use brasa_shared::store::{Store, StoreError};
 use brasa_shared::streams::{Entry, Streams};
 use brasa_shared::telemetry::logs::chain;
@@ -143,7 +144,7 @@ impl Writer {
     }
 
     async fn serve(&self, standing: &mut Standing) -> Result<(), Trouble> {
-        let mut table = None;
+        let (mut table, mut gathered) = (None, None);
         let mut kept = Instant::now();
         while !self.stop.is_cancelled() {
             if kept.elapsed() >= RENEW_EVERY || standing.is_paused {
@@ -157,21 +158,28 @@ impl Writer {
                     continue;
                 }
             }
-            let entries = self.next(standing).await?;
+            let entries = match gathered.take() {
+                Some(entries) => entries,
+                None => self.next(standing.place).await?,
+            };
             if entries.is_empty() {
                 self.sleep(self.write.wait).await;
                 continue;
             }
-            self.flush(standing, &entries, &mut table).await?;
+            let last = entries.last().map_or(standing.place, |entry| entry.place);
+            let (flushed, next) = tokio::join!(self.flush(standing, &entries, &mut table), self.next(last));
+            flushed?;
+            // What has come meanwhile. Nothing, or a fault of Redis, is looked at again.
+            gathered = next.ok().filter(|next| !next.is_empty());
             kept = Instant::now();
         }
         Ok(())
     }
 
     /// What is to be written next: as many entries and as many bytes as a batch may have, and one at least.
-    async fn next(&self, standing: &Standing) -> Result<Vec<Entry>, Trouble> {
+    async fn next(&self, behind: Place) -> Result<Vec<Entry>, Trouble> {
         let (name, part) = (&self.stream.name, self.stream.part);
-        let mut entries = self.streams.read(name, part, standing.place, self.write.batch).await?;
+        let mut entries = self.streams.read(name, part, behind, self.write.batch).await?;
         let mut bytes = 0_u64;
         let fits = entries.iter().take_while(|entry| {
             bytes += entry.row.as_ref().map_or(0, Vec::len) as u64;

@@ -343,5 +343,5 @@ fn spelling(casts: &[String]) -> String {
 }
 
 fn quoted(alias: &str, name: &str) -> String {
-    format!(r#"{alias}."{}""#, name.replace('"', r#""""#))
+    format!("{alias}.{}", db::quoted(name))
 }

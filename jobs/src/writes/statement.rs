@@ -4,10 +4,10 @@
 //! some four thousand rows, and every type has one spelling. A row that names no value for a column gets its default,
 //! which no NULL would; so rows of one statement name the same columns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use brasa_shared::config::{Merge, Merging, Mode, Write};
-use brasa_shared::db::{self, Param};
+use brasa_shared::db::{self, Param, quoted};
 use sqlx::PgConnection;
 
 use crate::writes::row::Row;
@@ -23,7 +23,7 @@ pub(super) async fn insert_rows(
     table: &Table,
     rows: &[&Row],
 ) -> Result<(), sqlx::Error> {
-    for (columns, rows) in rounds(write, rows) {
+    for Group { columns, rows, .. } in rounds(write, rows) {
         let sql = insert(write, table, &columns);
         let array = |column: &&str| {
             let texts = rows.iter().map(|row| row.0.get(*column).and_then(Option::as_deref));
@@ -35,25 +35,46 @@ pub(super) async fn insert_rows(
     Ok(())
 }
 
+/// Rows with the same columns, in a round: those of a later one are written later.
+struct Group<'r> {
+    round: usize,
+    columns: Vec<&'r str>,
+    rows: Vec<&'r Row>,
+}
+
+impl Group<'_> {
+    fn fits(&self, round: usize, row: &Row) -> bool {
+        self.round == round && self.columns.iter().copied().eq(row.0.keys().map(String::as_str))
+    }
+}
+
 /// Rows by their columns; where rows of one key have different ones, in as many rounds as it takes to keep their order.
-fn rounds<'r>(write: &Write, given: &[&'r Row]) -> Vec<(Vec<&'r str>, Vec<&'r Row>)> {
-    let mut rounds: BTreeMap<(usize, Vec<&str>), Vec<&Row>> = BTreeMap::new();
-    let mut last: HashMap<Vec<&str>, (usize, Vec<&str>)> = HashMap::new();
-    for row in given {
-        let columns: Vec<&str> = row.0.keys().map(String::as_str).collect();
+fn rounds<'r>(write: &Write, given: &[&'r Row]) -> Vec<Group<'r>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut last: HashMap<Vec<&str>, (usize, &Row)> = HashMap::new();
+    for &row in given {
         let round = match row.key(&write.order_by).filter(|key| !key.is_empty()) {
             None => 0,
             Some(key) => {
-                let (round, before) = last.entry(key).or_insert_with(|| (0, columns.clone()));
-                if *before != columns {
-                    (*round, *before) = (*round + 1, columns.clone());
+                let (round, before) = last.entry(key).or_insert((0, row));
+                if !before.0.keys().eq(row.0.keys()) {
+                    *round += 1;
                 }
+                *before = row;
                 *round
             }
         };
-        rounds.entry((round, columns)).or_default().push(row);
+        // Most rows are like the one before them.
+        let place = groups.iter().rposition(|group| group.fits(round, row));
+        if let Some(group) = place.and_then(|place| groups.get_mut(place)) {
+            group.rows.push(row);
+        } else {
+            let columns = row.0.keys().map(String::as_str).collect();
+            groups.push(Group { round, columns, rows: vec![row] });
+        }
     }
-    rounds.into_iter().map(|((_, columns), rows)| (columns, rows)).collect()
+    groups.sort_by_key(|group| group.round);
+    groups
 }
 
 /// The statement that writes rows with these columns, an array of texts for each.
@@ -66,12 +87,16 @@ pub(super) fn insert(write: &Write, table: &Table, columns: &[&str]) -> String {
     };
     let casts: Vec<String> = columns.iter().zip(&names).map(cast).collect();
     let (arrays, casts, list) = (arrays.join(", "), casts.join(", "), names.join(", "));
-    let given = format!("unnest({arrays}) with ordinality as given({list}, \"~n\")");
     match &write.mode {
+        // They come out in the order in which they went in.
         Mode::Append => {
-            format!("insert into {} ({list}) select {casts} from {given} order by given.\"~n\"", write.table)
+            format!(
+                "insert into {} ({list}) select {casts} from unnest({arrays}) as given({list})",
+                write.table
+            )
         }
         Mode::Upsert(merging) => {
+            let given = format!("unnest({arrays}) with ordinality as given({list}, \"~n\")");
             let rows = format!("select given.\"~n\", {casts} from {given}");
             upsert(write, merging, table, columns, (&list, &rows))
         }
@@ -132,9 +157,4 @@ fn upsert(
         write.table,
         merged.join(", ")
     )
-}
-
-/// A name in SQL.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -7,6 +7,7 @@ use super::complaint::Complaint;
 use super::problem::Origin;
 use super::section::Section;
 use crate::db::changes::Dependency;
+use crate::db::quoted;
 
 /// How many streams one name may have.
 const PARTITIONS_MAX: u32 = 64;
@@ -237,9 +238,4 @@ impl std::fmt::Display for TableName {
         }
         f.write_str(&quoted(&self.name))
     }
-}
-
-/// A name in SQL.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -13,12 +13,14 @@ pub mod changes;
 mod migrations;
 mod numeric;
 pub mod outbox;
+mod quoted;
 mod statement;
 mod table;
 pub mod writes;
 
 pub use bind::{BindError, Param};
 pub use migrations::{Standing, standing};
+pub use quoted::quoted;
 pub use statement::{
     Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, fetch, type_name,
 };

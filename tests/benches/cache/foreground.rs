@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 use serde_json::json;
 
 use super::ground::{Ground, until};
-use super::{middle, ratios};
 
 /// Costly statements without an end.
 const HEAVY: &str = r#"

@@ -4,7 +4,7 @@
 //! the middle counts; the naive way of doing it is beside each figure.
 
 use anyhow::Result;
-use brasa_tests::bench::{Figure, Report, Row, Stage, median, say};
+use brasa_tests::bench::{Report, Row, Stage, say};
 
 mod bytes;
 mod changes;
@@ -53,24 +53,4 @@ pub(super) fn measure(stage: &Stage) -> Result<Report> {
         }
     }
     Ok(report)
-}
-
-/// The middle of what was measured, or why it could not be.
-fn middle(values: &[f64]) -> Figure {
-    if values.is_empty() {
-        Err("nothing was measured".to_owned())
-    } else {
-        Ok(median(values.iter().copied()))
-    }
-}
-
-/// The middle of the ratios of pairs, with the least and the most of them in words.
-fn ratios(ours: &[f64], beside: &[f64]) -> (Figure, String) {
-    let mut ratios: Vec<f64> = ours.iter().zip(beside).map(|(ours, beside)| ours / beside).collect();
-    ratios.sort_by(f64::total_cmp);
-    let (Some(least), Some(most)) = (ratios.first(), ratios.last()) else {
-        return (Err("nothing was measured".to_owned()), String::new());
-    };
-    let words = format!("ratios of {} pairs: {least:.2} to {most:.2}", ratios.len());
-    (middle(&ratios), words)
 }

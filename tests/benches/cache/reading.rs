@@ -1,10 +1,9 @@
 //! What a reader waits for: plain GETs by themselves, the same while everything is refreshed, and the whole protocol.
 
 use anyhow::Result;
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 
 use super::ground::{Ground, until};
-use super::{middle, ratios};
 
 const KEYS: u32 = 5_000;
 /// Every value is loaded again about every second.

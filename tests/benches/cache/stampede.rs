@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use brasa_tests::bench::{Bar, Figure, Row, pause};
+use brasa_tests::bench::{Bar, Figure, Row, middle, pause};
 
 use super::ground::{Ground, until};
-use super::middle;
 
 /// The processes, and the readers of each.
 const FLEET: (usize, usize) = (4, 125);

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use brasa_shared::cache::{Cause, Content, Entry, Filling, Source, params_of};
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 
 use super::ground::Ground;
-use super::{middle, ratios};
 
 pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     let many: u32 = if ground.is_quick { 100_000 } else { 1_000_000 };

@@ -6,12 +6,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use brasa_jobs::Reach;
 use brasa_jobs::cache::{Filler, Wanted};
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
 
 use super::ground::Ground;
-use super::{middle, ratios};
 
 const KEYS: i32 = 10_000;
 const WARM: &str = r#"

@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 use serde_json::Value;
 
-use super::{Ground, REPEATS, middle, ratios, visit};
+use super::{Ground, REPEATS, visit};
 
 /// How many rows are written in batches, and how many one by one.
 const ROWS: (usize, usize) = (50_000, 2_000);

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 
-use super::{Ground, REPEATS, middle, ratios, visit};
+use super::{Ground, REPEATS, visit};
 
 /// How many rows a round has.
 const ROWS: usize = 1_000;

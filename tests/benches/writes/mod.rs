@@ -11,7 +11,7 @@ use brasa_shared::db::migrate;
 use brasa_shared::db::writes::{StreamOf, take};
 use brasa_shared::streams::{Room, Streams};
 use brasa_tests::World;
-use brasa_tests::bench::{Figure, Redis, Report, Row, Stage, median, say};
+use brasa_tests::bench::{Redis, Report, Row, Stage, say};
 use sqlx::AssertSqlSafe;
 use tokio::runtime::Runtime;
 
@@ -128,15 +128,17 @@ impl Ground {
             brasa_jobs::writes::Flusher { write: &write, table: &table, stream: &stream, lease: LEASE };
         let (mut rows, mut dead) = (0, 0);
         let begun = std::time::Instant::now();
-        loop {
-            let entries = self.streams().read(name, 0, standing.place, write.batch).await?;
-            if entries.is_empty() {
-                return Ok((begun.elapsed().as_secs_f64(), rows, dead));
-            }
-            let (now, done) = flusher.flush(&mut connection, &standing, &entries).await?;
+        let streams = self.streams();
+        let mut entries = streams.read(name, 0, standing.place, write.batch).await?;
+        while let Some(last) = entries.last().map(|entry| entry.place) {
+            let flush = flusher.flush(&mut connection, &standing, &entries);
+            let (written, next) = tokio::join!(flush, streams.read(name, 0, last, write.batch));
+            let (now, done) = written?;
             (standing, rows, dead) = (now, rows + done.rows, dead + done.dead);
-            self.streams().trim(name, 0, standing.place).await?;
+            streams.trim(name, 0, standing.place).await?;
+            entries = next?;
         }
+        Ok((begun.elapsed().as_secs_f64(), rows, dead))
     }
 }
 
@@ -148,24 +150,4 @@ fn visit(id: usize) -> String {
         id * 7_919 % 100_003,
         id % 977
     )
-}
-
-/// The middle of what was measured.
-fn middle(values: &[f64]) -> Figure {
-    if values.is_empty() {
-        Err("nothing was measured".to_owned())
-    } else {
-        Ok(median(values.iter().copied()))
-    }
-}
-
-/// The middle of the ratios of pairs, with the least and the most of them in words.
-fn ratios(ours: &[f64], beside: &[f64]) -> (Figure, String) {
-    let mut ratios: Vec<f64> = ours.iter().zip(beside).map(|(ours, beside)| ours / beside).collect();
-    ratios.sort_by(f64::total_cmp);
-    let words = match (ratios.first(), ratios.last()) {
-        (Some(least), Some(most)) => format!("ratios of {} pairs: {least:.2} to {most:.2}", ratios.len()),
-        _ => String::new(),
-    };
-    (middle(&ratios), words)
 }

@@ -1,9 +1,9 @@
 //! What one row costs the others of its batch that cannot be written.
 
 use anyhow::{Result, ensure};
-use brasa_tests::bench::{Bar, Row};
+use brasa_tests::bench::{Bar, Row, middle, ratios};
 
-use super::{Ground, REPEATS, middle, ratios, visit};
+use super::{Ground, REPEATS, visit};
 
 /// How many rows a batch has.
 const ROWS: usize = 1_000;

@@ -31,5 +31,5 @@ pub use redis::{Redis, script_calls};
 pub use report::Report;
 pub use row::{Bar, Figure, Row};
 pub use run::Run;
-pub use stage::{Stage, figure, median, pause, say};
+pub use stage::{Stage, figure, median, middle, pause, ratios, say};
 pub use workers::Workers;

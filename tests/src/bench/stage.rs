@@ -63,6 +63,26 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     f64::midpoint(values[low], values[high])
 }
 
+/// The middle of what was measured, or why there is none.
+pub fn middle(values: &[f64]) -> Figure {
+    if values.is_empty() {
+        Err("nothing was measured".to_owned())
+    } else {
+        Ok(median(values.iter().copied()))
+    }
+}
+
+/// The middle of the ratios of pairs, with the least and the most of them in words.
+pub fn ratios(ours: &[f64], beside: &[f64]) -> (Figure, String) {
+    let mut ratios: Vec<f64> = ours.iter().zip(beside).map(|(ours, beside)| ours / beside).collect();
+    ratios.sort_by(f64::total_cmp);
+    let words = match (ratios.first(), ratios.last()) {
+        (Some(least), Some(most)) => format!("ratios of {} pairs: {least:.2} to {most:.2}", ratios.len()),
+        _ => String::new(),
+    };
+    (middle(&ratios), words)
+}
+
 /// One figure of a measurement that may have failed.
 pub fn figure<T>(measured: &Result<T, String>, pick: impl Fn(&T) -> f64) -> Figure {
     measured.as_ref().map(pick).map_err(Clone::clone)

@@ -13,7 +13,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let why = "whoever can write brasa.toml can do all of that, up to running programs on the server's host";
     let (attributes, memberships): (Vec<&String>, Vec<&String>) =
         powers.iter().partition(|power| !power.starts_with("pg_"));
-    let role = quoted(role);
+    let role = brasa_shared::db::quoted(role);
     let mut help = Vec::new();
     if !attributes.is_empty() {
         let without = attributes.iter().map(|name| format!("NO{name}")).collect::<Vec<_>>().join(" ");
@@ -33,9 +33,4 @@ pub(super) fn namesake(facts: &Facts) -> Vec<Finding> {
     let why = "tables that it makes without naming a schema land in schema `brasa`, and are gone with it";
     let help = "use another role, or: alter role brasa set search_path = public";
     vec![Finding::warning("search path", found, why, help)]
-}
-
-/// A name as SQL takes it, whatever is in it.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -4,7 +4,7 @@ use brasa_shared::db::Standing;
 
 use super::super::finding::Finding;
 use super::facts::Facts;
-use super::role::quoted;
+use brasa_shared::db::quoted;
 
 /// What `brasa migrate` would do.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row as _};
 use crate::db::changes::Dependency;
 use crate::db::changes::dependency::name;
 use crate::db::changes::triggers::TriggerError;
-use crate::db::changes::triggers::definition::quoted;
+use crate::db::quoted;
 
 /// Without the schema it is the one that the search path finds first.
 const FIND: &str = "select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,

@@ -5,6 +5,7 @@
 //! quotes.
 
 use crate::db::changes::triggers::catalog::Relation;
+use crate::db::quoted;
 use crate::hash::fnv1a;
 
 /// More different values than this in one statement are written down as "every row".
@@ -235,11 +236,6 @@ fn append(keys: &Keys, place: usize) -> String {
         insert into brasa.cache_log (dep, keys) select {dep}, {each} from unnest(keys{place}) as key;
     end if;"
     )
-}
-
-/// A name in quotes, so that it is that name and nothing else.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A text in quotes, in a form that every setting of a session reads in the same way.

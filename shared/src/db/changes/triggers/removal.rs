@@ -8,8 +8,8 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::db::changes::Dependency;
 use crate::db::changes::triggers::catalog::{self, Function, Ours, Trigger};
-use crate::db::changes::triggers::definition::quoted;
 use crate::db::changes::triggers::{BEGIN, TriggerError, drop_function, preamble, rights, script};
+use crate::db::quoted;
 use crate::db::statement::execute_all;
 
 /// What is to be taken away together: triggers that call the same functions.
