@@ -203,14 +203,14 @@ async fn a_worker_can_be_ended_while_redis_is_away() {
 #[tokio::test]
 async fn jobs_whose_outcome_could_not_be_told_keep_a_worker_from_ending_for_a_moment_only() {
     let mut scene = Scene::new(1, RedisOptions::default()).await;
-    scene.queue.enqueue_all(&Ledger::jobs(&scene.queue, 5, 1.0)).await.unwrap();
+    scene.queue.enqueue_all(&Ledger::jobs(&scene.queue, 5, 5.0)).await.unwrap();
     let worker = scene.brasa.start(["worker"]);
     within(LIMIT, "the jobs run", async || (scene.queue.counts().await.unwrap().running == 5).then_some(()))
         .await;
     scene.redis.kill().unwrap();
 
     worker.signal(Signal::Terminate);
-    let ended = worker.ended(Duration::from_secs(20)).await.with_code(0);
+    let ended = worker.ended(Duration::from_secs(30)).await.with_code(0);
 
     assert!(ended.stderr.contains("are left to their leases"), "{ended:?}");
     scene.redis.restart().unwrap();

@@ -115,6 +115,11 @@ impl Ground {
         Ok(process)
     }
 
+    /// Begins a process that refreshes values without any guarantee.
+    pub(super) fn refresher(&self, settings: &[(&str, &str)]) -> Result<Process> {
+        self.process("refresh", settings)
+    }
+
     /// Begins readers, which are told by settings what to read and how.
     pub(super) fn readers(&self, settings: &[(&str, &str)]) -> Result<Process> {
         self.process("read", settings)

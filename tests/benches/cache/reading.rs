@@ -16,51 +16,74 @@ const BUSY: &str = r#"
     refresh_ahead = "2s"
 "#;
 
+/// The p99 of each round, in µs.
+#[derive(Default)]
+struct Measured {
+    /// Plain GETs while nothing goes on.
+    still: Vec<f64>,
+    /// The same beside a worker that refreshes everything.
+    busy: Vec<f64>,
+    /// The same beside a refresh that guarantees nothing.
+    bare: Vec<f64>,
+    /// The whole protocol in one script.
+    whole: Vec<f64>,
+    /// The reader for Rust, without values in the process and with them.
+    reader: Vec<f64>,
+    near: Vec<f64>,
+}
+
 pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
-    let seconds = if ground.is_quick { "1.5" } else { "5" };
-    let (mut still, mut busy, mut whole, mut reader, mut near) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut measured = Measured::default();
     for _ in 0..ground.repeats {
+        measured.round(ground)?;
+    }
+    let Measured { still, busy, bare, whole, reader, near } = &measured;
+    let beside = |what: &str, ours: &[f64], peer: &str| {
+        Row::new(what, "µs").ours(&middle(ours)).beside(peer, &middle(still)).note(ratios(ours, still).1)
+    };
+    let bar = |ours: &[f64]| {
+        let ratio = ratios(ours, still).0;
+        Row::new("the same, the middle ratio of pairs", "x").ours(&ratio).bar(Bar::AtMost(1.3))
+    };
+    let (quiet, plain) = ("nothing goes on", "plain GET");
+    Ok(vec![
+        beside("p99 of plain GETs while 5,000 values are refreshed every second", busy, quiet),
+        bar(busy),
+        beside("p99 of plain GETs beside a refresh by SETs that guarantee nothing", bare, quiet),
+        beside("p99 of the reader for Rust, without values in the process", reader, plain),
+        bar(reader),
+        beside("p99 of the whole protocol in one script, as in other languages", whole, plain),
+        bar(whole),
+        beside("p99 of the reader for Rust, with values in the process", near, plain),
+    ])
+}
+
+impl Measured {
+    fn round(&mut self, ground: &Ground) -> Result<()> {
+        let seconds = if ground.is_quick { "1.5" } else { "5" };
         ground.forget()?;
         let worker = ground.worker(&BUSY.replace("3s", "1h").replace("2s", "1m"))?;
         let namespace = ground.namespace("row");
         until("everything is warm", || Ok(ground.wait(namespace.extent())?.warm >= KEYS.into()))?;
         // Nothing goes on beside.
-        still.push(p99(ground, "plain", seconds)?);
-        whole.push(p99(ground, "whole", seconds)?);
-        reader.push(p99(ground, "cache", seconds)?);
-        near.push(p99(ground, "cache-l1", seconds)?);
+        self.still.push(p99(ground, "plain", seconds)?);
+        self.whole.push(p99(ground, "whole", seconds)?);
+        self.reader.push(p99(ground, "cache", seconds)?);
+        self.near.push(p99(ground, "cache-l1", seconds)?);
         drop(worker);
         ground.forget()?;
         let worker = ground.worker(BUSY)?;
         until("it refreshes", || {
             Ok(ground.wait(namespace.stats())?.get("fill_filled") > 2 * u64::from(KEYS))
         })?;
-        busy.push(p99(ground, "plain", seconds)?);
+        self.busy.push(p99(ground, "plain", seconds)?);
         drop(worker);
+        let (base, count) = (ground.key("row:"), KEYS.to_string());
+        let refresher = ground.refresher(&[("BASE", &base), ("COUNT", &count)])?;
+        self.bare.push(p99(ground, "plain", seconds)?);
+        drop(refresher);
+        Ok(())
     }
-    let (refreshing, words) = ratios(&busy, &still);
-    let (protocol, more) = ratios(&reader, &still);
-    let (script, script_words) = ratios(&whole, &still);
-    Ok(vec![
-        Row::new("p99 of plain GETs while 5,000 values are refreshed every second", "µs")
-            .ours(&middle(&busy))
-            .beside("nothing goes on", &middle(&still))
-            .note(words),
-        Row::new("the same, the middle ratio of pairs", "x").ours(&refreshing).bar(Bar::AtMost(1.3)),
-        Row::new("p99 of the reader for Rust, without values in the process", "µs")
-            .ours(&middle(&reader))
-            .beside("plain GET", &middle(&still))
-            .note(more),
-        Row::new("the same, the middle ratio of pairs", "x").ours(&protocol).bar(Bar::AtMost(1.3)),
-        Row::new("p99 of the whole protocol in one script, as in other languages", "µs")
-            .ours(&middle(&whole))
-            .beside("plain GET", &middle(&still))
-            .note(script_words),
-        Row::new("the same, the middle ratio of pairs", "x").ours(&script).bar(Bar::AtMost(1.3)),
-        Row::new("p99 of the reader for Rust, with values in the process", "µs")
-            .ours(&middle(&near))
-            .beside("plain GET", &middle(&still)),
-    ])
 }
 
 fn p99(ground: &Ground, mode: &str, seconds: &str) -> Result<f64> {

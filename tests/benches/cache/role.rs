@@ -30,7 +30,8 @@ pub(crate) fn play(words: &[String]) -> Result<()> {
     match words {
         [role] if role == "worker" => runtime.block_on(work()),
         [role] if role == "read" => runtime.block_on(read()),
-        _ => bail!("the roles are: worker | read"),
+        [role] if role == "refresh" => runtime.block_on(refresh()),
+        _ => bail!("the roles are: worker | read | refresh"),
     }
 }
 
@@ -70,6 +71,28 @@ async fn work() -> Result<()> {
     };
     run(settings, Pulses::default(), Shutdown::default()).await?;
     Ok(())
+}
+
+/// Loads the same values as the warmer of `reading.rs` about every second, in batches, with SETs that guarantee nothing.
+async fn refresh() -> Result<()> {
+    let (base, count): (String, i32) = (setting("BASE")?, setting("COUNT")?);
+    let client = redis::Client::open(setting::<String>("REDIS_URL")?)?;
+    let mut line = client.get_multiplexed_async_connection().await?;
+    let pool = pool(1)?;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        for first in (1..=count).step_by(200) {
+            let query = "select n, to_json(repeat('x', 500))::text from generate_series($1, $2) n";
+            let query = sqlx::query_as(query).bind(first).bind((first + 199).min(count));
+            let rows: Vec<(i32, String)> = query.fetch_all(&pool).await?;
+            let mut sets = redis::pipe();
+            for (n, value) in rows {
+                sets.set_ex(format!("{base}{n}"), value, 3_600).ignore();
+            }
+            sets.query_async::<()>(&mut line).await?;
+        }
+    }
 }
 
 /// How readers read.
