@@ -32,7 +32,8 @@ struct Progress {
 }
 
 impl Filler<'_> {
-    /// Loads values under lease, the first time as the budget has allowed; returns those that Redis did not take, unless this is the last try.
+    /// Loads values under lease, the first time as the budget has allowed; returns those that Redis did not take,
+    /// unless this is the last try.
     pub(super) async fn fill_leased(
         &self,
         origin: &Origin,
