@@ -33,10 +33,20 @@ pub struct Ask {
 pub struct Due {
     /// Their parameters.
     pub params: Vec<String>,
-    /// After how long the next one is due; none if there is none.
+    /// After how long it is worth to look again; none if nothing will be due.
     pub next: Option<Duration>,
     /// For how long the first of them has been due.
     pub late: Duration,
+}
+
+/// When it is time for values that are due: one by one they would cost the database more than together. By default at
+/// once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gather {
+    /// When the first of them has been due for so long.
+    pub patience: Duration,
+    /// Or when there are so many.
+    pub enough: usize,
 }
 
 /// What the cache had heard of before values were loaded whose keys nobody knew.
@@ -111,16 +121,21 @@ impl Namespace {
         Ok(ours)
     }
 
-    /// Takes up to `most` values that are due; they are due again after `again`, should nobody load them.
+    /// Takes up to `most` values that are due, if it is time to; they are due again after `again`, should nobody load
+    /// them.
     ///
     /// # Errors
     /// Redis is out of reach.
-    pub async fn due(&self, most: usize, again: Duration) -> Result<Due, StoreError> {
+    pub async fn due(&self, most: usize, again: Duration, gather: Gather) -> Result<Due, StoreError> {
+        let mut gather = Some(gather);
         let mut all = Due { params: Vec::new(), next: None, late: Duration::ZERO };
         while all.params.len() < most {
             let asked = (most - all.params.len()).min(BATCH_MAX);
             let call = self.calling(&DUE, Vec::new()).arg(self.caches.clock().for_scripts());
-            let mut params: Vec<String> = self.caches.call(&call.arg(asked).arg(ms(again))).await?;
+            // Once it is time for some, it is for as many as there is room for.
+            let Gather { patience, enough } = gather.take().unwrap_or_default();
+            let call = call.arg(asked).arg(ms(again)).arg(ms(patience)).arg(enough);
+            let mut params: Vec<String> = self.caches.call(&call).await?;
             let late_ms = params.pop().and_then(|late| late.parse().ok()).unwrap_or(0);
             // -1 is no time.
             all.next = params.pop().and_then(|next| next.parse().ok()).map(Duration::from_millis);

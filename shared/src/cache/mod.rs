@@ -42,7 +42,7 @@ mod upkeep;
 pub use codec::{Codec, DecodeError, decode, dictionary_of, encode};
 pub use description::{Description, PROTOCOL};
 pub use dictionary::{DICTIONARY_MAX, Dictionaries, Dictionary, DictionaryError};
-pub use entries::{Ask, Before, Due, Entry};
+pub use entries::{Ask, Before, Due, Entry, Gather};
 pub use epoch::{Epoch, Server};
 pub use fill::{Content, Filled, Filling, Source};
 pub use invalidate::{Cause, MARKS_KEPT, TAGS_KEPT_MIN};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brasa_jobs::cache::{FillError, Filler, LoaderProblem, Tally, Wanted};
-use brasa_shared::cache::{Entry, Namespace, Note, texts_of};
+use brasa_shared::cache::{Entry, Gather, Namespace, Note, texts_of};
 use brasa_shared::store::StoreError;
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
@@ -18,6 +18,10 @@ use crate::cache::{Served, Shared};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After how long a value is due again that was to be loaded again and was not.
 const DUE_AGAIN: Duration = Duration::from_secs(5);
+/// Values that are due wait for others, to be loaded together: for one part in so many of the time that there is.
+const GATHERED_SHARE: u32 = 8;
+/// And for no longer than this.
+const GATHERED_MAX: Duration = Duration::from_secs(1);
 /// How long a warmer is left alone at least that does not fit the database: a person has to look at it.
 const MISFIT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -40,7 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, name: String) {
             tokio::time::sleep(pause.min(LOOK_EVERY)).await;
             continue;
         }
-        let next = match work(&shared, served, &namespace).await {
+        let next = match work(&shared, served, &namespace, running.is_empty()).await {
             Ok(next) => next,
             Err(error) => {
                 metrics::redis_faults_total("cache").increment(1);
@@ -76,19 +80,31 @@ struct Failed {
     wanted: Vec<Wanted>,
 }
 
-/// Asks come before what is due: somebody waits for them.
-async fn work(shared: &Shared, served: &Served, namespace: &Namespace) -> Result<Next, StoreError> {
+/// Asks come before what is due: somebody waits for them. What is due is loaded one batch after the other, so that it
+/// takes no more of the machine than that, unless it would end before its turn.
+async fn work(
+    shared: &Shared,
+    served: &Served,
+    namespace: &Namespace,
+    is_idle: bool,
+) -> Result<Next, StoreError> {
     let batch = served.warmer.batch;
     let mut wanted = asked(served, namespace, batch).await?;
     let left = batch - wanted.len();
     // Readers wait for what they asked for.
     let (mut next, mut is_urgent) = (None, !wanted.is_empty());
     if left > 0 {
-        let due = namespace.due(left, DUE_AGAIN).await?;
-        next = due.next;
-        // What has been due for half of the time that there was would end before its turn.
         let ahead = served.warmer.lives.refresh_ahead.unwrap_or_default();
-        is_urgent |= due.late >= ahead / 2;
+        // What has been due for half of the time that there was would end before its turn.
+        let late_max = ahead / 2;
+        let gather = if is_idle {
+            Gather { patience: (ahead / GATHERED_SHARE).min(GATHERED_MAX), enough: batch }
+        } else {
+            Gather { patience: late_max, enough: usize::MAX }
+        };
+        let due = namespace.due(left, DUE_AGAIN, gather).await?;
+        next = due.next;
+        is_urgent |= due.late >= late_max;
         wanted.extend(worth_loading(shared, served, namespace, due.params).await?);
     }
     if !wanted.is_empty() {
