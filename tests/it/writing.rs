@@ -13,8 +13,6 @@ use brasa_shared::db::writes::{Dead, Progress, dead, progress};
 use brasa_shared::streams::{Added, Room, Streams, part_of};
 use brasa_tests::{Worker, World, eventually};
 use redis::cmd;
-use serde_json::Value;
-use sqlx::AssertSqlSafe;
 
 /// Visits, appended; and how many there were of each page, with the last title and the highest load.
 const CONFIG: &str = r#"
@@ -32,13 +30,13 @@ merge = { hits = "sum", peak = "max", first = "first" }
 async fn scene() -> World {
     let world = World::new().await;
     migrate(&world.pool).await.unwrap();
-    execute(
-        &world,
-        "create table visits (id int primary key, page varchar(20) not null, took numeric(6, 1),
+    world
+        .execute(
+            "create table visits (id int primary key, page varchar(20) not null, took numeric(6, 1),
              tags text[], more jsonb, at timestamptz not null default now(), note text default 'none');
          create table pages (page text primary key, hits int, peak int, title text, first text)",
-    )
-    .await;
+        )
+        .await;
     world
 }
 
@@ -49,10 +47,6 @@ fn start(world: &World, config: &str) -> Worker {
     Worker::start(settings)
 }
 
-async fn execute(world: &World, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&world.pool).await.unwrap();
-}
-
 fn streams(world: &World) -> Streams {
     Streams::new(world.store.clone(), &world.prefix)
 }
@@ -61,13 +55,6 @@ fn streams(world: &World) -> Streams {
 async fn add(world: &World, name: &str, row: &str) {
     let key = format!("{}:writes:{{{name}:0}}", world.prefix);
     world.redis::<String>(cmd("XADD").arg(key).arg("*").arg("d").arg(row)).await;
-}
-
-/// What a query gives, as JSON.
-async fn rows(world: &World, query: &str) -> Value {
-    let sql = format!("select coalesce(jsonb_agg(to_jsonb(r)), '[]')::text from ({query}) r");
-    let text: String = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&world.pool).await.unwrap();
-    serde_json::from_str(&text).unwrap()
 }
 
 /// Waits until so many entries of a name are written or buried.
@@ -101,7 +88,7 @@ async fn rows_are_written_with_defaults_for_what_they_do_not_name_and_leave_the_
     add(&world, "visits", r#"{"id": "2", "page": "/é", "note": null, "at": "2013-01-01T05:00:00Z"}"#).await;
     done(&world, "visits", 2).await;
 
-    let found = rows(&world, "select id, page, took, tags, more, note, at < now() - interval '1 year' as old from visits order by id").await;
+    let found = world.rows("select id, page, took, tags, more, note, at < now() - interval '1 year' as old from visits order by id").await;
     let wanted = serde_json::json!([
         { "id": 1, "page": "/", "took": 12.3, "tags": ["a", "b,c"], "more": { "x": [1] }, "note": "none", "old": false },
         { "id": 2, "page": "/é", "took": null, "tags": null, "more": null, "note": null, "old": true },
@@ -117,7 +104,7 @@ async fn rows_are_written_with_defaults_for_what_they_do_not_name_and_leave_the_
 #[tokio::test(flavor = "multi_thread")]
 async fn more_rows_than_a_batch_are_written_in_their_order() {
     let world = scene().await;
-    execute(&world, "alter table visits add column place bigint generated always as identity").await;
+    world.execute("alter table visits add column place bigint generated always as identity").await;
     let rows_given: Vec<Vec<u8>> =
         (0..2_500).map(|id| format!(r#"{{"id": {id}, "page": "/{}"}}"#, id % 7).into_bytes()).collect();
     let room = Room { entries: 10_000, drops_oldest: false };
@@ -129,9 +116,9 @@ async fn more_rows_than_a_batch_are_written_in_their_order() {
 
     done(&world, "visits", 2_500).await;
 
-    let found =
-        rows(&world, "select count(*) as n, count(*) filter (where place = id + 1) as ordered from visits")
-            .await;
+    let found = world
+        .rows("select count(*) as n, count(*) filter (where place = id + 1) as ordered from visits")
+        .await;
     assert_eq!(found, serde_json::json!([{ "n": 2_500, "ordered": 2_500 }]));
     worker.drain().await;
 }
@@ -151,7 +138,7 @@ async fn two_workers_share_the_streams_and_write_nothing_twice() {
     }
 
     eventually("all are written", async || {
-        rows(&world, "select count(*) as n from visits").await == serde_json::json!([{ "n": 400 }])
+        world.rows("select count(*) as n from visits").await == serde_json::json!([{ "n": 400 }])
     })
     .await;
     assert_eq!(buried(&world, "visits").await, []);

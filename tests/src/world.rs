@@ -13,7 +13,7 @@ use brasa_shared::queue::{Counts, Enqueued, Envelope, Fleet, JobView, Queue, Sta
 use brasa_shared::store::Store;
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::database::{self, Database};
 use crate::eventually;
@@ -241,6 +241,30 @@ impl World {
     /// Redis does not do it.
     pub async fn redis<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
         self.store.run("do as the test says", command).await.expect("Redis does as the test says")
+    }
+
+    /// Says something to this test's database.
+    ///
+    /// # Panics
+    /// Postgres does not do it.
+    pub async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&self.pool)
+            .await
+            .expect("Postgres does as the test says");
+    }
+
+    /// What a query gives, as a list of JSON objects.
+    ///
+    /// # Panics
+    /// Postgres does not answer.
+    pub async fn rows(&self, query: &str) -> Value {
+        let sql = format!("select coalesce(jsonb_agg(to_jsonb(r)), '[]')::text from ({query}) r");
+        let text: String = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&self.pool)
+            .await
+            .expect("Postgres answers the test");
+        serde_json::from_str(&text).expect("rows as JSON")
     }
 
     /// The configuration that `text` makes in this world: its prefix and its addresses are filled in.

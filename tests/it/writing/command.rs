@@ -4,7 +4,7 @@ use brasa_tests::World;
 use brasa_tests::process::Brasa;
 use serde_json::json;
 
-use super::{CONFIG, add, done, execute, rows, scene, start};
+use super::{CONFIG, add, done, scene, start};
 
 async fn command() -> (World, Brasa) {
     let world = scene().await;
@@ -33,7 +33,7 @@ async fn the_rows_of_a_file_are_handed_over_and_how_far_they_are_is_told() {
     done(&world, "visits", 1_200).await;
     done(&world, "pages", 2).await;
     assert_eq!(
-        rows(&world, "select title from pages order by page").await,
+        world.rows("select title from pages order by page").await,
         json!([{ "title": "one, two" }, { "title": null }])
     );
     let status = brasa.run(["writes", "status"]).await.with_code(0).stdout;
@@ -82,10 +82,10 @@ async fn what_was_buried_is_listed_mended_and_written_or_deleted() {
     assert!(refused.stdout.contains("too long"), "{}", refused.stdout);
     let mended = r#"{"id": 1, "page": "shorter"}"#;
     let _ended = brasa.run(["writes", "replay", ids[0].as_str(), "--row", mended]).await.with_code(0);
-    assert_eq!(rows(&world, "select id, page from visits").await, json!([{ "id": 1, "page": "shorter" }]));
+    assert_eq!(world.rows("select id, page from visits").await, json!([{ "id": 1, "page": "shorter" }]));
     let _ended = brasa.run(["writes", "replay", ids[0].as_str(), "--row", mended]).await.with_code(1);
 
-    execute(&world, "alter table visits alter took type text").await;
+    world.execute("alter table visits alter took type text").await;
     let all = brasa.run(["writes", "replay", "--all", "visits", "--json"]).await.with_code(1).json_anyway();
     assert_eq!((all["written"].as_array().unwrap().len(), all["left"].as_array().unwrap().len()), (1, 1));
     let _ended = brasa.run(["writes", "delete", ids[2].as_str()]).await.with_code(2);

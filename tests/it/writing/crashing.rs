@@ -9,7 +9,7 @@ use brasa_tests::process::Brasa;
 use rand::RngExt as _;
 use serde_json::json;
 
-use super::{CONFIG, add, buried, done, execute, rows, scene, start, streams};
+use super::{CONFIG, add, buried, done, scene, start, streams};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -32,19 +32,19 @@ async fn a_writer_that_was_overtaken_writes_nothing_and_what_is_written_but_not_
     let entries = streams(&world).read("pages", 0, first.place, 10).await.unwrap();
     let late = flusher.flush(&mut connection, &first, &entries).await;
     assert!(matches!(late, Err(FlushError::Lost)), "{late:?}");
-    assert_eq!(rows(&world, "select * from pages").await, json!([]));
+    assert_eq!(world.rows("select * from pages").await, json!([]));
 
     let (now, _) = flusher.flush(&mut connection, &second, &entries).await.unwrap();
     assert_eq!(now.place, entries[0].place);
     // As if the answer of the commit had been lost, and it was done again.
     let again = flusher.flush(&mut connection, &second, &entries).await;
     assert!(matches!(again, Err(FlushError::Lost)), "{again:?}");
-    execute(&world, "update brasa.write_offsets set lease_until = '-infinity'").await;
+    world.execute("update brasa.write_offsets set lease_until = '-infinity'").await;
 
     let worker = start(&world, CONFIG);
     add(&world, "pages", r#"{"page": "/", "hits": 10}"#).await;
     done(&world, "pages", 2).await;
-    assert_eq!(rows(&world, "select hits from pages").await, json!([{ "hits": 11 }]));
+    assert_eq!(world.rows("select hits from pages").await, json!([{ "hits": 11 }]));
     worker.drain().await;
 }
 
@@ -76,10 +76,10 @@ async fn however_often_workers_are_killed_every_row_is_written_once() {
     done(&world, "visits", all).await;
     done(&world, "pages", all).await;
 
-    let visits = rows(&world, "select count(*) as n, count(distinct id) as different from visits").await;
+    let visits = world.rows("select count(*) as n, count(distinct id) as different from visits").await;
     assert_eq!(visits, json!([{ "n": all, "different": all }]));
     assert_eq!(
-        rows(&world, "select sum(hits) as hits, count(*) as pages from pages").await,
+        world.rows("select sum(hits) as hits, count(*) as pages from pages").await,
         json!([{ "hits": all, "pages": 10 }])
     );
     // Written twice, the primary key would have refused the second.
@@ -94,7 +94,7 @@ async fn a_stream_that_is_behind_what_is_written_goes_on_behind_it() {
     done(&world, "visits", 1).await;
     worker.drain().await;
     // As a server would be that lost its memory and whose clock is an hour behind.
-    execute(&world, "update brasa.write_offsets set ms = ms + 3600000").await;
+    world.execute("update brasa.write_offsets set ms = ms + 3600000").await;
 
     let worker = start(&world, CONFIG);
     brasa_tests::eventually("the stream goes on behind", async || {
@@ -104,6 +104,6 @@ async fn a_stream_that_is_behind_what_is_written_goes_on_behind_it() {
     .await;
     add(&world, "visits", r#"{"id": 2, "page": "/"}"#).await;
     done(&world, "visits", 2).await;
-    assert_eq!(rows(&world, "select count(*) as n from visits").await, json!([{ "n": 2 }]));
+    assert_eq!(world.rows("select count(*) as n from visits").await, json!([{ "n": 2 }]));
     worker.drain().await;
 }

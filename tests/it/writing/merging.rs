@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CONFIG, add, done, rows, scene, start};
+use super::{CONFIG, add, done, scene, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_one_key_become_one_in_the_order_in_which_they_came() {
@@ -24,7 +24,7 @@ async fn rows_of_one_key_become_one_in_the_order_in_which_they_came() {
         .await;
     done(&world, "pages", 6).await;
 
-    let found = rows(&world, "select * from pages order by page").await;
+    let found = world.rows("select * from pages order by page").await;
     let wanted = json!([
         { "page": "/a", "hits": 10, "peak": 1, "title": "a", "first": null },
         { "page": "/b", "hits": 107, "peak": 9, "title": "newest", "first": "one" },
@@ -43,7 +43,7 @@ async fn a_counter_adds_up_whatever_is_not_its_key() {
     }
     done(&world, "pages", 300).await;
 
-    let found = rows(&world, "select page, hits, peak from pages order by page").await;
+    let found = world.rows("select page, hits, peak from pages order by page").await;
     let sum = |first: i64| (0..100).map(|n| n * 3 + first).sum::<i64>();
     let page = |first: i64| json!({ "page": format!("/{first}"), "hits": 100, "peak": sum(first) });
     assert_eq!(found, json!([page(0), page(1), page(2)]));

@@ -3,12 +3,12 @@
 use brasa_tests::eventually;
 use serde_json::json;
 
-use super::{CONFIG, add, buried, done, execute, rows, scene, start, state};
+use super::{CONFIG, add, buried, done, scene, start, state};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_cannot_be_written_are_buried_with_the_reason_and_the_others_are_written() {
     let world = scene().await;
-    execute(&world, "alter table visits add constraint sane check (took < 1000)").await;
+    world.execute("alter table visits add constraint sane check (took < 1000)").await;
     let bad = [
         (r#"{"id": 1000, "page": "longer than twenty characters"}"#, "22001", "too long"),
         (r#"{"id": 1001, "page": "/", "took": 5000}"#, "23514", "sane"),
@@ -31,7 +31,7 @@ async fn rows_that_cannot_be_written_are_buried_with_the_reason_and_the_others_a
     done(&world, "visits", 110).await;
 
     assert_eq!(
-        rows(&world, "select count(*) as n, max(id) as last from visits").await,
+        world.rows("select count(*) as n, max(id) as last from visits").await,
         json!([{ "n": 100, "last": 99 }])
     );
     let dead = buried(&world, "visits").await;
@@ -48,19 +48,19 @@ async fn rows_that_cannot_be_written_are_buried_with_the_reason_and_the_others_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_breaks_a_constraint_that_waits_for_the_end_is_found_as_well() {
     let world = scene().await;
-    execute(
-        &world,
-        "create table known (id int primary key); insert into known values (1), (3);
+    world
+        .execute(
+            "create table known (id int primary key); insert into known values (1), (3);
         alter table visits add foreign key (id) references known deferrable initially deferred",
-    )
-    .await;
+        )
+        .await;
     for id in 1..=3 {
         add(&world, "visits", &format!(r#"{{"id": {id}, "page": "/"}}"#)).await;
     }
     let worker = start(&world, CONFIG);
     done(&world, "visits", 3).await;
 
-    assert_eq!(rows(&world, "select id from visits order by id").await, json!([{ "id": 1 }, { "id": 3 }]));
+    assert_eq!(world.rows("select id from visits order by id").await, json!([{ "id": 1 }, { "id": 3 }]));
     let dead = buried(&world, "visits").await;
     assert_eq!(dead[0].buried.sqlstate.as_deref(), Some("23503"));
     assert_eq!(dead[0].buried.at_fault.as_deref(), Some("visits_id_fkey"));
@@ -74,7 +74,7 @@ async fn without_its_table_rows_wait_until_somebody_resumes_and_other_names_go_o
     add(&world, "visits", r#"{"id": 1, "page": "/"}"#).await;
     done(&world, "visits", 1).await;
 
-    execute(&world, "alter table visits rename to gone").await;
+    world.execute("alter table visits rename to gone").await;
     add(&world, "visits", r#"{"id": 2, "page": "/"}"#).await;
     eventually("it is paused, with the reason", async || {
         let paused = state(&world, "visits").await.and_then(|state| state.paused);
@@ -84,7 +84,7 @@ async fn without_its_table_rows_wait_until_somebody_resumes_and_other_names_go_o
     add(&world, "pages", r#"{"page": "/", "hits": 1}"#).await;
     done(&world, "pages", 1).await;
 
-    execute(&world, "alter table gone rename to visits").await;
+    world.execute("alter table gone rename to visits").await;
     let stream = state(&world, "visits").await.unwrap().stream;
     let mut connection = world.pool.acquire().await.unwrap();
     assert!(brasa_shared::db::writes::resume(&mut connection, &stream).await.unwrap());
@@ -106,7 +106,7 @@ async fn while_somebody_has_paused_it_nothing_is_written() {
     add(&world, "visits", r#"{"id": 2, "page": "/"}"#).await;
     // Longer than it takes to write a row.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert_eq!(rows(&world, "select id from visits").await, json!([{ "id": 1 }]));
+    assert_eq!(world.rows("select id from visits").await, json!([{ "id": 1 }]));
 
     brasa_shared::db::writes::resume(&mut connection, &stream).await.unwrap();
     done(&world, "visits", 2).await;
