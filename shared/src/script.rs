@@ -179,4 +179,19 @@ pub(crate) mod contract {
     pub(crate) fn says_oom(body: &str, oom: &str) -> bool {
         (if body.contains("-- OOM     refused") { "oom_refused" } else { "oom_allowed" }) == oom
     }
+
+    /// Holds a table of a few scripts to their files; `rest` is what they call the keys of single things.
+    pub(crate) fn holds(folder: &str, rest: &str, all: &[(&super::Lua, &str, &str)]) {
+        let known: BTreeSet<_> = all.iter().map(|(lua, _, _)| lua.name.to_owned()).collect();
+        assert_eq!(files(folder), known);
+        for (lua, body, oom) in all {
+            assert!(body.starts_with(&format!("-- {}: ", lua.name)), "{}: first line", lua.name);
+            for part in ["-- KEYS ", &format!("-- {rest} "), "-- ARGV", "-- RETURN", "-- LIMIT", "-- OOM"] {
+                assert!(body.contains(part), "{}: header lacks {part}", lua.name);
+            }
+            assert!(says_oom(body, oom), "{}: the OOM line and the table differ", lua.name);
+            let listed: BTreeSet<_> = lua.keys().iter().copied().collect();
+            assert_eq!(named(body), listed, "{}: keys used, and keys in the header", lua.name);
+        }
+    }
 }
