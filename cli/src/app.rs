@@ -30,6 +30,8 @@ const OUTBOX_CONNECTIONS: u32 = 3;
 /// How many connections a worker holds at most to carry changes of tables into the cache: one that takes them, and one
 /// that looks.
 const CHANGES_CONNECTIONS: u32 = 2;
+/// How many connections keepers of aggregates use at most.
+const KEEPERS_CONNECTIONS: u32 = 2;
 /// How many connections writers of batches use at most.
 const WRITERS_CONNECTIONS: u32 = 4;
 /// How long a command of a person waits for Redis to come back.
@@ -133,6 +135,12 @@ impl App {
         let pool = self.pool_of(CHANGES_CONNECTIONS)?;
         let settings = |(queue, pool)| brasa_worker::cache::Settings { queue, changes: ChangeLog::of(pool) };
         Ok(queue.zip(pool).map(settings))
+    }
+
+    /// What workers need to keep aggregates, where there are some.
+    pub(crate) fn aggregates(&self) -> Result<Option<brasa_worker::aggregates::Settings>, Failure> {
+        let pool = if self.config.aggregates.is_empty() { None } else { self.pool_of(KEEPERS_CONNECTIONS)? };
+        Ok(pool.map(|pool| brasa_worker::aggregates::Settings { store: self.store.apart(), pool }))
     }
 
     /// What workers need to write rows that were handed over, where there are to be any.

@@ -4,10 +4,11 @@
 use std::error::Error;
 
 use brasa_jobs::Catalog;
+use brasa_jobs::aggregates::{Look, Misfit};
 use brasa_jobs::cache::{LoaderProblem, Plan};
 use brasa_jobs::writes::{Table, TableProblem};
 use brasa_shared::config::{
-    Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, Write, did_you_mean,
+    Aggregate, Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, Write, did_you_mean,
 };
 use brasa_shared::db::changes::triggers::{self, TableState, TableStatus};
 use brasa_shared::db::{self, Described, Param};
@@ -86,7 +87,21 @@ pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Ve
             problems.push(unwritable(write, problem));
         }
     }
+    for (name, aggregate) in &config.aggregates {
+        if let Err(problem) = Look::at(connection, name, aggregate).await {
+            problems.push(unkeepable(aggregate, problem));
+        }
+    }
     problems
+}
+
+fn unkeepable(aggregate: &Aggregate, problem: Misfit) -> Problem {
+    match problem {
+        Misfit::Unfit { at, message, help } => aggregate.origin.problem(at, message, help),
+        Misfit::Database(error) => {
+            aggregate.origin.problem("source", chain(&error), "may this role read the catalogues?")
+        }
+    }
 }
 
 fn unwritable(write: &Write, problem: TableProblem) -> Problem {

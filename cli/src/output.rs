@@ -1,7 +1,7 @@
 //! What verbs print: JSON for machines, tables for people.
 
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brasa_shared::jiff::{SignedDuration, Timestamp};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -14,12 +14,17 @@ pub(crate) struct Output {
     /// JSON is wanted.
     pub(crate) json: bool,
     to: Box<dyn Write + Send>,
+    /// When it was said last how far something is.
+    told: Instant,
 }
+
+/// How often it is said how far something is that takes long.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 impl Output {
     /// Standard output.
     pub(crate) fn standard(json: bool) -> Self {
-        Self { json, to: Box::new(std::io::stdout()) }
+        Self { json, to: Box::new(std::io::stdout()), told: Instant::now() }
     }
 
     /// One line for people; nothing where JSON is wanted.
@@ -30,6 +35,15 @@ impl Output {
     /// One line for people on standard error, beside what was asked for; nothing where JSON is wanted.
     pub(crate) fn aside(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         if self.json { Ok(()) } else { Ok(writeln!(std::io::stderr(), "{}", text.as_ref())?) }
+    }
+
+    /// How far something is that takes long, now and then on standard error.
+    pub(crate) fn progress(&mut self, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.told.elapsed() < TELL_EVERY {
+            return Ok(());
+        }
+        self.told = Instant::now();
+        self.aside(text())
     }
 
     /// Begins a new screen on a terminal, and a new paragraph elsewhere.
@@ -63,6 +77,16 @@ impl Output {
         rows: Vec<[String; N]>,
         empty: &str,
     ) -> Result<(), Failure> {
+        self.table_of(&header, rows.into_iter().map(Vec::from).collect(), empty)
+    }
+
+    /// The same with as many columns as there are.
+    pub(crate) fn table_of(
+        &mut self,
+        header: &[&str],
+        rows: Vec<Vec<String>>,
+        empty: &str,
+    ) -> Result<(), Failure> {
         if self.json {
             return Ok(());
         }
@@ -70,12 +94,12 @@ impl Output {
             return self.line(empty);
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(header);
+        table.load_preset(presets::NOTHING).set_header(header.to_vec());
         if std::io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         for row in rows {
-            table.add_row(row.map(|cell| plain(&cell)));
+            table.add_row(row.iter().map(|cell| plain(cell)));
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));

@@ -220,6 +220,7 @@ fn worker(
         is_isolated: roles.is_isolated,
         outbox,
         cache: if roles.is_isolated { None } else { app.cache(&all)? },
+        aggregates: if roles.is_isolated { None } else { app.aggregates()? },
         writes: if roles.is_isolated { None } else { app.writes()? },
     };
     let pulses = brasa_worker::Pulses::of(progress);

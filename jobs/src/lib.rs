@@ -2,6 +2,7 @@
 //!
 //! A kind is a payload, a policy and a handler in one file; [`catalog`] lists them all, in order.
 
+pub mod aggregates;
 mod batch;
 pub mod cache;
 mod catalog;
@@ -35,7 +36,13 @@ pub use verdict::{JobError, JobResult, OrElse, Verdict};
 
 /// The kinds that every build of Brasa knows. A team's own binary adds its own with [`Catalog::with`].
 pub fn catalog() -> Catalog {
-    Catalog::default().with::<cache::Warm>().with::<database::Analyze>().with::<sql::Run>()
+    Catalog::default()
+        .with::<aggregates::Refresh>()
+        .with::<aggregates::Backfill>()
+        .with::<aggregates::Check>()
+        .with::<cache::Warm>()
+        .with::<database::Analyze>()
+        .with::<sql::Run>()
 }
 
 /// Says that something named does not exist, and what was probably meant.

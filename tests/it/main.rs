@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and says where; clippy's allowance for tests does not reach their helpers"
 )]
 
+mod aggregating;
 mod bad_input;
 mod batches;
 mod budgets;

@@ -45,6 +45,7 @@ impl World {
             is_isolated: false,
             outbox: None,
             cache: None,
+            aggregates: None,
             writes: None,
         }
     }

@@ -14,6 +14,7 @@
 //! apalis runs the handlers (`feed.rs` and `run.rs` alone know it); everything that must be right is ours:
 //! which jobs are held, for how long, and what is said about them.
 
+pub mod aggregates;
 mod alarm;
 mod announce;
 pub mod cache;

@@ -11,6 +11,7 @@ use brasa_shared::telemetry::server::{Progress, Pulse};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::aggregates;
 use crate::alarm::Alarm;
 use crate::announce::Announce;
 use crate::cache;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub outbox: Option<outbox::Settings>,
     /// The cache to look after, where it is to be.
     pub cache: Option<cache::Settings>,
+    /// What keeps aggregates, where there are some.
+    pub aggregates: Option<aggregates::Settings>,
     /// What writes batches of rows that were handed over, where that is to be done.
     pub writes: Option<writes::Settings>,
 }
@@ -114,6 +117,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
     let cache = cache::Tasks::start(settings.cache.clone(), &settings.reach, &info.worker, &shutdown.drain);
+    let aggregates = aggregates::Tasks::start(settings.aggregates.clone(), &settings.reach, &shutdown.drain);
     let writes =
         writes::Tasks::start(settings.writes.clone(), &settings.reach, &info.worker, &shutdown.drain);
     let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
@@ -142,7 +146,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     stopped.cancel();
     hearing.abort();
     // All end by themselves now; a panic in any has been logged by the runtime already.
-    drop(tokio::join!(claiming, keeping, outbox_tasks.end(), cache.end(), writes.end()));
+    drop(tokio::join!(claiming, keeping, outbox_tasks.end(), cache.end(), aggregates.end(), writes.end()));
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }

@@ -86,6 +86,7 @@ impl Findings {
             (config.schedules.len(), "schedule(s)"),
             (config.sql.len(), "statement(s)"),
             (config.warm.len(), "warmer(s)"),
+            (config.aggregates.len(), "aggregate(s)"),
             (config.writes.len(), "write(s)"),
             (config.queues.len(), "queue(s)"),
         ] {
@@ -107,9 +108,11 @@ impl Findings {
             Ok(None)
                 if app.config.sql.is_empty()
                     && app.config.warm.is_empty()
+                    && app.config.aggregates.is_empty()
                     && app.config.writes.is_empty() => {}
             Ok(None) => {
-                let message = "statements, warmers and writes need Postgres, and there is no address of it";
+                let message =
+                    "statements, warmers, aggregates and writes need Postgres, and there is no address of it";
                 let help = "set DATABASE_URL, or write [postgres] url = \"${DATABASE_URL}\"";
                 self.configuration.push(app.config.postgres.origin.problem("url", message, help));
             }

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::Output;
 
+mod aggregates;
 mod arguments;
 mod cache;
 mod check;
@@ -81,6 +82,9 @@ enum Verb {
     /// Look at what is cached, warm it, invalidate it, and watch its tables
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Look at figures that are kept as rows change; install, build, compare and show them
+    #[command(subcommand)]
+    Aggregates(aggregates::Aggregates),
     /// Look at rows that are written in batches, hand over files of them, and decide about what was refused
     #[command(subcommand)]
     Writes(writes::Writes),
@@ -113,6 +117,7 @@ impl Cli {
             Verb::Outbox(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Schedules(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
             Verb::Cache(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Aggregates(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Writes(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,

@@ -12,6 +12,7 @@
 //! Nothing here reads the environment by itself: it is passed in. Secrets do not print.
 
 mod address;
+mod aggregates;
 mod cache;
 mod complaint;
 mod interpolate;
@@ -42,6 +43,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::cache::Cache;
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
 pub use self::outbox::Outbox;
@@ -81,6 +83,8 @@ pub struct Config {
     pub warm: BTreeMap<String, Warmer>,
     /// `[cache]`
     pub cache: Cache,
+    /// `[aggregates.NAME]`
+    pub aggregates: BTreeMap<String, Aggregate>,
     /// `[writes.NAME]`
     pub writes: BTreeMap<String, Write>,
     /// `[outbox]`
@@ -101,6 +105,7 @@ impl Default for Config {
             sql: BTreeMap::new(),
             warm: BTreeMap::new(),
             cache: Cache::default(),
+            aggregates: BTreeMap::new(),
             writes: BTreeMap::new(),
             outbox: Outbox::default(),
             telemetry: Telemetry::default(),
@@ -171,6 +176,7 @@ impl Config {
             sql: root.named("sql", Statement::read),
             warm: root.named("warm", Warmer::read),
             cache: root.table("cache", Cache::read),
+            aggregates: root.named("aggregates", Aggregate::read),
             writes: root.named("writes", Write::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),

@@ -221,7 +221,7 @@ impl Merging {
 
 impl TableName {
     /// Reads `name` or `schema.name`, each in double quotes where Postgres wants them.
-    fn parse(text: &str) -> Result<Self, Complaint> {
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
         match Dependency::parse(text) {
             Ok(table) if table.columns.is_empty() => Ok(Self { schema: table.schema, name: table.table }),
             Ok(_) => Err(Complaint::new("a table has no columns here", HELP_TABLE)),

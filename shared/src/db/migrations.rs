@@ -14,6 +14,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (2, "create outbox", include_str!("../../../migrations/0002_create_outbox.sql")),
     (3, "create cache log", include_str!("../../../migrations/0003_create_cache_log.sql")),
     (4, "create writes", include_str!("../../../migrations/0004_create_writes.sql")),
+    (5, "create aggregates", include_str!("../../../migrations/0005_create_aggregates.sql")),
 ];
 
 /// What `brasa migrate` runs.

@@ -1,5 +1,5 @@
-//! Postgres: the pool, its time limits, the embedded migrations, the outbox, the change log, batched writes, and the
-//! users' statements.
+//! Postgres: the pool, its time limits, the embedded migrations, the outbox, the change log, aggregates, batched writes,
+//! and the users' statements.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
+pub mod aggregates;
 mod bind;
 pub mod changes;
 mod migrations;
@@ -20,11 +21,12 @@ pub mod writes;
 
 pub use bind::{BindError, Param};
 pub use migrations::{Standing, standing};
-pub use quoted::quoted;
+pub use quoted::{literal, quoted};
 pub use statement::{
-    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, fetch, type_name,
+    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all, fetch,
+    type_name,
 };
-pub use table::{TableColumn, columns_of, has_unique};
+pub use table::{Part, TableColumn, columns_of, has_unique, leads_index, parts_of, triggers_on};
 
 /// How long a database may take to answer when somebody asks whether it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

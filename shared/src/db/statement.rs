@@ -104,10 +104,7 @@ pub async fn type_name(connection: &mut PgConnection, kind: &PgTypeInfo) -> Resu
 ///
 /// # Errors
 /// What the database says to the first that it refuses; those before it have run.
-pub(crate) async fn execute_all(
-    connection: &mut PgConnection,
-    statements: &[String],
-) -> Result<(), sqlx::Error> {
+pub async fn execute_all(connection: &mut PgConnection, statements: &[String]) -> Result<(), sqlx::Error> {
     for sql in statements {
         sqlx::raw_sql(AssertSqlSafe(sql.as_str())).execute(&mut *connection).await?;
     }

@@ -73,3 +73,77 @@ pub async fn has_unique(
     columns.sort();
     sqlx::query_scalar(HAS_UNIQUE).bind(table).bind(columns).fetch_one(connection).await
 }
+
+/// A table, or a part of one: rows that are written to a part by its own name are written to the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name as it is written in SQL.
+    pub name: String,
+    /// What it is, as `pg_class.relkind` says it.
+    pub kind: String,
+    /// Whether this role may make triggers on it.
+    pub may_trigger: bool,
+}
+
+const PARTS: &str = "with recursive tree (oid, depth) as (
+        select to_regclass($1)::oid, 0 union all
+        select i.inhrelid, tree.depth + 1 from tree join pg_inherits i on i.inhparent = tree.oid)
+    select format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
+        has_table_privilege(c.oid, 'trigger') as may_trigger
+    from (select oid, min(depth) as depth from tree group by oid) as once
+    join pg_class c on c.oid = once.oid join pg_namespace n on n.oid = c.relnamespace
+    order by depth, n.nspname, c.relname";
+
+/// A table and all its parts, the table first; none where there is no such table.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn parts_of(connection: &mut PgConnection, table: &str) -> Result<Vec<Part>, sqlx::Error> {
+    let rows = sqlx::query(PARTS).bind(table).fetch_all(connection).await?;
+    let part = |row: &sqlx::postgres::PgRow| {
+        Ok(Part {
+            name: row.try_get("name")?,
+            kind: row.try_get("kind")?,
+            may_trigger: row.try_get("may_trigger")?,
+        })
+    };
+    rows.iter().map(part).collect()
+}
+
+/// Of a small table nobody minds that it is read whole.
+const LEADS_INDEX: &str =
+    "select c.relkind = 'r' and c.reltuples < $3 and pg_relation_size(c.oid) < 16 * 1024 * 1024
+        or exists (
+            select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+            where i.indrelid = c.oid and i.indisvalid and i.indpred is null and a.attname = $2)
+    from pg_class c where c.oid = to_regclass($1)";
+
+/// Whether rows can be found by the values of a column: it leads an index, or there are few of them.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn leads_index(
+    connection: &mut PgConnection,
+    table: &str,
+    column: &str,
+    few: f32,
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query_scalar(LEADS_INDEX).bind(table).bind(column).bind(few);
+    Ok(query.fetch_optional(connection).await?.unwrap_or(false))
+}
+
+const TRIGGERS: &str = "select format('%I.%I', n.nspname, c.relname) as name, t.tgname::text as trigger
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+    where t.tgname = any ($1) and t.tgenabled in ('O', 'A') and not t.tgisinternal";
+
+/// Where triggers of these names are, and fire: tables as they are written in SQL, each with a trigger.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn triggers_on(
+    connection: &mut PgConnection,
+    triggers: &[String],
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = sqlx::query(TRIGGERS).bind(triggers).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("trigger")?))).collect()
+}

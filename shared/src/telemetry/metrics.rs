@@ -99,6 +99,18 @@ metrics! {
     counter cache_l1_reads_total [warmer];
     /// Time that reading cached values took where Redis was asked, in seconds.
     histogram cache_read_seconds [warmer];
+    /// Rows of the log of what changed that were moved into an aggregate.
+    counter aggregate_rows_total [aggregate];
+    /// Rows that came for buckets of an aggregate that stay as they are.
+    counter aggregate_late_total [aggregate];
+    /// Time that moving changes into an aggregate took, in seconds.
+    histogram aggregate_fold_seconds [aggregate];
+    /// For how long the oldest change has been waiting to be moved into an aggregate, in seconds.
+    gauge aggregate_lag_seconds [aggregate];
+    /// Keys of an aggregate that were published.
+    counter aggregate_published_total [aggregate];
+    /// Groups of an aggregate that were not what the source says when they were compared last.
+    gauge aggregate_wrong_groups [aggregate];
     /// Rows that were handed over and are written.
     counter write_rows_total [write];
     /// Rows that were handed over and could not be written.

@@ -67,6 +67,7 @@ async fn work() -> Result<()> {
         is_isolated: false,
         outbox: None,
         cache: Some(brasa_worker::cache::Settings { queue, changes: ChangeLog::of(pool(2)?) }),
+        aggregates: None,
         writes: None,
     };
     run(settings, Pulses::default(), Shutdown::default()).await?;

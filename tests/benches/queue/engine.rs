@@ -80,6 +80,7 @@ impl Engine {
             is_isolated: false,
             outbox: None,
             cache: None,
+            aggregates: None,
             writes: None,
         };
         run(settings, Pulses::default(), Shutdown::default()).await?;

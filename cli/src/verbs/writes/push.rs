@@ -8,7 +8,6 @@ use brasa_shared::config::{WhenFull, Write};
 use brasa_shared::streams::{ADD_MAX, Added, Room, Streams, part_of};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use super::{acquire, open, streams, table, write};
 use crate::app::App;
@@ -17,8 +16,6 @@ use crate::output::{Output, plain};
 
 /// How long it waits for room before it looks again.
 const WAIT: Duration = Duration::from_millis(100);
-/// How often it says how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How many lines are shown that cannot be written.
 const BROKEN_SHOWN: usize = 10;
 
@@ -47,40 +44,26 @@ impl Push {
             _ => Vec::new(),
         };
         let parts = parted(write, &table, &rows)?;
-        let mut progress = Progress { all: rows.len(), done: 0, dropped: 0, told: Instant::now() };
+        let (all, mut done, mut dropped) = (rows.len(), 0, 0);
         for (part, rows) in parts.iter().enumerate() {
             let part = i32::try_from(part).unwrap_or(0);
             for rows in rows.chunks(ADD_MAX) {
-                progress.dropped += add(&streams(app), write, &self.name, part, rows).await?;
-                progress.done += rows.len();
-                progress.tell(out)?;
+                dropped += add(&streams(app), write, &self.name, part, rows).await?;
+                done += rows.len();
+                out.progress(|| bar(done, all))?;
             }
         }
-        out.line(format!("{} row(s) handed over to {}", progress.done, self.name))?;
-        if progress.dropped > 0 {
-            out.line(format!("{} older row(s) had to go: there was no room", progress.dropped))?;
+        out.line(format!("{done} row(s) handed over to {}", self.name))?;
+        if dropped > 0 {
+            out.line(format!("{dropped} older row(s) had to go: there was no room"))?;
         }
-        out.value(&json!({ "name": self.name, "rows": progress.done, "dropped": progress.dropped }))
+        out.value(&json!({ "name": self.name, "rows": done, "dropped": dropped }))
     }
 }
 
-struct Progress {
-    all: usize,
-    done: usize,
-    dropped: u64,
-    told: Instant,
-}
-
-impl Progress {
-    fn tell(&mut self, out: &mut Output) -> Result<(), Failure> {
-        if self.told.elapsed() < TELL_EVERY || self.all == 0 {
-            return Ok(());
-        }
-        self.told = Instant::now();
-        let share = self.done * 20 / self.all;
-        let bar = format!("[{}{}]", "#".repeat(share), ".".repeat(20 - share));
-        out.aside(format!("{bar} {} of {} rows", self.done, self.all))
-    }
+fn bar(done: usize, all: usize) -> String {
+    let share = done * 20 / all.max(1);
+    format!("[{}{}] {done} of {all} rows", "#".repeat(share), ".".repeat(20 - share))
 }
 
 /// Adds rows; where there is no room for them, waits until there is. Returns how many older ones had to go.

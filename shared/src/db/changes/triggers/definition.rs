@@ -5,7 +5,7 @@
 //! quotes.
 
 use crate::db::changes::triggers::catalog::Relation;
-use crate::db::quoted;
+use crate::db::{literal, quoted};
 use crate::hash::fnv1a;
 
 /// More different values than this in one statement are written down as "every row".
@@ -236,14 +236,4 @@ fn append(keys: &Keys, place: usize) -> String {
         insert into brasa.cache_log (dep, keys) select {dep}, {each} from unnest(keys{place}) as key;
     end if;"
     )
-}
-
-/// A text in quotes, in a form that every setting of a session reads in the same way.
-fn literal(text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    if doubled.contains('\\') {
-        format!("E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
-    }
 }

@@ -1,0 +1,33 @@
+//! What an error of Postgres means for an aggregate.
+
+/// Why something was not done. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Somebody else is at it.
+    #[error("somebody else is at it")]
+    Busy,
+    /// It may go better a little later.
+    #[error("the database did not do it")]
+    Passing(#[source] sqlx::Error),
+    /// A person has to look at it: the source is not what it was, or a value does not fit.
+    #[error("{}", .0.as_database_error().map_or_else(String::new, |said| said.message().to_owned()))]
+    Broken(#[source] sqlx::Error),
+    /// A newer build wrote what is known about it.
+    #[error("a newer version of Brasa installed it, or its row in brasa.aggregates was changed by hand")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let code = code.unwrap_or_default().into_owned();
+        match code.as_str() {
+            // Somebody was there before us, in the snapshot or with a lock.
+            "40001" | "40P01" | "55P03" => Self::Busy,
+            code if code.starts_with("42") || code.starts_with("22") || code.starts_with("21") => {
+                Self::Broken(error)
+            }
+            _ => Self::Passing(error),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Moving what changed into the groups.
+//!
+//! One transaction with one snapshot: rows are taken out of the log, and what they say is in the groups when they are gone.
+//! Whoever dies in it has done nothing. Two at once do not wait for one another: the second goes away.
+
+use std::time::Duration;
+
+use brasa_shared::config::Publish;
+use brasa_shared::db::aggregates::{State, Version, folded, frozen, lock, pause};
+use brasa_shared::db::{execute_all, fetch};
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::aggregates::fault::Fault;
+use crate::aggregates::shape::Shape;
+use crate::aggregates::shape_of;
+use crate::aggregates::sql::{self, FoldOf};
+
+/// What all transactions here begin with.
+pub(super) const BEGIN: &str = "begin isolation level repeatable read";
+
+/// How a fold is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Folding<'a> {
+    /// So many rows of the log at most.
+    pub most: usize,
+    /// What is published, if anything is.
+    pub publish: Option<&'a Publish>,
+    /// Buckets that are older than this stay as they are.
+    pub frozen_after: Option<Duration>,
+}
+
+/// What a fold has come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// Rows of the log that are in the groups now.
+    pub rows: i64,
+    /// Groups that were touched.
+    pub groups: i64,
+    /// Rows that came for buckets which stay as they are.
+    pub late: i64,
+}
+
+/// Moves what changed into the groups of a version.
+///
+/// # Errors
+/// See [`Fault`].
+pub async fn fold(
+    connection: &mut PgConnection,
+    version: &Version,
+    folding: Folding<'_>,
+) -> Result<Folded, Fault> {
+    let shape = shape_of(version)?;
+    if version.paused.is_none() && is_idle(connection, &shape).await? {
+        return freeze_only(connection, version, &shape, folding).await;
+    }
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let held = lock(&mut transaction, &version.name, version.version).await?.ok_or(Fault::Busy)?;
+    let (mut rows, mut is_dirty, is_all) = glance(&mut transaction, &shape, folding.most).await?;
+    if is_all {
+        execute_all(&mut transaction, &sql::expand_all(&shape)).await?;
+        (rows, is_dirty, _) = glance(&mut transaction, &shape, folding.most).await?;
+    }
+    let mut done = Folded::default();
+    if rows > 0 {
+        let columns = folding.publish.and_then(|publish| columns(publish, &shape));
+        let of = FoldOf {
+            most: folding.most,
+            is_dirty: is_dirty || !shape.is_delta,
+            frozen_until: &held.frozen_until,
+            published: columns.as_deref(),
+            folds: held.done.folds + 1,
+        };
+        let found = fetch(&mut transaction, &sql::fold(&shape, of), &[]).await?;
+        if let Some(row) = found.first() {
+            done = Folded {
+                rows: row.try_get("rows")?,
+                groups: row.try_get("groups")?,
+                late: row.try_get("late")?,
+            };
+        }
+        execute_all(&mut transaction, &[sql::drop_empty(&shape)]).await?;
+    }
+    freeze(&mut transaction, &held, &shape, folding.frozen_after).await?;
+    folded(&mut transaction, &held.name, held.version, done.rows, done.late).await?;
+    if held.paused.is_some() {
+        pause(&mut transaction, &held.name, held.version, None).await?;
+    }
+    transaction.commit().await?;
+    Ok(done)
+}
+
+/// The columns that a published key names, if the version has them all.
+pub(super) fn columns(publish: &Publish, shape: &Shape) -> Option<Vec<String>> {
+    let columns: Vec<String> = publish.key.placeholders().into_iter().map(ToOwned::to_owned).collect();
+    columns.iter().all(|column| shape.definition.by.contains(column)).then_some(columns)
+}
+
+async fn is_idle(connection: &mut PgConnection, shape: &Shape) -> Result<bool, Fault> {
+    let rows = fetch(connection, &sql::is_idle(shape), &[]).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
+}
+
+async fn glance(
+    connection: &mut PgConnection,
+    shape: &Shape,
+    most: usize,
+) -> Result<(i64, bool, bool), Fault> {
+    let rows = fetch(connection, &sql::glance(shape, most), &[]).await?;
+    let Some(row) = rows.first() else { return Ok((0, false, false)) };
+    Ok((row.try_get("rows")?, row.try_get("is_dirty")?, row.try_get("is_all")?))
+}
+
+/// Where nothing changed, time may still have come for a bucket to stay as it is.
+async fn freeze_only(
+    connection: &mut PgConnection,
+    version: &Version,
+    shape: &Shape,
+    folding: Folding<'_>,
+) -> Result<Folded, Fault> {
+    let Some(after) = folding.frozen_after else { return Ok(Folded::default()) };
+    let due = fetch(connection, &sql::freeze(shape, after.as_secs(), &version.frozen_until), &[]).await?;
+    if !due.is_empty() {
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        let held = lock(&mut transaction, &version.name, version.version).await?.ok_or(Fault::Busy)?;
+        freeze(&mut transaction, &held, shape, folding.frozen_after).await?;
+        transaction.commit().await?;
+    }
+    Ok(Folded::default())
+}
+
+/// Nothing is frozen that is not built yet.
+async fn freeze(
+    transaction: &mut PgConnection,
+    held: &Version,
+    shape: &Shape,
+    after: Option<Duration>,
+) -> Result<(), Fault> {
+    let (Some(after), true) = (after, held.state == State::Live) else {
+        return Ok(());
+    };
+    let due = fetch(transaction, &sql::freeze(shape, after.as_secs(), &held.frozen_until), &[]).await?;
+    if let Some(row) = due.first() {
+        let until: String = row.try_get("until")?;
+        frozen(transaction, &held.name, held.version, &until).await?;
+    }
+    Ok(())
+}
+
+/// What is not in the groups of a version yet: rows of the log, and for how long the first of them has been there.
+///
+/// # Errors
+/// See [`Fault`].
+pub async fn waiting(connection: &mut PgConnection, version: &Version) -> Result<(i64, Duration), Fault> {
+    let rows = fetch(connection, &sql::waiting(&shape_of(version)?), &[]).await?;
+    let Some(row) = rows.first() else { return Ok((0, Duration::ZERO)) };
+    Ok((row.try_get("rows")?, span(row.try_get("seconds")?)))
+}
+
+/// For how long the first row of the log has been there.
+///
+/// # Errors
+/// See [`Fault`].
+pub async fn lag(connection: &mut PgConnection, version: &Version) -> Result<Duration, Fault> {
+    let rows = fetch(connection, &sql::oldest(&shape_of(version)?), &[]).await?;
+    Ok(rows.first().map(|row| row.try_get("seconds")).transpose()?.map_or(Duration::ZERO, span))
+}
+
+fn span(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}

@@ -1,0 +1,58 @@
+//! What is put into Redis.
+
+use brasa_shared::db::literal;
+
+use crate::aggregates::shape::Shape;
+use crate::aggregates::sql::view::shown;
+
+/// A number that grows with each fold, also when another server takes over which has lost some.
+pub(super) fn version(folds: i64) -> String {
+    format!("(('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint << 40) + {folds}")
+}
+
+/// The values of these columns in a group's key, as an array of texts.
+pub(super) fn params(shape: &Shape, columns: &[String]) -> String {
+    let params: Vec<String> = texts(shape, columns).collect();
+    format!("array[{}]::text[]", params.join(", "))
+}
+
+fn texts<'s>(shape: &'s Shape, columns: &'s [String]) -> impl Iterator<Item = String> + 's {
+    let place = |column: &String| shape.definition.by.iter().position(|known| known == column);
+    columns.iter().filter_map(place).map(|place| format!("coalesce((key).g{place}::text, '')"))
+}
+
+/// Has everything published again.
+pub(in crate::aggregates) fn board_all(shape: &Shape, columns: &[String], folds: i64) -> String {
+    format!(
+        "insert into brasa.aggregate_outbox (name, params, version) select distinct {}, {}, {} from {} order by 2 on \
+         conflict (name, params) do nothing",
+        literal(&shape.name),
+        params(shape, columns),
+        version(folds),
+        shape.groups()
+    )
+}
+
+/// The newest buckets of the groups with these values: `as_of`, and `rows`, the newest first.
+pub(in crate::aggregates) fn board(
+    shape: &Shape,
+    columns: &[String],
+    params: &[String],
+    buckets: u32,
+) -> String {
+    let is_those =
+        texts(shape, columns).zip(params).map(|(text, param)| format!("{text} = {}", literal(param)));
+    let is_those: Vec<String> = is_those.collect();
+    let condition = if is_those.is_empty() { "true".to_owned() } else { is_those.join(" and ") };
+    let groups = shape.groups();
+    let newest = format!(
+        "(select min(b) from (select distinct (key).b as b from {groups} where {condition} order by 1 desc limit {buckets}) \
+         as newest)"
+    );
+    let rows = format!("select * from {groups} where {condition} and (key).b >= {newest}");
+    format!(
+        "select json_build_object('as_of', now(), 'rows', coalesce((select json_agg(shown) from ({} order by key desc) as \
+         shown), '[]'::json))::text as figures",
+        shown(shape, &rows)
+    )
+}

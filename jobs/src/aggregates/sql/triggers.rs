@@ -1,0 +1,142 @@
+//! What notes changes of a source, inside the transactions that make them.
+//!
+//! A statement writes one row for each group that it touched: what it added, less what it took away. Nothing is looked
+//! up and nothing is waited for. And whatever goes wrong in here, no statement of the application fails. Where an
+//! expression cannot be computed, the groups are noted as unknown; where not even they can be told, all are.
+
+use crate::aggregates::shape::Shape;
+use crate::aggregates::sql::rows::{bare, each, grouped, key, keys, list};
+
+/// What happens to a table.
+pub(in crate::aggregates) const EVENTS: [&str; 4] = ["insert", "update", "delete", "truncate"];
+
+/// The functions that triggers call, each of which nobody else may.
+pub(in crate::aggregates) fn create_functions(shape: &Shape) -> Vec<String> {
+    let create = |event: &&str| {
+        let function = shape.function(event);
+        let all = format!("insert into {} (kind) values ('a')", shape.log());
+        let rows: &[(&str, i8)] = match *event {
+            "insert" => &[("new_rows", 1)],
+            "update" => &[("new_rows", 1), ("old_rows", -1)],
+            "delete" => &[("old_rows", -1)],
+            _ => &[],
+        };
+        let body = if rows.is_empty() {
+            format!("begin\n    {all};\n    return null;\nend")
+        } else {
+            let bare: Vec<String> = rows.iter().map(|(table, _)| bare(shape, table)).collect();
+            format!(
+                "begin\n    {};\n    return null;\nexception when others then\n    begin\n        {};\n    exception when \
+                 others then\n        {all};\n    end;\n    return null;\nend",
+                noted(shape, rows),
+                touched(shape, &bare)
+            )
+        };
+        let mut tag = "$brasa$".to_owned();
+        while body.contains(&tag) {
+            tag.insert(1, '_');
+        }
+        [
+            format!(
+                "create or replace function {function}() returns trigger language plpgsql security definer\nset \
+                 search_path = pg_catalog, pg_temp\nas {tag}\n{body}\n{tag}"
+            ),
+            format!("revoke all on function {function}() from public"),
+        ]
+    };
+    EVENTS.iter().flat_map(create).collect()
+}
+
+/// The triggers of a table or of a part of it.
+pub(in crate::aggregates) fn create_triggers(shape: &Shape, on: &str) -> Vec<String> {
+    let create = |event: &&str| {
+        let rows = match *event {
+            "insert" => " referencing new table as new_rows",
+            "update" => " referencing old table as old_rows new table as new_rows",
+            "delete" => " referencing old table as old_rows",
+            _ => "",
+        };
+        let (trigger, function) = (shape.trigger(event), shape.function(event));
+        format!(
+            "create trigger {trigger} after {event} on {on}{rows} for each statement execute function {function}()"
+        )
+    };
+    EVENTS.iter().map(create).collect()
+}
+
+/// Notes every group of a part that was not watched before.
+pub(in crate::aggregates) fn mark_part(shape: &Shape, part: &str) -> String {
+    touched(shape, &[bare(shape, part)])
+}
+
+fn noted(shape: &Shape, tables: &[(&str, i8)]) -> String {
+    if shape.is_delta {
+        return changed(shape, tables);
+    }
+    let rows: Vec<String> = tables.iter().map(|(table, _)| each(shape, table, "", None)).collect();
+    touched(shape, &rows)
+}
+
+/// The groups of these rows, each once.
+fn touched(shape: &Shape, rows: &[String]) -> String {
+    let keys = keys(shape);
+    let parts = rows.iter().map(|rows| format!("select {keys} from ({rows}) as rows"));
+    let parts: Vec<String> = parts.collect();
+    format!(
+        "insert into {} (kind, key) select 'r', {} from (select distinct {keys} from ({}) as rows) as rows",
+        shape.log(),
+        key(shape),
+        parts.join(" union all ")
+    )
+}
+
+/// What was added to groups, less what was taken away.
+fn changed(shape: &Shape, tables: &[(&str, i8)]) -> String {
+    let names = list(shape, |kept| kept.name.clone());
+    let odd: Vec<String> = shape.kept.iter().filter(|kept| kept.may_be_odd()).map(odd).collect();
+    // What is no number cannot be subtracted again.
+    let kind = if odd.is_empty() {
+        "'d'".to_owned()
+    } else {
+        format!("case when {} then 'r' else 'd' end", odd.join(" or "))
+    };
+    let net = match tables {
+        [(table, sign)] => {
+            let groups = grouped(shape, &each(shape, table, "", None));
+            if *sign > 0 {
+                groups
+            } else {
+                let names = list(shape, |kept| format!("-{0} as {0}", kept.name));
+                format!("select key, -n as n{names} from ({groups}) as gone")
+            }
+        }
+        tables => {
+            let signed = |(table, sign): &(&str, i8)| each(shape, table, &format!("{sign} as sign, "), None);
+            let rows: Vec<String> = tables.iter().map(signed).collect();
+            let sums = list(shape, |kept| {
+                let x = format!("x{}", kept.of);
+                let sum = if kept.is_count {
+                    format!("coalesce(sum(sign) filter (where {x} is not null), 0)")
+                } else {
+                    format!("coalesce(sum(sign::{} * {x}), 0)::{}", kept.kind, kept.kind)
+                };
+                format!("{sum} as {}", kept.name)
+            });
+            format!(
+                "select {} as key, sum(sign) as n{sums} from ({}) as rows group by {}",
+                key(shape),
+                rows.join(" union all "),
+                keys(shape)
+            )
+        }
+    };
+    let is_change: String = shape.kept.iter().map(|kept| format!(" or {} <> 0", kept.name)).collect();
+    format!(
+        "insert into {} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net where n <> 0{is_change}",
+        shape.log()
+    )
+}
+
+fn odd(kept: &crate::aggregates::shape::Kept) -> String {
+    format!("{0} - {0} <> 0", kept.name)
+}

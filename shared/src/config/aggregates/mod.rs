@@ -1,0 +1,236 @@
+//! `[aggregates.NAME]`: figures of a table's rows, by span of time and by columns, kept as they change.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::complaint::Complaint;
+use super::key_template::KeyTemplate;
+use super::problem::Origin;
+use super::section::Section;
+use super::writes::TableName;
+
+mod bucket;
+mod measure;
+
+pub use bucket::Bucket;
+pub use measure::{Function, Measure};
+
+use measure::expression;
+
+/// Names of tables, functions and triggers are made of the name of an aggregate, and Postgres cuts them off.
+const NAME_MAX: usize = 36;
+/// By so many columns rows are parted at most.
+const BY_MAX: usize = 8;
+/// How often it is looked whether something changed, unless it is said otherwise.
+const EVERY: Duration = Duration::from_millis(200);
+/// How many buckets are published, unless it is said otherwise; and at most.
+const BUCKETS: (u32, u32) = (31, 10_000);
+/// What the bucket is called in the view.
+const BUCKET: &str = "bucket";
+
+const HELP_SOURCE: &str = r#"write the table whose rows are counted, as in source = "public.flights""#;
+const HELP_TIME: &str = r#"write the column that says when, as in time = "created_at""#;
+const HELP_MEASURES: &str = r#"write what is computed, as in measures = { flights = "count(*)" }"#;
+const HELP_NAME: &str =
+    "lower-case letters, digits and `_`, beginning with a letter; each once, and not `bucket`";
+
+/// One of `[aggregates.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aggregate {
+    /// Where it was written.
+    pub origin: Origin,
+    /// What it is.
+    pub definition: Definition,
+    /// How often it is looked whether something changed.
+    pub every: Duration,
+    /// Buckets that are older than this stay as they are, whatever becomes of the rows.
+    pub frozen_after: Option<Duration>,
+    /// What is put into Redis.
+    pub publish: Option<Publish>,
+}
+
+/// What an aggregate is: another definition is another table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Definition {
+    /// The table, as it is written in SQL.
+    pub source: String,
+    /// The column that says when.
+    pub time: String,
+    /// The span of time that is one bucket.
+    pub bucket: Bucket,
+    /// In which zone a day begins: a name that Postgres knows. None where nothing was said, which is UTC.
+    pub tz: Option<String>,
+    /// The columns whose values make groups.
+    pub by: Vec<String>,
+    /// Which rows count.
+    pub filter: Option<String>,
+    /// What is computed, by the name of its column.
+    pub measures: BTreeMap<String, Measure>,
+    /// How it is kept; none leaves the choice to Brasa.
+    pub mode: Option<AggregateMode>,
+    /// Whether sums of floating-point numbers may differ in their last digits.
+    pub approx: bool,
+}
+
+/// How an aggregate is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AggregateMode {
+    /// What changed is added and subtracted.
+    Delta,
+    /// Groups that were touched are computed again from the rows of their bucket.
+    Recompute,
+}
+
+/// What is put into Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// The key, which may name columns of `by`: each of their values has a key of its own.
+    pub key: KeyTemplate,
+    /// The newest buckets, so many.
+    pub buckets: u32,
+}
+
+impl Aggregate {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        let origin = section.origin();
+        let name = origin.path.split_once('.').map_or("", |(_, name)| name.trim_matches('"'));
+        if name.len() > NAME_MAX {
+            let message =
+                format!("the name has {} characters, that of an aggregate at most {NAME_MAX}", name.len());
+            section.report_missing(message, "tables are named after it: choose a shorter one");
+        }
+        let definition = Definition::read(section);
+        let by = definition.as_ref().map(|known| known.by.clone()).unwrap_or_default();
+        Some(Self {
+            origin,
+            every: section.duration("every", Duration::from_millis(10)).unwrap_or(EVERY),
+            frozen_after: section.duration("frozen_after", Duration::from_hours(1)),
+            publish: section.optional_table("publish", |section| Publish::read(section, &by)),
+            definition: definition?,
+        })
+    }
+}
+
+impl Definition {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let source = section.parsed("source", |text| TableName::parse(text).map(|name| name.to_string()));
+        let time = section.text("time").filter(|time| !time.is_empty());
+        let measures = read_measures(section);
+        for (key, help) in [("source", HELP_SOURCE), ("time", HELP_TIME), ("measures", HELP_MEASURES)] {
+            if !section.has(key) {
+                section.report_missing(format!("needs `{key}`"), help);
+            }
+        }
+        let by = read_by(section);
+        let names = measures.as_ref().map(|measures| measures.keys().cloned().collect::<Vec<_>>());
+        if let Some(twice) = names.unwrap_or_default().iter().find(|name| by.contains(name)) {
+            section.report("measures", format!("`{twice}` is a column of `by` already"), HELP_NAME);
+        }
+        let filter = section.parsed("where", |text| {
+            let help = "write a condition on one row, without `;` and comments";
+            expression(text).ok_or_else(|| Complaint::new("this is no condition by itself", help))
+        });
+        let modes = [("delta", AggregateMode::Delta), ("recompute", AggregateMode::Recompute)];
+        let mode = section.choice("mode", &modes);
+        if mode == Some(AggregateMode::Delta)
+            && let Some((name, _)) = measures.iter().flatten().find(|(_, measure)| !measure.is_additive())
+        {
+            let help = "write mode = \"recompute\", or leave it out";
+            section.report("mode", format!("`{name}` cannot be kept by adding what changed"), help);
+        }
+        let bucket = section.parsed("bucket", Bucket::parse);
+        Some(Self {
+            bucket: if section.has("bucket") { bucket? } else { Bucket::Day },
+            tz: section.text("tz"),
+            approx: section.flag("approx").unwrap_or_default(),
+            source: source?,
+            time: time?,
+            measures: measures?,
+            by,
+            filter,
+            mode,
+        })
+    }
+
+    /// Says which definition it is: eight bytes in hexadecimal.
+    pub fn version(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        format!("{:016x}", crate::hash::fnv1a(&text))
+    }
+
+    /// Whether it is kept by adding and subtracting what changed.
+    pub fn is_delta(&self) -> bool {
+        let can = self.measures.values().all(Measure::is_additive);
+        can && self.mode != Some(AggregateMode::Recompute)
+    }
+}
+
+impl Publish {
+    fn read(section: &mut Section<'_>, by: &[String]) -> Option<Self> {
+        let key = section.parsed("key", |text| {
+            let help = "write a key of Redis, as in key = \"dash:delays\" or \"dash:delays:{carrier}\"";
+            KeyTemplate::parse(text).map_err(|error| Complaint::new(error.to_string(), help))
+        });
+        if !section.has("key") {
+            section.report_missing(
+                "needs `key`",
+                "write the key under which it is read, as in key = \"dash:delays\"",
+            );
+        }
+        let buckets = section.whole("buckets", 1..=BUCKETS.1).unwrap_or(BUCKETS.0);
+        let key = key?;
+        if let Some(column) =
+            key.placeholders().into_iter().find(|column| !by.iter().any(|known| known == column))
+        {
+            let message = format!("`{{{column}}}` is none of the columns in `by`");
+            section.report("key", message, "name columns of `by`, or add it there");
+            return None;
+        }
+        Some(Self { key, buckets })
+    }
+}
+
+fn read_measures(section: &mut Section<'_>) -> Option<BTreeMap<String, Measure>> {
+    let written = section.json("measures")?;
+    let mut measures = BTreeMap::new();
+    for (name, text) in written {
+        let read = match text.as_str() {
+            _ if !is_name(&name) || name == BUCKET => {
+                Err(Complaint::new(format!("`{name}` cannot be the name of a measure"), HELP_NAME))
+            }
+            Some(text) => Measure::parse(text),
+            None => Err(Complaint::new(format!("`{name}` is no text"), "write it in double quotes")),
+        };
+        match read {
+            Ok(measure) => drop(measures.insert(name, measure)),
+            Err(complaint) => section.complain("measures", complaint),
+        }
+    }
+    if measures.is_empty() {
+        section.report("measures", "there are none", HELP_MEASURES);
+        return None;
+    }
+    Some(measures)
+}
+
+fn read_by(section: &mut Section<'_>) -> Vec<String> {
+    let by = section.parsed_each("by", |text| match text {
+        "" | BUCKET => Err(Complaint::new(format!("`{text}` cannot be such a column"), HELP_NAME)),
+        text => Ok(text.to_owned()),
+    });
+    let by: Vec<String> = by.unwrap_or_default();
+    if let Some((_, twice)) = by.iter().enumerate().find(|(place, column)| by[..*place].contains(column)) {
+        section.report("by", format!("`{twice}` is there twice"), "leave one out");
+    }
+    if by.len() > BY_MAX {
+        section.report("by", format!("at most {BY_MAX} columns make groups"), "leave some out");
+    }
+    by
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= 60
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}

@@ -1,0 +1,280 @@
+//! The keepers of aggregates: one task for each, in every worker.
+//!
+//! A keeper moves what changed into the groups, builds what is from before, and publishes. Whatever it does is one
+//! transaction that finds out for itself what is to be done, so keepers of different workers need not know of one another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brasa_jobs::Reach;
+use brasa_jobs::aggregates::{
+    Fault, Folding, Pace, PublishError, build, fold, lag, mark_all, publish, remove_old, shape_of, switch,
+    unwatched,
+};
+use brasa_shared::boards::Boards;
+use brasa_shared::config::Aggregate;
+use brasa_shared::db;
+use brasa_shared::db::aggregates::{State, Version, pause, versions};
+use brasa_shared::store::Store;
+use brasa_shared::telemetry::logs::chain;
+use brasa_shared::telemetry::metrics;
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often a keeper looks which versions there are, how far behind they are, and whether Redis forgot them.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it looks whether parts of a source are not watched, and tries to take old versions away.
+const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// How long it leaves a version alone that a person has to look at.
+const BROKEN_PAUSE: Duration = Duration::from_secs(30);
+/// The first and the longest pause after a fault.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How many rows of a log go into the groups in one transaction, at first, at least and at most.
+const ROWS: (usize, usize, usize) = (5_000, 50, 50_000);
+/// How long such a transaction is to take.
+const FOLD: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(300));
+
+/// What keepers need to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The Redis that figures are published in.
+    pub store: Store,
+    /// The application's Postgres, through a pool of its own.
+    pub pool: PgPool,
+}
+
+/// The tasks of a worker's keepers.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    /// Starts to keep all aggregates, until `stop`.
+    pub(crate) fn start(settings: Option<Settings>, reach: &Arc<Reach>, stop: &CancellationToken) -> Self {
+        let mut tasks = JoinSet::new();
+        let Some(settings) = settings else { return Self(tasks) };
+        for (name, aggregate) in &reach.config.aggregates {
+            let keeper = Keeper {
+                name: name.clone(),
+                aggregate: aggregate.clone(),
+                boards: Boards::new(settings.store.clone(), &reach.config.redis.prefix),
+                pool: settings.pool.clone(),
+                stop: stop.clone(),
+                versions: Vec::new(),
+                rows: ROWS.0,
+                pace: Pace::default(),
+                looked: None,
+                tidied: None,
+                is_told: false,
+            };
+            tasks.spawn(keeper.run());
+        }
+        Self(tasks)
+    }
+
+    /// Waits until all have ended. They were told to stop by then.
+    pub(crate) async fn end(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Why a keeper does not get on.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("postgres did not answer")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Publish(fault.into())
+    }
+}
+
+struct Keeper {
+    name: String,
+    aggregate: Aggregate,
+    boards: Boards,
+    pool: PgPool,
+    stop: CancellationToken,
+    versions: Vec<Version>,
+    rows: usize,
+    pace: Pace,
+    looked: Option<Instant>,
+    tidied: Option<Instant>,
+    /// Whether it has been said that nobody installed it.
+    is_told: bool,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut wait = PAUSE.0;
+        while !self.stop.is_cancelled() {
+            let pause = match self.round().await {
+                Ok(pause) => {
+                    wait = PAUSE.0;
+                    pause
+                }
+                Err(trouble) => {
+                    tracing::warn!(aggregate = self.name, error = %chain(&trouble), "changes wait: they could not be moved");
+                    wait = (wait * 2).min(PAUSE.1);
+                    wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Does what there is to be done, a step of each; says after how long there may be more.
+    async fn round(&mut self) -> Result<Duration, Trouble> {
+        let mut connection = self.pool.acquire().await?;
+        let looks = self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if looks {
+            self.versions = versions(&mut connection, Some(&self.name)).await?;
+            self.looked = Some(Instant::now());
+            self.tell_where_missing();
+        }
+        let mut pause = if self.versions.is_empty() { LOOK_EVERY } else { self.aggregate.every };
+        for version in self.versions.clone() {
+            let kept = match version.state {
+                State::Old => continue,
+                State::Building | State::Live => self.keep(&mut connection, &version, looks).await,
+            };
+            match kept {
+                Ok(next) => pause = pause.min(next),
+                Err(Trouble::Publish(PublishError::Database(Fault::Busy))) => {}
+                Err(Trouble::Publish(PublishError::Database(
+                    fault @ (Fault::Broken(_) | Fault::Unreadable(_)),
+                ))) => {
+                    self.note_broken(&mut connection, &version, &fault).await?;
+                    pause = BROKEN_PAUSE;
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        if self.tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            self.tidied = Some(Instant::now());
+            self.tidy(&mut connection).await?;
+        }
+        Ok(pause)
+    }
+
+    /// Keeps a version; says after how long there may be more.
+    async fn keep(
+        &mut self,
+        connection: &mut sqlx::PgConnection,
+        version: &Version,
+        looks: bool,
+    ) -> Result<Duration, Trouble> {
+        if looks {
+            metrics::aggregate_lag_seconds(&self.name).set(lag(connection, version).await?.as_secs_f64());
+        }
+        let mut pause = self.aggregate.every;
+        let folding = Folding {
+            most: self.rows,
+            publish: self.aggregate.publish.as_ref(),
+            frozen_after: self.aggregate.frozen_after,
+        };
+        let began = Instant::now();
+        let folded = fold(connection, version, folding).await?;
+        if folded.rows > 0 {
+            let took = began.elapsed();
+            metrics::aggregate_rows_total(&self.name).increment(folded.rows.unsigned_abs());
+            metrics::aggregate_late_total(&self.name).increment(folded.late.unsigned_abs());
+            metrics::aggregate_fold_seconds(&self.name).record(took);
+            let is_full = usize::try_from(folded.rows).is_ok_and(|rows| rows >= self.rows);
+            self.rows = match took {
+                took if took > FOLD.1 => (self.rows / 2).max(ROWS.1),
+                took if took < FOLD.0 && is_full => (self.rows * 2).min(ROWS.2),
+                _ => self.rows,
+            };
+            if is_full {
+                pause = Duration::ZERO;
+            }
+        }
+        if version.state == State::Building {
+            return Ok(pause.min(self.build(connection, version).await?));
+        }
+        if let Some(what) = &self.aggregate.publish {
+            if looks && self.boards.is_forgotten(&self.name).await.map_err(PublishError::from)? {
+                mark_all(connection, version, what).await?;
+            }
+            let published = publish(connection, &self.boards, version, what).await?;
+            metrics::aggregate_published_total(&self.name).increment(published as u64);
+        }
+        Ok(pause)
+    }
+
+    /// A step of building. It rests for as long as it worked: the application's own statements go first.
+    async fn build(
+        &mut self,
+        connection: &mut sqlx::PgConnection,
+        version: &Version,
+    ) -> Result<Duration, Trouble> {
+        let built = build(connection, version, self.pace).await?;
+        if !built.is_done {
+            self.pace = self.pace.after(built.took);
+            return Ok(built.took);
+        }
+        switch(connection, version, self.aggregate.publish.as_ref()).await?;
+        tracing::info!(
+            aggregate = self.name,
+            version = version.version,
+            "everything is in it: it is shown from now on"
+        );
+        (self.looked, self.tidied) = (None, None);
+        Ok(Duration::ZERO)
+    }
+
+    /// Takes old versions away, and says which parts of the source are not watched.
+    async fn tidy(&self, connection: &mut sqlx::PgConnection) -> Result<(), Trouble> {
+        for version in self.versions.iter().filter(|version| version.state == State::Old) {
+            if let Err(fault) = remove_old(connection, version).await {
+                tracing::info!(aggregate = self.name, version = version.version, error = %chain(&fault), "an old version is still there; trying again in a minute");
+            }
+        }
+        for version in self.versions.iter().filter(|version| version.state != State::Old) {
+            let Ok(shape) = shape_of(version) else { continue };
+            let parts = db::parts_of(connection, &shape.source).await?;
+            match unwatched(connection, &shape, &parts).await {
+                Ok(missing) if !missing.is_empty() => {
+                    tracing::error!(aggregate = self.name, parts = ?missing, "what changes in these parts of the source is not noted: run `brasa aggregates install {}`", self.name);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(aggregate = self.name, error = %chain(&error), "could not look at triggers")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn note_broken(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        version: &Version,
+        fault: &Fault,
+    ) -> Result<(), Trouble> {
+        let why = chain(fault);
+        tracing::error!(aggregate = self.name, why, "changes wait until a person has looked at it");
+        pause(connection, &self.name, version.version, Some(&why)).await?;
+        Ok(())
+    }
+
+    fn tell_where_missing(&mut self) {
+        if self.versions.is_empty() && !self.is_told {
+            tracing::warn!(
+                aggregate = self.name,
+                "nobody installed it: run `brasa aggregates install {}`",
+                self.name
+            );
+        }
+        self.is_told = self.versions.is_empty();
+    }
+}
