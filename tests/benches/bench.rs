@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use brasa_tests::bench::{Report, Stage, say};
 
+mod aggregates;
 mod cache;
 mod queue;
 mod writes;
@@ -27,9 +28,15 @@ struct Family {
     play: fn(&[String]) -> Result<()>,
 }
 
-static FAMILIES: [Family; 3] = [
+static FAMILIES: [Family; 4] = [
     Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play },
     Family { name: "cache", about: "warm caches", measure: cache::measure, play: cache::play },
+    Family {
+        name: "aggregates",
+        about: "figures that are kept",
+        measure: aggregates::measure,
+        play: aggregates::play,
+    },
     Family { name: "writes", about: "batched writes", measure: writes::measure, play: writes::play },
 ];
 

@@ -248,7 +248,7 @@ impl Keeper {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!(aggregate = self.name, error = %chain(&error), "could not look at triggers")
+                    tracing::debug!(aggregate = self.name, error = %chain(&error), "could not look at triggers");
                 }
             }
         }

@@ -18,13 +18,13 @@ async fn storm(pool: sqlx::PgPool, stop: Arc<AtomicBool>, done: Arc<AtomicU64>) 
             let mut random = rand::rng();
             let mut sql = "begin".to_owned();
             for _ in 0..random.random_range(1..4) {
-                let (day, shop, n) =
+                let (day, branch, n) =
                     (random.random_range(0..40), random.random_range(0..5), random.random_range(1..30));
                 let at = format!("timestamptz '2026-03-01Z' + interval '1 hour' * {}", day * 24 + n);
                 let id = random.random_range(1..4_000);
                 let statement = match random.random_range(0..7) {
                     0..=2 => format!(
-                        "insert into sales (at, shop, kind, units, total) select {at}, 'shop{shop}', x % 2, x, x / 7.0 from \
+                        "insert into sales (at, shop, kind, units, total) select {at}, 'shop{branch}', x % 2, x, x / 7.0 from \
                          generate_series(1, {n}) x"
                     ),
                     3 => format!(

@@ -119,7 +119,7 @@ impl Remove {
             )));
         }
         if self.dry_run {
-            out.line(statements.iter().map(|sql| format!("{sql};\n")).collect::<String>())?;
+            out.line(format!("{};", statements.join(";\n")))?;
         } else {
             out.line(format!(
                 "{} is gone, with its tables and triggers; what was published stays in Redis",

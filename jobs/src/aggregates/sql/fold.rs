@@ -90,8 +90,7 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
     if shape.is_delta {
         let sums = list(shape, |kept| format!("sum({0})::{1} as {0}", kept.name, kept.kind));
         let clean = if of.is_dirty { " and key not in (select key from dirty)" } else { "" };
-        let sets: String =
-            shape.kept.iter().map(|kept| format!(", {0} = held.{0} + excluded.{0}", kept.name)).collect();
+        let sets = list(shape, |kept| format!("{0} = held.{0} + excluded.{0}", kept.name));
         // In one order, as all who write more than one group.
         parts.push(format!(
             "net as (select key, sum(n)::bigint as n{sums} from gone where kind = 'd' and (key).b >= {frozen}{clean} \
@@ -150,7 +149,7 @@ pub(super) fn again(shape: &Shape, dirty: &str, frozen: &str) -> String {
 /// Puts groups in the place of those that are there.
 pub(super) fn replace(shape: &Shape, from: &str) -> String {
     let names = list(shape, |kept| kept.name.clone());
-    let sets: String = shape.kept.iter().map(|kept| format!(", {0} = excluded.{0}", kept.name)).collect();
+    let sets = list(shape, |kept| format!("{0} = excluded.{0}", kept.name));
     format!(
         "insert into {} as held (key, n{names}) select key, n{names} from {from} order by key on conflict (key) do update \
          set n = excluded.n{sets} returning key",

@@ -61,8 +61,7 @@ pub(super) fn value(measure: &Measure) -> String {
 
 /// The groups of rows that [`each`] gives: `key`, `n` and everything that is kept of them.
 pub(super) fn grouped(shape: &Shape, rows: &str) -> String {
-    let kept = shape.kept.iter().map(|kept| format!(", {} as {}", of_group(shape, kept), kept.name));
-    let kept: String = kept.collect();
+    let kept = list(shape, |kept| format!("{} as {}", of_group(shape, kept), kept.name));
     format!(
         "select {} as key, count(*) as n{kept} from ({rows}) as rows group by {}",
         key(shape),
@@ -83,7 +82,7 @@ pub(super) fn keys(shape: &Shape) -> String {
 
 /// `, c0, s0, …` with something before each.
 pub(super) fn list(shape: &Shape, of: impl Fn(&Kept) -> String) -> String {
-    shape.kept.iter().map(|kept| format!(", {}", of(kept))).collect()
+    shape.kept.iter().fold(String::new(), |text, kept| text + ", " + &of(kept))
 }
 
 fn of_group(shape: &Shape, kept: &Kept) -> String {
@@ -101,7 +100,7 @@ fn of_group(shape: &Shape, kept: &Kept) -> String {
         Some(Function::Min) => format!("min({x})"),
         Some(Function::Max) => format!("max({x})"),
         Some(Function::Distinct) => format!("count(distinct {x})"),
-        Some(Function::Percentile(share)) => format!("percentile_cont({share}) within group (order by {x})"),
+        Some(Function::Percentile(part)) => format!("percentile_cont({part}) within group (order by {x})"),
         Some(Function::Count) | None => format!("count({x})"),
     }
 }

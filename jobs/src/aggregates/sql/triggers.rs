@@ -130,10 +130,15 @@ fn changed(shape: &Shape, tables: &[(&str, i8)]) -> String {
             )
         }
     };
-    let is_change: String = shape.kept.iter().map(|kept| format!(" or {} <> 0", kept.name)).collect();
+    let is_change: Vec<String> = ["n"]
+        .into_iter()
+        .chain(shape.kept.iter().map(|kept| kept.name.as_str()))
+        .map(|name| format!("{name} <> 0"))
+        .collect();
     format!(
-        "insert into {} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net where n <> 0{is_change}",
-        shape.log()
+        "insert into {} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net where {}",
+        shape.log(),
+        is_change.join(" or ")
     )
 }
 
