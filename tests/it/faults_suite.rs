@@ -98,3 +98,13 @@ fn no_value_stays_stale_whatever_writers_a_replica_and_redis_do() {
 fn warmers_that_are_killed_leave_no_stale_value_and_no_lease_beyond_its_time() {
     a_few_rounds_of("warmer");
 }
+
+#[test]
+fn workers_that_are_killed_in_a_storm_of_changes_leave_every_aggregate_exact() {
+    a_few_rounds_of("storm");
+}
+
+#[test]
+fn rows_that_are_handed_over_are_written_once_whoever_is_killed() {
+    a_few_rounds_of("flush");
+}

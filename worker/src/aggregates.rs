@@ -202,13 +202,17 @@ impl Keeper {
             return Ok(pause.min(self.build(connection, version).await?));
         }
         if let Some(what) = &self.aggregate.publish {
-            if looks && self.boards.is_forgotten(&self.name).await.map_err(PublishError::from)? {
+            if looks && self.is_forgotten(&what.key.to_string()).await? {
                 mark_all(connection, version, what).await?;
             }
             let published = publish(connection, &self.boards, version, what).await?;
             metrics::aggregate_published_total(&self.name).increment(published as u64);
         }
         Ok(pause)
+    }
+
+    async fn is_forgotten(&self, template: &str) -> Result<bool, Trouble> {
+        Ok(self.boards.is_forgotten(&self.name, template).await.map_err(PublishError::from)?)
     }
 
     /// A step of building. It rests for as long as it worked: the application's own statements go first.

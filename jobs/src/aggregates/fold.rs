@@ -66,7 +66,8 @@ pub async fn fold(
         let of = FoldOf {
             most: folding.most,
             is_dirty: is_dirty || !shape.is_delta,
-            frozen_until: &held.frozen_until,
+            // What is not built yet will be computed with everything that is known of it now.
+            from: if held.state == State::Building { &held.built_from } else { &held.frozen_until },
             published: columns.as_deref(),
             folds: held.done.folds + 1,
         };
@@ -79,6 +80,9 @@ pub async fn fold(
             };
         }
         execute_all(&mut transaction, &[sql::drop_empty(&shape)]).await?;
+    }
+    if held.state == State::Building {
+        done.late = 0;
     }
     freeze(&mut transaction, &held, &shape, folding.frozen_after).await?;
     folded(&mut transaction, &held.name, held.version, done.rows, done.late).await?;

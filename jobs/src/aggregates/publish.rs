@@ -48,6 +48,7 @@ pub async fn publish(
 ) -> Result<usize, PublishError> {
     let shape = shape_of(version).map_err(Fault::from)?;
     let Some(columns) = columns(publish, &shape) else { return Ok(0) };
+    let template = publish.key.to_string();
     let found = due(connection, &version.name, MOST).await?;
     for due in &found {
         // Another configuration may have named other columns.
@@ -60,7 +61,9 @@ pub async fn publish(
                 due.params.get(place).map(String::as_str)
             };
             let key = publish.key.render(&value_of)?;
-            boards.publish(&version.name, &key, due.version, &figures.unwrap_or_default()).await?;
+            boards
+                .publish((&version.name, &template), &key, due.version, &figures.unwrap_or_default())
+                .await?;
         }
         told(connection, &version.name, due).await?;
     }

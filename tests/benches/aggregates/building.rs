@@ -97,7 +97,8 @@ fn load(ground: &Ground) -> Result<()> {
     ground.sql(
         "create table history as select row_number() over () as id, (time_hour + y * interval '1 year')::timestamptz as
              time_hour, carrier, origin, dest, arr_delay::int from flights, generate_series(0, 9) y;
-         create index on history (time_hour); alter table history add primary key (id); vacuum analyze history",
+         create index on history (time_hour); alter table history add primary key (id)",
     )?;
+    ground.sql("vacuum analyze history")?;
     Ok(())
 }

@@ -16,8 +16,9 @@ fn table(ground: &Ground, name: &str, rows: u32) -> Result<()> {
          insert into {name} (at, shop, units, total)
          select timestamptz '2026-01-01Z' + (n % 100) * interval '1 day' + (n % 86400) * interval '1 second', n % 200,
              n % 10, (n % 1000) / 100.0 from generate_series(1, {rows}) n;
-         create index on {name} (at); vacuum analyze {name}"
+         create index on {name} (at)"
     ))?;
+    ground.sql(&format!("vacuum analyze {name}"))?;
     let text = format!(
         "[aggregates.{name}]\nsource = \"{name}\"\ntime = \"at\"\nby = [\"shop\"]\n\
          measures = {{ n = \"count(*)\", units = \"sum(units)\", revenue = \"sum(total)\" }}\n"

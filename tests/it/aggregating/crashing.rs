@@ -50,6 +50,7 @@ async fn storm(pool: sqlx::PgPool, stop: Arc<AtomicBool>, done: Arc<AtomicU64>) 
             let _taken_back = sqlx::raw_sql("rollback").execute(&pool).await;
         }
         done.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

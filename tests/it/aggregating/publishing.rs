@@ -66,14 +66,20 @@ async fn older_figures_never_take_the_place_of_newer_ones() {
     let world = brasa_tests::World::of_queues();
     let boards = brasa_shared::boards::Boards::new(world.store.clone(), &world.prefix);
     let key = format!("{}:board", world.prefix);
-    assert!(boards.is_forgotten("it").await.unwrap());
+    assert!(boards.is_forgotten("it", "board").await.unwrap());
     for (version, figures, is_put) in
         [(5, "five", true), (4, "four", false), (5, "five again", true), (6, "six", true)]
     {
-        assert_eq!(boards.publish("it", &key, version, figures).await.unwrap(), is_put, "{figures}");
+        assert_eq!(
+            boards.publish(("it", "board"), &key, version, figures).await.unwrap(),
+            is_put,
+            "{figures}"
+        );
     }
     assert_eq!(world.redis::<String>(cmd("GET").arg(&key)).await, "six");
+    assert!(!boards.is_forgotten("it", "board").await.unwrap());
+    assert!(boards.is_forgotten("it", "another:{board}").await.unwrap());
     // Somebody deleted it: it is better than nothing.
     let _gone: i64 = world.redis(cmd("DEL").arg(&key)).await;
-    assert!(boards.publish("it", &key, 5, "five").await.unwrap());
+    assert!(boards.publish(("it", "board"), &key, 5, "five").await.unwrap());
 }

@@ -14,6 +14,7 @@ mod crew;
 mod cut;
 mod drain;
 mod due;
+mod flush;
 mod fresh;
 mod hand;
 mod kill;
@@ -28,6 +29,7 @@ mod restart;
 mod skew;
 mod stage;
 mod stop;
+mod storm;
 mod warmer;
 mod weather;
 mod writes;
@@ -72,7 +74,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 18] = [
+pub static CASES: [Case; 20] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -198,6 +200,20 @@ pub static CASES: [Case; 18] = [
         rounds: 500,
         few: 8,
         play: |plan| Box::pin(warmer::run(plan)),
+    },
+    Case {
+        name: "storm",
+        about: "workers are killed while rows change in every way, against aggregates that must be exact all the while",
+        rounds: 300,
+        few: 6,
+        play: |plan| Box::pin(storm::run(plan)),
+    },
+    Case {
+        name: "flush",
+        about: "writers of batches, Redis and Postgres are killed while rows are handed over",
+        rounds: 1_000,
+        few: 10,
+        play: |plan| Box::pin(flush::run(plan)),
     },
 ];
 

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use brasa_jobs::aggregates::install;
 use brasa_shared::queue::{Envelope, Queue, State};
 use brasa_shared::store::Store;
 use brasa_worker::Shutdown;
 use serde_json::json;
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// How many readers there are, and how long each rests between two requests.
 const READERS: usize = 4;
@@ -94,6 +96,17 @@ async fn keys(store: &Store) -> Result<Vec<String>, Failure> {
     Ok(keys)
 }
 
+/// Has the dashboards' figures kept from now on: in real life a person says `brasa aggregates install`.
+pub(super) async fn keep_figures(app: &App, pool: &PgPool) -> Result<(), Failure> {
+    let mut connection = pool.acquire().await?;
+    for (name, aggregate) in &app.config.aggregates {
+        install(&mut connection, name, aggregate)
+            .await
+            .map_err(|error| Failure::environment(chain(&error)))?;
+    }
+    Ok(())
+}
+
 async fn read(store: Store, keys: Arc<Vec<String>>, reads: Arc<Reads>) {
     loop {
         let Some(key) = keys.get(rand::random_range(0..keys.len().max(1))) else { return };
@@ -115,7 +128,7 @@ async fn search(queue: Queue) {
             Envelope::new("sql.run", &args, queue.clock().now()).ok()
         });
         if let Err(error) = queue.enqueue_all(&jobs.collect::<Vec<_>>()).await {
-            tracing::warn!(error = %crate::failure::chain(&error), "could not enqueue");
+            tracing::warn!(error = %chain(&error), "could not enqueue");
         }
         tokio::time::sleep(SEARCH_EVERY).await;
     }

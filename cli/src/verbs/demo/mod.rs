@@ -54,6 +54,7 @@ impl Demo {
         out.line("Loading the flights that left New York City in 2013 …")?;
         let rows = data::load(&pool).await?;
         out.line(format!("  {rows} rows, {:.1?}", begun.elapsed()))?;
+        application::keep_figures(&app, &pool).await?;
 
         let mut progress = Progress::default();
         let fired = Arc::new(AtomicU64::new(0));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use brasa_scheduler::next_after;
+use brasa_shared::db::aggregates::{State, versions};
 use brasa_shared::queue::Counts;
 use brasa_worker::Tally;
 use serde_json::json;
@@ -42,6 +43,7 @@ impl Summary {
         }
         let counts = self.counts().await?;
         let (hits, misses) = self.reads.count();
+        let figures = self.figures().await?;
         let total = |name: &str| counts.totals.get(name).copied().unwrap_or(0);
         let (then, done_then, reads_then) = self.before;
         let seconds = then.elapsed().as_secs_f64().max(0.001);
@@ -61,6 +63,7 @@ impl Summary {
                 rate(hits, misses) * 100.0,
                 hits + misses
             ),
+            figures.line(),
             format!(
                 "ticks     {:>7} fired   next: {}",
                 self.fired.load(Ordering::Relaxed),
@@ -83,6 +86,7 @@ impl Summary {
     pub(super) async fn close(&self, tally: Tally, out: &mut Output) -> Result<(), Failure> {
         let (hits, misses) = self.reads.count();
         let tables = self.tables_analyzed().await?;
+        let figures = self.figures().await?;
         let fired = self.fired.load(Ordering::Relaxed);
         if out.json {
             let text = json!({
@@ -93,6 +97,10 @@ impl Summary {
                 "cache_misses": misses,
                 "hit_rate": rate(hits, misses),
                 "tables_analyzed": tables,
+                "aggregates_live": figures.live,
+                "changes_moved": figures.moved,
+                "groups_compared": figures.compared,
+                "groups_wrong": figures.wrong,
             });
             return out.raw(text.to_string());
         }
@@ -100,10 +108,23 @@ impl Summary {
         out.line(format!("{} jobs done, {} failed, {fired} ticks fired", tally.done, tally.failed))?;
         out.line(format!("{} cache reads, {:.2} % of them hits", hits + misses, rate(hits, misses) * 100.0))?;
         out.line(format!("{tables} tables analyzed"))?;
+        out.line(figures.sentence())?;
         out.line("")?;
         out.line(
             "What ran is in cli/demo/brasa.toml. Write your own brasa.toml, then: brasa check && brasa run",
         )
+    }
+
+    async fn figures(&self) -> Result<Figures, Failure> {
+        let known = versions(&mut *self.pool.acquire().await?, None).await?;
+        let mut figures = Figures { all: known.len(), ..Figures::default() };
+        for version in known {
+            figures.live += usize::from(version.state == State::Live);
+            figures.moved += version.done.rows;
+            figures.compared += version.done.compared;
+            figures.wrong += version.done.wrong;
+        }
+        Ok(figures)
     }
 
     async fn counts(&self) -> Result<Counts, Failure> {
@@ -138,6 +159,32 @@ impl Summary {
         let query = "select count(*) from pg_stat_user_tables where last_analyze is not null and schemaname <> 'brasa'";
         let row = sqlx::query(query).fetch_one(&self.pool).await;
         row.map(|row| row.get(0)).map_err(|error| Failure::environment(chain(&error)))
+    }
+}
+
+/// What is known about the aggregates.
+#[derive(Debug, Default)]
+struct Figures {
+    all: usize,
+    live: usize,
+    moved: i64,
+    compared: i64,
+    wrong: i64,
+}
+
+impl Figures {
+    fn line(&self) -> String {
+        let Self { all, live, moved, compared, wrong } = self;
+        format!(
+            "figures   {moved:>7} changes moved   {live} of {all} aggregates built   {wrong} of {compared} groups wrong"
+        )
+    }
+
+    fn sentence(&self) -> String {
+        let Self { all, live, moved, compared, wrong } = self;
+        format!(
+            "{live} of {all} aggregates built, {moved} changes moved into them, {wrong} of {compared} groups wrong"
+        )
     }
 }
 

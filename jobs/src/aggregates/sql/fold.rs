@@ -31,8 +31,8 @@ pub(in crate::aggregates) fn oldest(shape: &Shape) -> String {
 /// whether all are.
 pub(in crate::aggregates) fn glance(shape: &Shape, most: usize) -> String {
     format!(
-        "select count(*) as rows, coalesce(bool_or(kind = 'r'), false) as is_dirty, \
-         exists (select from {0} where kind = 'a') as is_all from (select kind from {0} order by id limit {most}) as next",
+        "select count(*) as rows, coalesce(bool_or(kind = 'r'), false) as is_dirty, coalesce(bool_or(kind = 'a'), false) as \
+         is_all from (select kind from {} order by id limit {most}) as next",
         shape.log()
     )
 }
@@ -56,8 +56,8 @@ pub(in crate::aggregates) struct FoldOf<'a> {
     pub(in crate::aggregates) most: usize,
     /// Whether there are groups among them that are to be computed again.
     pub(in crate::aggregates) is_dirty: bool,
-    /// Buckets before this one stay as they are.
-    pub(in crate::aggregates) frozen_until: &'a str,
+    /// What is said of buckets before this one is left out.
+    pub(in crate::aggregates) from: &'a str,
     /// The columns that a published key names, where something is published.
     pub(in crate::aggregates) published: Option<&'a [String]>,
     /// How many folds there were with this one.
@@ -65,10 +65,10 @@ pub(in crate::aggregates) struct FoldOf<'a> {
 }
 
 /// Takes rows out of the log and puts what they say into the groups. Gives how many rows it took, how many groups it
-/// touched, and how many rows came for buckets that stay as they are.
+/// touched, and how many rows came for buckets that are left out.
 pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
     let (log, groups) = (shape.log(), shape.groups());
-    let frozen = format!("{}::{}", literal(of.frozen_until), shape.time.sql());
+    let from = format!("{}::{}", literal(of.from), shape.time.sql());
     let names = list(shape, |kept| kept.name.clone());
     let picked = format!("select id from {log} order by id limit {}", of.most);
     let mut parts = Vec::new();
@@ -93,7 +93,7 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
         let sets = list(shape, |kept| format!("{0} = held.{0} + excluded.{0}", kept.name));
         // In one order, as all who write more than one group.
         parts.push(format!(
-            "net as (select key, sum(n)::bigint as n{sums} from gone where kind = 'd' and (key).b >= {frozen}{clean} \
+            "net as (select key, sum(n)::bigint as n{sums} from gone where kind = 'd' and (key).b >= {from}{clean} \
              group by key order by key)"
         ));
         parts.push(format!(
@@ -103,10 +103,10 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
         touched.push("added");
     }
     if of.is_dirty {
-        parts.push(format!("fresh as materialized ({})", again(shape, "dirty", &frozen)));
+        parts.push(format!("fresh as materialized ({})", again(shape, "dirty", &from)));
         parts.push(format!("replaced as ({})", replace(shape, "fresh")));
         parts.push(format!(
-            "emptied as (delete from {groups} where key in (select key from dirty where (key).b >= {frozen}) and key not \
+            "emptied as (delete from {groups} where key in (select key from dirty where (key).b >= {from}) and key not \
              in (select key from fresh) returning key)"
         ));
         touched.extend(["replaced", "emptied"]);
@@ -118,7 +118,7 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
     }
     format!(
         "with {} select (select count(*) from gone) as rows, (select count(*) from touched) as groups, coalesce((select \
-         sum(n) from gone where (key).b < {frozen} and n > 0), 0)::bigint as late",
+         sum(n) from gone where (key).b < {from} and n > 0), 0)::bigint as late",
         parts.join(", ")
     )
 }

@@ -26,7 +26,6 @@ pub(in crate::aggregates) fn create_tables(shape: &Shape) -> Vec<String> {
             "create table {log} (id bigint generated always as identity primary key, kind \"char\" not null, \
              key {key_type}, n bigint{logged}, at timestamptz not null default clock_timestamp()) with ({steady})"
         ),
-        format!("create index on {log} (kind) where kind <> 'd'"),
         format!("comment on table {groups} is 'Groups of an aggregate of Brasa. Read {}.'", shape.view()),
         create_again(shape),
         format!("comment on table {log} is 'What changed and is not in the groups yet. Do not write here.'"),

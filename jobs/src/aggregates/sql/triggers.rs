@@ -74,7 +74,11 @@ fn noted(shape: &Shape, tables: &[(&str, i8)]) -> String {
         return changed(shape, tables);
     }
     let rows: Vec<String> = tables.iter().map(|(table, _)| each(shape, table, "", None)).collect();
-    touched(shape, &rows)
+    match rows.as_slice() {
+        // Rows that are afterwards what they were before, as far as it counts, touch nothing.
+        [new, old] => touched(shape, &[format!("{new} except all {old}"), format!("{old} except all {new}")]),
+        rows => touched(shape, rows),
+    }
 }
 
 /// The groups of these rows, each once.
@@ -130,16 +134,16 @@ fn changed(shape: &Shape, tables: &[(&str, i8)]) -> String {
             )
         }
     };
-    let is_change: Vec<String> = ["n"]
-        .into_iter()
-        .chain(shape.kept.iter().map(|kept| kept.name.as_str()))
-        .map(|name| format!("{name} <> 0"))
-        .collect();
-    format!(
-        "insert into {} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net where {}",
-        shape.log(),
-        is_change.join(" or ")
-    )
+    let log = shape.log();
+    let sql =
+        format!("insert into {log} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net");
+    if tables.len() == 1 {
+        return sql;
+    }
+    // Rows that are afterwards what they were before, as far as it counts, change nothing.
+    let kept = shape.kept.iter().map(|kept| format!("{} <> 0", kept.name));
+    let changes: Vec<String> = ["n <> 0".to_owned()].into_iter().chain(kept).collect();
+    format!("{sql} where {}", changes.join(" or "))
 }
 
 fn odd(kept: &crate::aggregates::shape::Kept) -> String {

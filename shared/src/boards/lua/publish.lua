@@ -2,7 +2,7 @@
 --
 -- KEYS versions
 -- EACH    where they are read
--- ARGV    the version, the figures
+-- ARGV    the version, the figures, the template of all keys
 -- RETURN  1 put there | 0 newer ones are there
 -- LIMIT   O(1)
 -- OOM     refused
@@ -13,5 +13,5 @@ if known and tonumber(ARGV[1]) < tonumber(known) and call('EXISTS', EACH[1]) == 
   return 0
 end
 call('SET', EACH[1], ARGV[2])
-call('HSET', k.versions, EACH[1], ARGV[1])
+call('HSET', k.versions, EACH[1], ARGV[1], '', ARGV[3])
 return 1
