@@ -43,6 +43,7 @@ pub fn catalog() -> Catalog {
         .with::<cache::Warm>()
         .with::<database::Analyze>()
         .with::<sql::Run>()
+        .with::<writes::Flush>()
 }
 
 /// Says that something named does not exist, and what was probably meant.

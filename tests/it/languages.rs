@@ -6,6 +6,7 @@
 mod cases;
 mod installed;
 mod reader;
+mod writes;
 
 use installed::Language;
 

@@ -3,6 +3,7 @@
 mod command;
 mod crashing;
 mod merging;
+mod numbering;
 mod refusing;
 
 use std::time::Duration;

@@ -118,8 +118,12 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
     let cache = cache::Tasks::start(settings.cache.clone(), &settings.reach, &info.worker, &shutdown.drain);
     let aggregates = aggregates::Tasks::start(settings.aggregates.clone(), &settings.reach, &shutdown.drain);
-    let writes =
-        writes::Tasks::start(settings.writes.clone(), &settings.reach, &info.worker, &shutdown.drain);
+    let writes = writes::Tasks::start(
+        settings.writes.clone(),
+        &settings.reach,
+        (&info.worker, settings.lease),
+        &shutdown.drain,
+    );
     let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
     let dispatch = Arc::new(dispatch(&settings, &info, &leases, outbox.clone()));
     let meters = Arc::clone(&dispatch.meters);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use brasa_jobs::Reach;
 use brasa_jobs::writes::{FlushError, Flusher, Table, TableProblem};
 use brasa_shared::config::Write;
-use brasa_shared::db::writes::{Standing, StreamOf, pause, release, renew, take};
+use brasa_shared::db::writes::{Standing, StreamOf, forget_producers, pause, release, renew, take};
 use brasa_shared::place::Place;
 use brasa_shared::store::{Store, StoreError};
 use brasa_shared::streams::{Entry, Streams};
@@ -20,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a stream is somebody's, unless he says so again.
-const LEASE: Duration = Duration::from_secs(4);
-/// How often an owner that has nothing to write says so again; and how often others look whether he is gone.
-const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// How long a stream is somebody's at most, unless he says so again.
+const LEASE_MAX: Duration = Duration::from_secs(4);
+/// An owner that has nothing to write says so again so often in a lease; and others look whether he is gone.
+const RENEWALS: u32 = 4;
 /// The first and the longest pause after a fault.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -45,7 +45,7 @@ impl Tasks {
     pub(crate) fn start(
         settings: Option<Settings>,
         reach: &Arc<Reach>,
-        worker: &str,
+        (worker, lease): (&str, Duration),
         stop: &CancellationToken,
     ) -> Self {
         let mut tasks = JoinSet::new();
@@ -58,6 +58,7 @@ impl Tasks {
                     write: write.clone(),
                     stream: StreamOf { name: name.clone(), part },
                     worker: worker.to_owned(),
+                    lease: lease.min(LEASE_MAX),
                     stop: stop.clone(),
                 };
                 tasks.spawn(writer.run());
@@ -91,6 +92,7 @@ struct Writer {
     write: Write,
     stream: StreamOf,
     worker: String,
+    lease: Duration,
     stop: CancellationToken,
 }
 
@@ -112,10 +114,13 @@ impl Writer {
     /// Owns the stream for as long as it can, or waits until it might.
     async fn own(&self) -> Result<(), Trouble> {
         let mut connection = self.pool.acquire().await?;
-        let taken = take(&mut connection, &self.stream, &self.worker, LEASE).await?;
+        let taken = take(&mut connection, &self.stream, &self.worker, self.lease).await?;
+        if taken.is_some() {
+            forget_producers(&mut connection, &self.stream).await?;
+        }
         drop(connection);
         let Some(mut standing) = taken else {
-            self.sleep(RENEW_EVERY).await;
+            self.sleep(self.renew_every()).await;
             return Ok(());
         };
         self.look_at_stream(&standing).await?;
@@ -147,14 +152,14 @@ impl Writer {
         let (mut table, mut gathered) = (None, None);
         let mut kept = Instant::now();
         while !self.stop.is_cancelled() {
-            if kept.elapsed() >= RENEW_EVERY || standing.is_paused {
+            if kept.elapsed() >= self.renew_every() || standing.is_paused {
                 let mut connection = self.pool.acquire().await?;
-                let renewed = renew(&mut connection, &self.stream, standing.epoch, LEASE).await?;
+                let renewed = renew(&mut connection, &self.stream, standing.epoch, self.lease).await?;
                 let Some(renewed) = renewed else { return Err(FlushError::Lost.into()) };
                 (*standing, kept) = (renewed, Instant::now());
                 if standing.is_paused {
                     drop(connection);
-                    self.sleep(RENEW_EVERY).await;
+                    self.sleep(self.renew_every()).await;
                     continue;
                 }
             }
@@ -202,12 +207,13 @@ impl Writer {
             Some(table) => table,
             None => table.insert(Table::look(&mut connection, &self.write).await?),
         };
-        let flusher = Flusher { write: &self.write, table: known, stream: &self.stream, lease: LEASE };
+        let flusher = Flusher { write: &self.write, table: known, stream: &self.stream, lease: self.lease };
         let (now, done) = flusher.flush(&mut connection, standing, entries).await?;
         *standing = now;
         let name = &self.stream.name;
         metrics::write_rows_total(name).increment(done.rows.unsigned_abs());
         metrics::write_dead_total(name).increment(done.dead.unsigned_abs());
+        metrics::write_doubled_total(name).increment(done.doubled.unsigned_abs());
         metrics::write_flush_seconds(name).record(begun.elapsed());
         if done.dead > 0 {
             tracing::warn!(
@@ -238,6 +244,10 @@ impl Writer {
         if let Err(error) = paused.await {
             tracing::debug!(write = name, error = %chain(&error), "could not note why");
         }
+    }
+
+    fn renew_every(&self) -> Duration {
+        self.lease / RENEWALS
     }
 
     async fn sleep(&self, span: Duration) {

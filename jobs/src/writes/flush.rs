@@ -13,6 +13,7 @@ use brasa_shared::streams::Entry;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::writes::numbers::Numbers;
 use crate::writes::row::{Poison, Row};
 use crate::writes::statement::insert_rows;
 use crate::writes::table::Table;
@@ -58,6 +59,28 @@ struct Given<'a> {
     row: Row,
 }
 
+/// What is written together.
+#[derive(Default)]
+struct Batch<'a> {
+    /// The last of its entries.
+    to: Place,
+    /// How many it has.
+    entries: usize,
+    /// Those that can be written, as far as is known.
+    given: Vec<Given<'a>>,
+    dead: Vec<Buried>,
+    /// How many came again.
+    doubled: usize,
+    numbers: Numbers,
+}
+
+impl Batch<'_> {
+    fn done(&self) -> Done {
+        let (entries, dead, doubled) = (count(self.entries), count(self.dead.len()), count(self.doubled));
+        Done { entries, rows: entries - dead - doubled, dead, doubled }
+    }
+}
+
 impl Flusher<'_> {
     /// Writes entries that stand behind what is written, in their order; returns where the stream stands then.
     ///
@@ -70,20 +93,22 @@ impl Flusher<'_> {
         entries: &[Entry],
     ) -> Result<(Standing, Done), FlushError> {
         let Some(last) = entries.last() else { return Ok((standing.clone(), Done::default())) };
-        let (mut given, mut dead) = (Vec::with_capacity(entries.len()), Vec::new());
+        let numbers = Numbers::of(connection, self.stream, entries).await.map_err(FlushError::Passing)?;
+        let mut batch = Batch { to: last.place, entries: entries.len(), numbers, ..Batch::default() };
         for entry in entries {
+            if !batch.numbers.is_new(entry) {
+                batch.doubled += 1;
+                continue;
+            }
             match self.read(entry) {
-                Ok(row) => given.push(Given { entry, row }),
-                Err(poison) => dead.push(buried(entry, poison)),
+                Ok(row) => batch.given.push(Given { entry, row }),
+                Err(poison) => batch.dead.push(buried(entry, poison)),
             }
         }
-        let done =
-            match self.all_at_once(connection, standing, last.place, &given, &dead, entries.len()).await {
-                Err(Refusal::Poison(_)) => {
-                    self.bisecting(connection, standing, last.place, &given, dead, entries.len()).await
-                }
-                other => other,
-            };
+        let done = match self.all_at_once(connection, standing, &batch).await {
+            Err(Refusal::Poison(_)) => self.bisecting(connection, standing, &mut batch).await,
+            other => other,
+        };
         let done = match done {
             Ok(done) => done,
             Err(Refusal::Error(error)) => return Err(error),
@@ -110,18 +135,15 @@ impl Flusher<'_> {
         &self,
         connection: &mut PgConnection,
         standing: &Standing,
-        to: Place,
-        given: &[Given<'_>],
-        dead: &[Buried],
-        entries: usize,
+        batch: &Batch<'_>,
     ) -> Result<Done, Refusal> {
         let mut transaction = connection.begin().await.map_err(Refusal::of)?;
-        let done = Done { entries: count(entries), rows: count(given.len()), dead: count(dead.len()) };
-        self.move_on(&mut transaction, standing, to, done).await?;
-        let all: Vec<&Given<'_>> = given.iter().collect();
+        let done = batch.done();
+        self.move_on(&mut transaction, standing, batch, done).await?;
+        let all: Vec<&Given<'_>> = batch.given.iter().collect();
         self.write(&mut transaction, &all).await.map_err(Refusal::of)?;
-        if !dead.is_empty() {
-            bury(&mut transaction, self.stream, dead).await.map_err(Refusal::of_ours)?;
+        if !batch.dead.is_empty() {
+            bury(&mut transaction, self.stream, &batch.dead).await.map_err(Refusal::of_ours)?;
         }
         transaction.commit().await.map_err(Refusal::of)?;
         Ok(done)
@@ -131,16 +153,13 @@ impl Flusher<'_> {
         &self,
         connection: &mut PgConnection,
         standing: &Standing,
-        to: Place,
-        given: &[Given<'_>],
-        mut dead: Vec<Buried>,
-        entries: usize,
+        batch: &mut Batch<'_>,
     ) -> Result<Done, Refusal> {
         let mut transaction = connection.begin().await.map_err(Refusal::of)?;
         // What is checked at the end of a transaction would not say which rows it means.
         let at_once = sqlx::query("set constraints all immediate").execute(&mut *transaction);
         at_once.await.map_err(Refusal::of_ours)?;
-        let all: Vec<&Given<'_>> = given.iter().collect();
+        let all: Vec<&Given<'_>> = batch.given.iter().collect();
         // All together have just been refused.
         let (first, second) = all.split_at(all.len() / 2);
         let mut parts: Vec<&[&Given<'_>]> = vec![second, first];
@@ -156,7 +175,7 @@ impl Flusher<'_> {
                     };
                     inner.rollback().await.map_err(Refusal::of)?;
                     match part {
-                        [one] => dead.push(buried(one.entry, poison)),
+                        [one] => batch.dead.push(buried(one.entry, poison)),
                         part => {
                             let (first, second) = part.split_at(part.len() / 2);
                             parts.extend([second, first]);
@@ -165,12 +184,11 @@ impl Flusher<'_> {
                 }
             }
         }
-        let rows = count(entries) - count(dead.len());
-        let done = Done { entries: count(entries), rows, dead: count(dead.len()) };
-        self.move_on(&mut transaction, standing, to, done).await?;
+        let done = batch.done();
+        self.move_on(&mut transaction, standing, batch, done).await?;
         // In the order in which they came, so that they can be replayed in it.
-        dead.sort_by_key(|dead| dead.entry.parse::<Place>().unwrap_or_default());
-        bury(&mut transaction, self.stream, &dead).await.map_err(Refusal::of_ours)?;
+        batch.dead.sort_by_key(|dead| dead.entry.parse::<Place>().unwrap_or_default());
+        bury(&mut transaction, self.stream, &batch.dead).await.map_err(Refusal::of_ours)?;
         transaction.commit().await.map_err(Refusal::of)?;
         Ok(done)
     }
@@ -179,11 +197,14 @@ impl Flusher<'_> {
         &self,
         connection: &mut PgConnection,
         standing: &Standing,
-        to: Place,
+        batch: &Batch<'_>,
         done: Done,
     ) -> Result<(), Refusal> {
-        let moved = advance(connection, self.stream, standing, to, done, self.lease).await;
-        if moved.map_err(Refusal::of_ours)? { Ok(()) } else { Err(Refusal::Error(FlushError::Lost)) }
+        let moved = advance(connection, self.stream, standing, batch.to, done, self.lease).await;
+        if !moved.map_err(Refusal::of_ours)? {
+            return Err(Refusal::Error(FlushError::Lost));
+        }
+        batch.numbers.note(connection, self.stream).await.map_err(Refusal::of_ours)
     }
 }
 

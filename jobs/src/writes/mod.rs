@@ -3,13 +3,20 @@
 //! ```text
 //! table: what the catalogue says          row: JSON -> texts, or why not
 //! statement: rows -> SQL                  flush: one batch, one transaction
+//! numbers: what came, and came again      drain: the kind `writes.flush`
+//! writer: for applications in Rust
 //! ```
 
+mod drain;
 mod flush;
+mod numbers;
 mod row;
 mod statement;
 mod table;
+mod writer;
 
+pub use drain::Flush;
 pub use flush::{FlushError, Flusher, replay};
 pub use row::{Poison, Row};
 pub use table::{Shape, Table, TableProblem};
+pub use writer::{Handed, WriteError, Writer};

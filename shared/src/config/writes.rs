@@ -100,6 +100,8 @@ pub enum WhenFull {
     Reject,
     /// Nothing: the oldest rows are dropped, and counted.
     DropOldest,
+    /// Nothing: whoever uses the crate writes them at once; others are told that there is no room.
+    Direct,
 }
 
 impl Write {
@@ -123,7 +125,14 @@ impl Write {
             wait: section.duration("max_wait", Duration::from_millis(1)).unwrap_or(WAIT),
             rows_max: section.whole("max_rows", 1..=BACKLOG.1).unwrap_or(BACKLOG.0),
             when_full: section
-                .choice("when_full", &[("reject", WhenFull::Reject), ("drop_oldest", WhenFull::DropOldest)])
+                .choice(
+                    "when_full",
+                    &[
+                        ("reject", WhenFull::Reject),
+                        ("drop_oldest", WhenFull::DropOldest),
+                        ("direct", WhenFull::Direct),
+                    ],
+                )
                 .unwrap_or_default(),
             table: table?,
             mode: mode?,

@@ -15,6 +15,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (3, "create cache log", include_str!("../../../migrations/0003_create_cache_log.sql")),
     (4, "create writes", include_str!("../../../migrations/0004_create_writes.sql")),
     (5, "create aggregates", include_str!("../../../migrations/0005_create_aggregates.sql")),
+    (6, "number writes", include_str!("../../../migrations/0006_number_writes.sql")),
 ];
 
 /// What `brasa migrate` runs.

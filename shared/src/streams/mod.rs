@@ -22,6 +22,9 @@ pub use scripts::script_named;
 const TOLD_FOR: Duration = Duration::from_mins(1);
 /// The field that holds a row.
 const ROW: &[u8] = b"d";
+/// The fields that say who sent it, and which number that one gave it.
+const PRODUCER: &[u8] = b"p";
+const NUMBER: &[u8] = b"n";
 /// How many rows one call adds at most.
 pub const ADD_MAX: usize = 500;
 
@@ -42,6 +45,8 @@ pub struct Entry {
     pub place: Place,
     /// The row, as it came; none where there is no field `d`.
     pub row: Option<Vec<u8>>,
+    /// Who sent it, and which number that one gave it; none where it was not numbered.
+    pub number: Option<(String, i64)>,
 }
 
 /// What a stream holds.
@@ -104,9 +109,13 @@ impl Streams {
         range.arg(self.key(name, part)).arg(after.next().to_string()).arg("+").arg("COUNT").arg(most);
         let found: Raw = self.store.run("read rows that are to be written", &range).await?;
         let entry = |(id, fields): (String, Vec<Vec<u8>>)| {
-            let mut pairs = fields.chunks_exact(2);
-            let row = pairs.find(|pair| pair[0] == ROW).map(|pair| pair[1].clone());
-            Some(Entry { place: id.parse().ok()?, row })
+            let value = |name: &[u8]| {
+                let found = fields.chunks_exact(2).find(|pair| pair[0] == name);
+                found.map(|pair| pair[1].clone())
+            };
+            let text = |name| String::from_utf8(value(name)?).ok();
+            let number = text(PRODUCER).zip(text(NUMBER).and_then(|number| number.parse().ok()));
+            Some(Entry { place: id.parse().ok()?, row: value(ROW), number })
         };
         Ok(found.into_iter().filter_map(entry).collect())
     }
@@ -168,6 +177,22 @@ impl Streams {
     /// # Errors
     /// Redis is out of reach or full. Whether they were added is not known then.
     pub async fn add(&self, name: &str, part: i32, rows: &[&[u8]], room: Room) -> Result<Added, StoreError> {
+        self.add_numbered(name, part, rows, room, None).await
+    }
+
+    /// The same with numbers, from this one of this producer on: what comes again is not written again, so that it may be
+    /// added again where nobody knows whether it was.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub async fn add_numbered(
+        &self,
+        name: &str,
+        part: i32,
+        rows: &[&[u8]],
+        room: Room,
+        first: Option<(&str, i64)>,
+    ) -> Result<Added, StoreError> {
         let stream = self.key(name, part);
         let token: u64 = rand::rng().random();
         let told = keys::told(&stream, token);
@@ -175,6 +200,9 @@ impl Streams {
         call.push(room.entries);
         call.push(u8::from(room.drops_oldest));
         call.push(u64::try_from(TOLD_FOR.as_millis()).unwrap_or(u64::MAX));
+        let (producer, number) = first.unwrap_or_default();
+        call.push(producer);
+        call.push(number);
         for row in rows {
             call.push(*row);
         }

@@ -115,6 +115,8 @@ metrics! {
     counter write_rows_total [write];
     /// Rows that were handed over and could not be written.
     counter write_dead_total [write];
+    /// Rows that came again, of producers that number them, and were not written again.
+    counter write_doubled_total [write];
     /// Time that writing a batch of rows took, in seconds.
     histogram write_flush_seconds [write];
     /// Reads that waited for a value, by whether it came in time: served or late.

@@ -30,9 +30,6 @@ impl Reader {
 
     /// The same where Redis is said to be elsewhere.
     pub(super) fn at(installed: &Installed, world: &World, redis_url: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (snippets, readers) = (root.join("../docs/snippets"), root.join("it/languages"));
-        let folder = world.folder();
         let (snippet, reader, argument) = match installed.language {
             Language::Python => ("brasa_cache.py", "reader.py", "threads"),
             Language::Asyncio => ("brasa_cache.py", "reader.py", "async"),
@@ -40,6 +37,20 @@ impl Reader {
             Language::NodeWithRedis4 => ("brasa-cache.mjs", "reader.mjs", "redis-4"),
             Language::Ruby => ("brasa_cache.rb", "reader.rb", ""),
         };
+        Self::of(installed, world, redis_url, [snippet, reader], argument)
+    }
+
+    /// A process that is told what to do with a snippet.
+    pub(super) fn of(
+        installed: &Installed,
+        world: &World,
+        redis_url: &str,
+        [snippet, reader]: [&str; 2],
+        argument: &str,
+    ) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (snippets, readers) = (root.join("../docs/snippets"), root.join("it/languages"));
+        let folder = world.folder();
         // Copied, as people do.
         fs::copy(snippets.join(snippet), folder.join(snippet)).unwrap();
         fs::copy(readers.join(reader), folder.join(reader)).unwrap();

@@ -16,10 +16,12 @@ use crate::process::{Brasa, within};
 const ROWS: u32 = 300;
 /// One kill in so many is one of Redis, and one of Postgres.
 const SHARES: (u32, u32) = (25, 40);
-/// The longest life of a worker.
-const LIFE_MS: u64 = 400;
+/// The longest time between two kills. A stream is its owner's for a second; then the other one takes it over.
+const PAUSE_MS: u64 = 1_200;
 
 const CONFIG: &str = r#"
+[worker]
+lease = "1s"
 [outbox]
 enabled = false
 [writes.visits]
@@ -50,11 +52,11 @@ pub(super) async fn run(mut plan: Plan) -> Report {
         .await;
     let streams = Streams::new(world.store.clone(), &world.prefix);
     let brasa = Brasa::configured(&world, CONFIG).from_binary("team-brasa").env("RUST_LOG", "warn");
-    let mut crew = Crew::start(brasa, 1);
+    let mut crew = Crew::start(brasa, 2);
     let (mut handed, mut restarts) = (0_u32, (0_u32, 0_u32));
     for round in 1..=plan.rounds {
         handed += hand_over(&streams, handed).await;
-        tokio::time::sleep(Duration::from_millis(plan.dice.random_range(0..LIFE_MS))).await;
+        tokio::time::sleep(Duration::from_millis(plan.dice.random_range(0..PAUSE_MS))).await;
         if round % SHARES.0 == 0 {
             redis.kill().expect("Redis is killed");
             redis.restart().expect("Redis starts again");

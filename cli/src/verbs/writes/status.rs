@@ -41,7 +41,11 @@ impl Status {
             }
         }
         let empty = "no rows are handed over: write [writes.NAME] into the configuration";
-        out.table(["NAME", "PART", "WAITING", "OLDEST", "BYTES", "WRITTEN", "DEAD", "STATE"], rows, empty)?;
+        out.table(
+            ["NAME", "PART", "WAITING", "OLDEST", "BYTES", "WRITTEN", "DEAD", "AGAIN", "LOST", "STATE"],
+            rows,
+            empty,
+        )?;
         out.value(&json!({ "writes": values }))
     }
 }
@@ -51,7 +55,7 @@ fn oldest(extent: &Extent, now_ms: i64) -> Option<i64> {
     extent.first.map(|first| (now_ms - first.ms).max(0))
 }
 
-fn row(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_ms: i64) -> [String; 8] {
+fn row(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_ms: i64) -> [String; 10] {
     let age = oldest(extent, now_ms).map(|ms| lasting(SignedDuration::from_millis(ms)));
     let state = match progress {
         None => "no worker has been here".to_owned(),
@@ -71,6 +75,8 @@ fn row(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_
         bytes(extent.bytes),
         done.rows.to_string(),
         done.dead.to_string(),
+        done.doubled.to_string(),
+        progress.map_or(0, |progress| progress.lost).to_string(),
         state,
     ]
 }
@@ -87,6 +93,8 @@ fn value(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, no
         "rows": done.rows,
         "entries": done.entries,
         "dead": done.dead,
+        "doubled": done.doubled,
+        "lost": progress.map_or(0, |progress| progress.lost),
         "written_up_to": progress.map(|progress| progress.place.to_string()),
         "owner": progress.and_then(|progress| progress.owner.clone()),
         "paused": paused.map(|(why, by)| json!({ "why": why, "by": by })),

@@ -11,10 +11,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 mod dead;
+mod producers;
 
 use crate::place::Place;
 
 pub use dead::{Buried, Dead, bury, dead, forget};
+pub use producers::{Sent, forget_producers, note_sent, sent};
 
 /// Which stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +47,8 @@ pub struct Done {
     pub rows: i64,
     /// Entries that were buried.
     pub dead: i64,
+    /// Entries that came again, and were not written again.
+    pub doubled: i64,
 }
 
 /// A stream, for people.
@@ -58,6 +62,8 @@ pub struct Progress {
     pub owner: Option<String>,
     /// All that has been done so far.
     pub done: Done,
+    /// Entries that did not come, of producers that number them.
+    pub lost: i64,
     /// How long ago something was written last.
     pub idle: Option<Duration>,
     /// Why nothing is written, and who wants that; nobody where Brasa stopped by itself.
@@ -76,7 +82,8 @@ const RENEW: &str = "update brasa.write_offsets set lease_until = clock_timestam
     returning ms, seq, epoch, paused_at is not null as is_paused";
 
 const ADVANCE: &str = "update brasa.write_offsets
-    set ms = $3, seq = $4, entries = entries + $8, rows = rows + $9, dead = dead + $10, flushed_at = clock_timestamp(),
+    set ms = $3, seq = $4, entries = entries + $8, rows = rows + $9, dead = dead + $10, doubled = doubled + $12,
+        flushed_at = clock_timestamp(),
         lease_until = greatest(lease_until, clock_timestamp() + $11 * interval '1 ms')
     where name = $1 and part = $2 and ms = $5 and seq = $6 and epoch = $7 and paused_at is null";
 
@@ -91,11 +98,13 @@ const PAUSE: &str = "insert into brasa.write_offsets (name, part, paused_why, pa
 const RESUME: &str = "update brasa.write_offsets set paused_why = null, paused_by = null, paused_at = null
     where name = $1 and part = $2 and paused_at is not null";
 
-const ALL: &str = "select name, part, ms, seq, entries, rows, dead, paused_by,
+const ALL: &str = "select name, part, ms, seq, entries, rows, dead, doubled, paused_by,
         case when lease_until >= clock_timestamp() then owner end as owner,
         case when paused_at is not null then coalesce(paused_why, '') end as paused_why,
-        (extract(epoch from clock_timestamp() - flushed_at) * 1000)::bigint as idle_ms
-    from brasa.write_offsets where $1::text is null or name = $1 order by name, part";
+        (extract(epoch from clock_timestamp() - flushed_at) * 1000)::bigint as idle_ms,
+        coalesce((select sum(lost) from brasa.write_producers as known
+            where known.name = stream.name and known.part = stream.part), 0)::bigint as lost
+    from brasa.write_offsets as stream where $1::text is null or name = $1 order by name, part";
 
 const EXISTS: &str = "select to_regclass('brasa.write_offsets') is not null";
 
@@ -150,7 +159,7 @@ pub async fn advance(
 ) -> Result<bool, sqlx::Error> {
     let query = sqlx::query(ADVANCE).bind(&stream.name).bind(stream.part).bind(to.ms).bind(to.seq);
     let query = query.bind(from.place.ms).bind(from.place.seq).bind(from.epoch);
-    let query = query.bind(done.entries).bind(done.rows).bind(done.dead).bind(ms(lease));
+    let query = query.bind(done.entries).bind(done.rows).bind(done.dead).bind(ms(lease)).bind(done.doubled);
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -219,7 +228,9 @@ fn read_progress(row: &PgRow) -> Result<Progress, sqlx::Error> {
             entries: row.try_get("entries")?,
             rows: row.try_get("rows")?,
             dead: row.try_get("dead")?,
+            doubled: row.try_get("doubled")?,
         },
+        lost: row.try_get("lost")?,
         idle: idle_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
         paused: paused.map(|why| (why, by)),
     })

@@ -80,6 +80,7 @@ const ON_CACHE: &[&str] = &[
     "SET",
     "ZADD",
     "ZCARD",
+    "ZCOUNT",
     "ZINCRBY",
     "ZPOPMIN",
     "ZRANGE",
