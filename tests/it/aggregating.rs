@@ -3,6 +3,7 @@
 mod changing;
 mod command;
 mod crashing;
+mod flights;
 mod publishing;
 mod refusing;
 
@@ -249,7 +250,7 @@ async fn what_is_installed_stays_and_another_definition_takes_its_place_when_it_
     worker.drain().await;
     let tables = world.rows("select count(*) as n from pg_class where relname like 'agg_daily_v1%'").await;
     let triggers =
-        world.rows("select count(*) as n from pg_trigger where tgname like 'brasa_agg_daily_v1%'").await;
+        world.rows("select count(*) as n from pg_trigger where tgname like '%brasa_agg_daily_v1%'").await;
     assert_eq!((tables, triggers), (json!([{ "n": 0 }]), json!([{ "n": 0 }])));
 }
 

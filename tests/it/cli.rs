@@ -281,7 +281,18 @@ async fn kinds_say_what_they_do() {
     let kinds = Brasa::new().run(["kinds", "--json"]).await.json();
     let names: Vec<&str> =
         kinds.as_array().unwrap().iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
-    assert_eq!(names, ["cache.warm", "db.analyze", "sql.run"]);
+    assert_eq!(
+        names,
+        [
+            "aggregate.backfill",
+            "aggregate.check",
+            "aggregate.refresh",
+            "cache.warm",
+            "db.analyze",
+            "sql.run",
+            "writes.flush"
+        ]
+    );
     assert!(kinds.as_array().unwrap().iter().all(|kind| kind["about"].as_str().unwrap().len() > 20));
 }
 

@@ -122,7 +122,7 @@ impl Shape {
 
     /// The trigger for this event, wherever it is.
     pub(super) fn trigger(&self, event: &str) -> String {
-        quoted(&format!("brasa_agg_{}_v{}_{event}", self.word(), self.version))
+        quoted(&format!("_brasa_agg_{}_v{}_{event}", self.word(), self.version))
     }
 
     fn named(&self, end: &str) -> String {

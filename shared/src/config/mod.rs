@@ -176,7 +176,7 @@ impl Config {
             sql: root.named("sql", Statement::read),
             warm: root.named("warm", Warmer::read),
             cache: root.table("cache", Cache::read),
-            aggregates: root.named("aggregates", Aggregate::read),
+            aggregates: aggregates::read(root),
             writes: root.named("writes", Write::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),

@@ -91,8 +91,27 @@ pub struct Publish {
     pub buckets: u32,
 }
 
+/// Reads all of them. Tables are named after them, in which `-` and `.` are `_`.
+pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, Aggregate> {
+    let found = root.named("aggregates", Aggregate::read);
+    let mut words: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, aggregate) in &found {
+        if let Some(other) = words.insert(name.replace(['-', '.'], "_"), name) {
+            let origin = &aggregate.origin;
+            let message = format!("its tables would be called like those of `{other}`");
+            root.reader().report(
+                origin.line,
+                origin.path.clone(),
+                message,
+                "choose another name for one of them",
+            );
+        }
+    }
+    found
+}
+
 impl Aggregate {
-    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
         let origin = section.origin();
         let name = origin.path.split_once('.').map_or("", |(_, name)| name.trim_matches('"'));
         if name.len() > NAME_MAX {
@@ -233,4 +252,66 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= 60
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, Problems};
+
+    const NEEDED: &str = "source = \"sales\"\ntime = \"at\"\nmeasures = { n = \"count(*)\" }\n";
+
+    fn parse(text: &str) -> Result<Config, Problems> {
+        Config::parse(text, Path::new("brasa.toml"), &|_| None)
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default_and_a_definition_has_a_version() {
+        let config = parse(&format!("[aggregates.it]\n{NEEDED}")).unwrap();
+        let it = &config.aggregates["it"];
+        assert_eq!((it.every, it.frozen_after, &it.publish), (EVERY, None, &None));
+        assert_eq!((it.definition.bucket, it.definition.source.as_str()), (Bucket::Day, "\"sales\""));
+        assert!(it.definition.is_delta());
+        let more = "by = [\"shop\"]\nbucket = \"15m\"\nevery = \"1s\"\nfrozen_after = \"30d\"\n\
+                    publish = { key = \"k:{shop}\", buckets = 2 }\n";
+        let config = parse(&format!("[aggregates.it]\n{NEEDED}{more}")).unwrap();
+        let other = &config.aggregates["it"];
+        assert_ne!(other.definition.version(), it.definition.version());
+        assert_eq!(other.publish.as_ref().unwrap().buckets, 2);
+        assert_eq!(other.definition.bucket, Bucket::Minutes(15));
+        let text = serde_json::to_string(&other.definition).unwrap();
+        assert_eq!(serde_json::from_str::<Definition>(&text).unwrap(), other.definition, "as it is kept");
+    }
+
+    #[test]
+    fn what_cannot_be_an_aggregate_is_refused_with_what_to_write() {
+        let long = format!("[aggregates.{}]\n{NEEDED}", "a".repeat(37));
+        let with = |more: &str| format!("[aggregates.it]\n{NEEDED}{more}\n");
+        let measured = |measures: &str| {
+            format!("[aggregates.it]\nsource = \"sales\"\ntime = \"at\"\nmeasures = {{ {measures} }}\n")
+        };
+        for (text, said) in [
+            ("[aggregates.it]\n".to_owned(), "needs `measures`"),
+            (long, "that of an aggregate at most 36"),
+            (format!("[aggregates.a-b]\n{NEEDED}[aggregates.a_b]\n{NEEDED}"), "like those of `a-b`"),
+            (with("bucket = \"3m\""), "`3m` is no span of time for a bucket"),
+            (with("by = [\"a\", \"a\"]"), "`a` is there twice"),
+            (with("by = [\"bucket\"]"), "`bucket` cannot be such a column"),
+            (with("by = [\"n\"]"), "`n` is a column of `by` already"),
+            (with("where = \"a) or (b\""), "this is no condition by itself"),
+            (with("publish = { key = \"k:{shop}\" }"), "`{shop}` is none of the columns in `by`"),
+            (with("publish = { buckets = 3 }"), "needs `key`"),
+            (with("maesures = 1"), "unknown key `maesures`"),
+            (measured("n = \"median(x)\""), "`median(x)` is no measure"),
+            (measured("N = \"count(*)\""), "`N` cannot be the name of a measure"),
+            (measured("n = 3"), "`n` is no text"),
+            (measured(""), "there are none"),
+            (measured("m = \"max(x)\"") + "mode = \"delta\"\n", "`m` cannot be kept by adding what changed"),
+        ] {
+            let problems = parse(&text).unwrap_err().to_string();
+            assert!(problems.contains(said), "of\n{text}\n{said}\nwas expected, and found\n{problems}");
+        }
+    }
 }
