@@ -9,7 +9,9 @@ use std::time::Duration;
 use brasa_jobs::Reach;
 use brasa_jobs::writes::{FlushError, Flusher, Table, TableProblem};
 use brasa_shared::config::Write;
-use brasa_shared::db::writes::{Standing, StreamOf, forget_producers, pause, release, renew, take};
+use brasa_shared::db::writes::{
+    Standing, StreamOf, forget_producers, note_server, pause, release, renew, take,
+};
 use brasa_shared::place::Place;
 use brasa_shared::store::{Store, StoreError};
 use brasa_shared::streams::{Entry, Streams};
@@ -24,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const LEASE_MAX: Duration = Duration::from_secs(4);
 /// An owner that has nothing to write says so again so often in a lease; and others look whether he is gone.
 const RENEWALS: u32 = 4;
+/// How far the clocks of two servers of Redis may be apart, and one may be behind the other in what it has.
+const RECENT: Duration = Duration::from_secs(10);
 /// The first and the longest pause after a fault.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -137,15 +141,61 @@ impl Writer {
     }
 
     /// A stream that was lost, or is on another server, gives new entries ids that may count as written: it goes on
-    /// behind them.
+    /// behind them, and what it has before is looked at.
     async fn look_at_stream(&self, standing: &Standing) -> Result<(), Trouble> {
         let (name, part) = (&self.stream.name, self.stream.part);
+        if let Some((message, help)) = self.streams.safety().await?.falls_short(self.write.durability) {
+            tracing::error!(
+                write = name,
+                part,
+                help,
+                "rows that wait are less safe than they should be: {message}"
+            );
+        }
         let extent = self.streams.extent(name, part).await?;
         if extent.last < standing.place {
             tracing::warn!(write = name, part, last = %extent.last, written = %standing.place, "the stream is behind what is written: Redis lost its memory, or is another one; what it had and was not written is lost");
             self.streams.begin_behind(name, part, standing.place).await?;
         }
-        Ok(())
+        let server = self.streams.server().await?;
+        if standing.server.as_ref() == Some(&server.id) {
+            return Ok(());
+        }
+        // One that has only restarted gives no place again: its clock goes on.
+        if standing.server.is_some() && server.was_replica {
+            self.recover(standing).await?;
+        }
+        let mut connection = self.pool.acquire().await?;
+        Ok(note_server(&mut connection, &self.stream, standing.epoch, &server.id).await?)
+    }
+
+    /// Looks at what stands where everything is written already, after Redis has failed over.
+    async fn recover(&self, standing: &Standing) -> Result<(), Trouble> {
+        let (name, part) = (&self.stream.name, self.stream.part);
+        let mut connection = self.pool.acquire().await?;
+        let (mut after, mut table) = (Place::default(), None);
+        loop {
+            let mut entries = self.streams.read(name, part, after, self.write.batch).await?;
+            entries.retain(|entry| entry.place <= standing.place);
+            let Some(last) = entries.last() else { return Ok(()) };
+            after = last.place;
+            let known = match &mut table {
+                Some(table) => table,
+                None => table.insert(Table::look(&mut connection, &self.write).await?),
+            };
+            let flusher =
+                Flusher { write: &self.write, table: known, stream: &self.stream, lease: self.lease };
+            let done = flusher.recover(&mut connection, standing, &entries, RECENT).await?;
+            if done.entries > 0 {
+                tracing::warn!(
+                    write = name,
+                    part,
+                    rows = done.rows,
+                    dead = done.dead,
+                    "Redis failed over: rows were found that were not written, or of which nobody knows"
+                );
+            }
+        }
     }
 
     async fn serve(&self, standing: &mut Standing) -> Result<(), Trouble> {

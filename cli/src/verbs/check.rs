@@ -5,6 +5,7 @@ use std::path::Path;
 use brasa_jobs::Catalog;
 use brasa_shared::config::{Config, Problem};
 use brasa_shared::db;
+use brasa_shared::streams::Streams;
 use clap::Args;
 use sqlx::PgPool;
 
@@ -100,7 +101,10 @@ impl Findings {
             Err(failure) => return self.configuration.push(failure.into_problem("redis.url")),
         };
         match app.greet_redis().await {
-            Ok(version) => self.fine.push(version),
+            Ok(version) => {
+                self.fine.push(version);
+                self.ask_redis(&app).await;
+            }
             Err(failure) => self.environment.push(failure.into_problem("redis.url")),
         }
         match app.pool() {
@@ -117,6 +121,20 @@ impl Findings {
                 self.configuration.push(app.config.postgres.origin.problem("url", message, help));
             }
             Err(failure) => self.configuration.push(failure.into_problem("postgres.url")),
+        }
+    }
+
+    /// Are rows that wait as safe as they have to be?
+    async fn ask_redis(&mut self, app: &App) {
+        if app.config.writes.is_empty() {
+            return;
+        }
+        let streams = Streams::new(app.store.clone(), &app.config.redis.prefix);
+        let Ok(safety) = streams.safety().await else { return };
+        for write in app.config.writes.values() {
+            if let Some((message, help)) = safety.falls_short(write.durability) {
+                self.environment.push(write.origin.problem("durability", message, help));
+            }
         }
     }
 

@@ -105,17 +105,58 @@ impl Flusher<'_> {
                 Err(poison) => batch.dead.push(buried(entry, poison)),
             }
         }
+        let done = self.write_batch(connection, standing, batch).await?;
+        Ok((Standing { place: last.place, ..standing.clone() }, done))
+    }
+
+    /// Writes what is new among entries that stand where everything is written already: another server has given such ids
+    /// again, or has not heard that they were trimmed. The numbers of their producers tell. Of one without a number nobody
+    /// knows: it is buried, unless it is so much older than `recent` that only the latter can be.
+    ///
+    /// # Errors
+    /// See [`FlushError`].
+    pub async fn recover(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        entries: &[Entry],
+        recent: Duration,
+    ) -> Result<Done, FlushError> {
+        let numbers = Numbers::of(connection, self.stream, entries).await.map_err(FlushError::Passing)?;
+        let mut batch = Batch { to: standing.place, numbers, ..Batch::default() };
+        let since_ms = standing.place.ms - i64::try_from(recent.as_millis()).unwrap_or(i64::MAX);
+        for entry in entries {
+            match (&entry.number, self.read(entry)) {
+                (Some(_), _) if !batch.numbers.is_new(entry) => {}
+                (Some(_), Ok(row)) => batch.given.push(Given { entry, row }),
+                (Some(_), Err(poison)) => batch.dead.push(buried(entry, poison)),
+                (None, _) if entry.place.ms < since_ms => {}
+                (None, _) => batch.dead.push(buried(entry, doubtful())),
+            }
+        }
+        batch.entries = batch.given.len() + batch.dead.len();
+        if batch.entries == 0 {
+            return Ok(Done::default());
+        }
+        self.write_batch(connection, standing, batch).await
+    }
+
+    async fn write_batch(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        mut batch: Batch<'_>,
+    ) -> Result<Done, FlushError> {
         let done = match self.all_at_once(connection, standing, &batch).await {
             Err(Refusal::Poison(_)) => self.bisecting(connection, standing, &mut batch).await,
             other => other,
         };
-        let done = match done {
-            Ok(done) => done,
-            Err(Refusal::Error(error)) => return Err(error),
+        match done {
+            Ok(done) => Ok(done),
+            Err(Refusal::Error(error)) => Err(error),
             // Its savepoints have seen all rows, one by one in the end.
-            Err(Refusal::Poison(poison)) => return Err(FlushError::Refused(poison)),
-        };
-        Ok((Standing { place: last.place, ..standing.clone() }, done))
+            Err(Refusal::Poison(poison)) => Err(FlushError::Refused(poison)),
+        }
     }
 
     fn read(&self, entry: &Entry) -> Result<Row, Poison> {
@@ -265,6 +306,13 @@ impl Refusal {
     fn of_ours(error: sqlx::Error) -> Self {
         Self::Error(FlushError::Passing(error))
     }
+}
+
+/// Why a row is buried of which nobody knows whether it is written.
+fn doubtful() -> Poison {
+    let message = "Redis failed over, and this row has the place of one that is written: nobody knows whether it is \
+                   that one. Replay it if the table does not have it; numbered rows are told apart";
+    Poison { sqlstate: None, at_fault: None, message: message.to_owned() }
 }
 
 fn buried(entry: &Entry, poison: Poison) -> Buried {

@@ -59,7 +59,7 @@ pub use self::suggest::{did_you_mean, nearest};
 pub use self::telemetry::Telemetry;
 pub use self::warm::{FillFrom, ForEach, Keeping, Lives, Param as WarmParam, Warmer, When as WarmWhen};
 pub use self::worker::{Order, Worker};
-pub use self::writes::{Merge, Merging, Mode, TableName, WhenFull, Write};
+pub use self::writes::{Durability, Merge, Merging, Mode, TableName, WhenFull, Write};
 
 use self::reader::{ENVIRONMENT, Reader, read_text};
 use self::section::Section;

@@ -46,6 +46,19 @@ pub struct Write {
     pub rows_max: u64,
     /// What a producer is told when more do.
     pub when_full: WhenFull,
+    /// How safe rows have to be while they wait; none asks for nothing.
+    pub durability: Option<Durability>,
+}
+
+/// How safe rows are while they wait in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// A power failure loses the last second.
+    Second,
+    /// Nothing that was acknowledged is lost with the server.
+    Always,
+    /// A replica has to be there that gets it.
+    Replicated,
 }
 
 /// A table as it was written: `name` or `schema.name`.
@@ -134,6 +147,14 @@ impl Write {
                     ],
                 )
                 .unwrap_or_default(),
+            durability: section.choice(
+                "durability",
+                &[
+                    ("second", Durability::Second),
+                    ("always", Durability::Always),
+                    ("replicated", Durability::Replicated),
+                ],
+            ),
             table: table?,
             mode: mode?,
         })

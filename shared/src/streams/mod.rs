@@ -13,8 +13,10 @@ use crate::script::Call;
 use crate::store::{Store, StoreError};
 
 mod keys;
+mod safety;
 mod scripts;
 
+pub use safety::Safety;
 use scripts::ADD;
 pub use scripts::script_named;
 
@@ -47,6 +49,15 @@ pub struct Entry {
     pub row: Option<Vec<u8>>,
     /// Who sent it, and which number that one gave it; none where it was not numbered.
     pub number: Option<(String, i64)>,
+}
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Which, in which life, with which history: another one after each restart and each failover.
+    pub id: String,
+    /// Whether it has been a replica, and took over.
+    pub was_replica: bool,
 }
 
 /// What a stream holds.
@@ -92,6 +103,21 @@ impl Streams {
     /// The key of a stream.
     pub fn key(&self, name: &str, part: i32) -> String {
         keys::stream(&self.prefix, name, part)
+    }
+
+    /// Which server this is.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn server(&self) -> Result<Origin, StoreError> {
+        let info: String = self.store.run("be asked who it is", &redis::cmd("INFO")).await?;
+        let field = |name: &str| {
+            let found = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            found.unwrap_or_default().trim().to_owned()
+        };
+        // Who has always been a primary has no second history.
+        let was_replica = field("master_replid2").chars().any(|digit| digit != '0');
+        Ok(Origin { id: format!("{} {}", field("run_id"), field("master_replid")), was_replica })
     }
 
     /// Entries behind a place, up to `most` of them.

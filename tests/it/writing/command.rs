@@ -125,3 +125,16 @@ async fn a_name_that_does_not_fit_its_table_is_told_with_what_to_do() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_where_rows_that_wait_are_less_safe_than_they_should_be() {
+    let world = scene().await;
+    // The Redis of the tests forgets everything when it ends, or writes it down once a second.
+    let text = CONFIG.replacen("table = \"visits\"", "table = \"visits\"\ndurability = \"always\"", 1);
+    let found = Brasa::configured(&world, &text).run(["check"]).await.with_code(1).stdout;
+    assert!(
+        found.contains("writes.visits.durability: Redis") && found.contains("or ask for less"),
+        "{found}"
+    );
+    let _fine = Brasa::configured(&world, CONFIG).run(["check"]).await.with_code(0);
+}

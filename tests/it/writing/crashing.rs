@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use brasa::servers::{RedisOptions, RedisServer};
 use brasa_jobs::writes::{FlushError, Flusher, Table};
 use brasa_shared::db::writes::{StreamOf, take};
-use brasa_shared::streams::Room;
+use brasa_shared::store::Store;
+use brasa_shared::streams::{Room, Streams};
 use brasa_tests::process::Brasa;
+use brasa_tests::{World, eventually};
 use rand::RngExt as _;
 use serde_json::json;
 
@@ -106,4 +109,67 @@ async fn a_stream_that_is_behind_what_is_written_goes_on_behind_it() {
     done(&world, "visits", 2).await;
     assert_eq!(world.rows("select count(*) as n from visits").await, json!([{ "n": 2 }]));
     worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_numbered_rows_are_told_apart_and_of_others_somebody_is_asked() {
+    let world = scene().await;
+    let primary = RedisServer::start(RedisOptions::default()).unwrap();
+    let port = primary.port();
+    let extra = vec![("replicaof".to_owned(), format!("127.0.0.1 {port}"))];
+    let replica = RedisServer::start(RedisOptions { extra, ..RedisOptions::default() }).unwrap();
+    let (before, after) = (Store::open(primary.url()).unwrap(), Store::open(replica.url()).unwrap());
+    let start = |store: &Store| {
+        let mut settings = world.settings(brasa_jobs::catalog(), CONFIG);
+        let pool = world.another_pool(4, Duration::from_secs(5));
+        settings.writes = Some(brasa_worker::writes::Settings { store: store.apart(), pool });
+        brasa_tests::Worker::start(settings)
+    };
+    let key = streams(&world).key("visits", 0);
+    let send = async |store: &Store, place: &str, id: i64, number: Option<i64>| {
+        let mut add = redis::cmd("XADD");
+        add.arg(&key).arg(place).arg("d").arg(format!(r#"{{"id": {id}, "page": "/"}}"#));
+        if let Some(number) = number {
+            add.arg("p").arg("web-1").arg("n").arg(number);
+        }
+        let _place: String = store.run("hand over a row", &add).await.unwrap();
+    };
+    let worker = start(&before);
+    send(&before, "*", 1, Some(1)).await;
+    send(&before, "*", 2, None).await;
+    done(&world, "visits", 2).await;
+    worker.drain().await;
+    let written = super::state(&world, "visits").await.unwrap().place;
+
+    eventually("the replica has it all", async || {
+        streams_on(&world, &after).extent("visits", 0).await.is_ok_and(|extent| extent.last == written)
+    })
+    .await;
+    drop(primary);
+    let () = after.run("take over", redis::cmd("REPLICAOF").arg("NO").arg("ONE")).await.unwrap();
+    // As if it had not heard that rows were trimmed, and gave their places to new ones.
+    let _gone: i64 = after.run("forget a stream", redis::cmd("DEL").arg(&key)).await.unwrap();
+    let at = |back_ms: i64, seq: i64| format!("{}-{seq}", written.ms - back_ms);
+    send(&after, &at(60_000, 0), 90, None).await;
+    send(&after, &at(20, 0), 1, Some(1)).await;
+    send(&after, &at(20, 1), 3, Some(2)).await;
+    send(&after, &at(10, 0), 4, None).await;
+    let worker = start(&after);
+    done(&world, "visits", 4).await;
+    send(&after, "*", 5, Some(3)).await;
+    done(&world, "visits", 5).await;
+
+    let found = world.rows("select id from visits order by id").await;
+    assert_eq!(found, json!([{ "id": 1 }, { "id": 2 }, { "id": 3 }, { "id": 5 }]));
+    let dead = buried(&world, "visits").await;
+    assert_eq!(dead.len(), 1);
+    assert!(
+        dead[0].buried.message.contains("nobody knows") && dead[0].buried.payload.starts_with(b"{\"id\": 4")
+    );
+    assert_eq!(super::state(&world, "visits").await.unwrap().lost, 0);
+    worker.drain().await;
+}
+
+fn streams_on(world: &World, store: &Store) -> Streams {
+    Streams::new(store.clone(), &world.prefix)
 }

@@ -36,6 +36,8 @@ pub struct Standing {
     pub epoch: i64,
     /// Whether nothing is to be written.
     pub is_paused: bool,
+    /// The server that it was read from last, as [`crate::streams::Origin`] has it; none before the first.
+    pub server: Option<String>,
 }
 
 /// What a batch has come to.
@@ -75,11 +77,11 @@ const TAKE: &str = "insert into brasa.write_offsets as held (name, part, owner, 
     on conflict (name, part) do update
         set owner = excluded.owner, epoch = held.epoch + 1, lease_until = excluded.lease_until
         where held.owner is null or held.owner = excluded.owner or held.lease_until < clock_timestamp()
-    returning ms, seq, epoch, paused_at is not null as is_paused";
+    returning ms, seq, epoch, paused_at is not null as is_paused, run_id";
 
 const RENEW: &str = "update brasa.write_offsets set lease_until = clock_timestamp() + $4 * interval '1 ms'
     where name = $1 and part = $2 and epoch = $3
-    returning ms, seq, epoch, paused_at is not null as is_paused";
+    returning ms, seq, epoch, paused_at is not null as is_paused, run_id";
 
 const ADVANCE: &str = "update brasa.write_offsets
     set ms = $3, seq = $4, entries = entries + $8, rows = rows + $9, dead = dead + $10, doubled = doubled + $12,
@@ -89,6 +91,9 @@ const ADVANCE: &str = "update brasa.write_offsets
 
 const RELEASE: &str = "update brasa.write_offsets set owner = null, lease_until = '-infinity'
     where name = $1 and part = $2 and epoch = $3";
+
+const SERVER: &str =
+    "update brasa.write_offsets set run_id = $4 where name = $1 and part = $2 and epoch = $3";
 
 const PAUSE: &str = "insert into brasa.write_offsets (name, part, paused_why, paused_by, paused_at)
     values ($1, $2, $3, $4, clock_timestamp())
@@ -142,6 +147,20 @@ pub async fn renew(
 ) -> Result<Option<Standing>, sqlx::Error> {
     let query = sqlx::query(RENEW).bind(&stream.name).bind(stream.part).bind(epoch).bind(ms(lease));
     query.fetch_optional(connection).await?.map(|row| read(&row)).transpose()
+}
+
+/// Notes the server that a stream is read from now on.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn note_server(
+    connection: &mut PgConnection,
+    stream: &StreamOf,
+    epoch: i64,
+    server: &str,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(SERVER).bind(&stream.name).bind(stream.part).bind(epoch).bind(server);
+    query.execute(connection).await.map(drop)
 }
 
 /// Moves the offset on, as a part of the transaction that writes what lies between. False where another one has the
@@ -213,6 +232,7 @@ fn read(row: &PgRow) -> Result<Standing, sqlx::Error> {
         place: Place { ms: row.try_get("ms")?, seq: row.try_get("seq")? },
         epoch: row.try_get("epoch")?,
         is_paused: row.try_get("is_paused")?,
+        server: row.try_get("run_id")?,
     })
 }
 
