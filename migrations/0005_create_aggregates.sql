@@ -16,6 +16,8 @@ create table brasa.aggregates (
     state        text collate "C" not null check (state in ('building', 'live', 'old')),
     -- Everything from this bucket on is in it. In the text of the bucket's type.
     built_from   text collate "C" not null default 'infinity',
+    -- Of a source that rows are only added to: all transactions before this one are in it, and none of the others.
+    read_until   text collate "C" not null default pg_snapshot_xmin(pg_current_snapshot())::text,
     -- Everything before this bucket stays as it is.
     frozen_until text collate "C" not null default '-infinity',
     installed_at timestamptz not null default clock_timestamp(),
@@ -59,5 +61,8 @@ create table brasa.aggregate_outbox (
     autovacuum_vacuum_cost_delay = 0,
     vacuum_truncate = false
 );
+
+-- What is published later has a higher number, whichever version of an aggregate it is of.
+create sequence brasa.aggregate_news;
 
 comment on table brasa.aggregate_outbox is 'Aggregates that are to be published again. Safe to read.';

@@ -51,7 +51,9 @@ export class BrasaWrites {
 
   #partOf(row) {
     if (this.partitions === 1 || this.orderBy.length === 0) return 0
-    const texts = this.orderBy.map((column) => row[column] ?? '').map((value) => (typeof value === 'string' ? value : JSON.stringify(value)))
+    const plain = JSON.parse(JSON.stringify(row))
+    const texts = this.orderBy.map((column) => (column in plain ? plain[column] : ''))
+      .map((value) => (typeof value === 'string' ? value : JSON.stringify(value)))
     return crc32(Buffer.from(texts.join('\x1f'))) % this.partitions
   }
 }

@@ -7,7 +7,7 @@ A row is numbered, so that it is handed over again where nobody knows whether it
 Threads may share one object. The protocol: docs/writes.md.
 """
 
-import json, threading, time, uuid, zlib
+import json, os, threading, time, uuid, zlib
 
 import redis
 
@@ -23,11 +23,17 @@ class BrasaWrites:
         self._redis, self._name, self._prefix = client, name, prefix
         self._partitions, self._order_by, self._max_rows = partitions, order_by, max_rows
         self._patience = patience
-        self._producer = uuid.uuid4().hex
-        self._streams = [_Stream() for _ in range(partitions)]
+        self._begin()
+
+    def _begin(self):
+        # A process that was forked off has numbers of its own.
+        self._pid, self._producer = os.getpid(), uuid.uuid4().hex
+        self._streams = [_Stream() for _ in range(self._partitions)]
 
     def add(self, row):
         """Hands over a row: a dict of columns. Raises `Full`, or what `redis` says after `patience` seconds."""
+        if self._pid != os.getpid():
+            self._begin()
         part, data = self._part_of(row), json.dumps(row, default=str)
         stream, key = self._streams[part], f"{self._prefix}:writes:{{{self._name}:{part}}}"
         # One after the other, so that they come in the order of their numbers.
@@ -52,7 +58,8 @@ class BrasaWrites:
         if self._partitions == 1 or not self._order_by:
             return 0
         values = [row.get(column, "") for column in self._order_by]
-        texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+        texts = [json.loads(json.dumps(value, default=str)) for value in values]
+        texts = [value if isinstance(value, str) else json.dumps(value) for value in texts]
         return zlib.crc32("\x1f".join(texts).encode()) % self._partitions
 
 

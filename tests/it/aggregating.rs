@@ -3,6 +3,7 @@
 mod changing;
 mod command;
 mod crashing;
+mod edges;
 mod flights;
 mod publishing;
 mod refusing;
@@ -92,7 +93,7 @@ async fn version(world: &World, name: &str) -> Version {
 
 async fn installed(world: &World, config: &Config, name: &str) -> PlanState {
     let mut connection = world.pool.acquire().await.unwrap();
-    install(&mut connection, name, &config.aggregates[name]).await.unwrap().state
+    install(&mut connection, name, &config.aggregates[name], false).await.unwrap().state
 }
 
 /// Builds what is from before, and shows it.
@@ -259,7 +260,7 @@ async fn a_plan_changes_nothing_and_is_what_an_installation_runs() {
     let world = scene().await;
     let config = world.config(CONFIG);
     let mut connection = world.pool.acquire().await.unwrap();
-    let planned = plan(&mut connection, "daily", &config.aggregates["daily"]).await.unwrap();
+    let planned = plan(&mut connection, "daily", &config.aggregates["daily"], false).await.unwrap();
     assert_eq!(planned.state, PlanState::Missing);
     let ours = "select count(*) as n from pg_class where relname like 'agg\\_%'";
     assert_eq!(world.rows(ours).await, json!([{ "n": 0 }]));

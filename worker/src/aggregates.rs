@@ -9,10 +9,10 @@ use std::time::Duration;
 use brasa_jobs::Reach;
 use brasa_jobs::aggregates::{
     Fault, Folding, Pace, PublishError, build, fold, lag, mark_all, publish, remove_old, shape_of, switch,
-    unwatched,
+    watched,
 };
 use brasa_shared::boards::Boards;
-use brasa_shared::config::Aggregate;
+use brasa_shared::config::{Aggregate, Publish};
 use brasa_shared::db;
 use brasa_shared::db::aggregates::{State, Version, pause, versions};
 use brasa_shared::store::Store;
@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks whether parts of a source are not watched, and tries to take old versions away.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// How often it tries to show a version for which readers would have to wait.
+const SWITCH_EVERY: Duration = Duration::from_secs(2);
 /// How long it leaves a version alone that a person has to look at.
 const BROKEN_PAUSE: Duration = Duration::from_secs(30);
 /// The first and the longest pause after a fault.
@@ -67,6 +69,7 @@ impl Tasks {
                 looked: None,
                 tidied: None,
                 is_told: false,
+                unswitched: None,
             };
             tasks.spawn(keeper.run());
         }
@@ -107,6 +110,8 @@ struct Keeper {
     tidied: Option<Instant>,
     /// Whether it has been said that nobody installed it.
     is_told: bool,
+    /// When a version that is built could not be shown, because somebody was reading.
+    unswitched: Option<Instant>,
 }
 
 impl Keeper {
@@ -149,6 +154,8 @@ impl Keeper {
             match kept {
                 Ok(next) => pause = pause.min(next),
                 Err(Trouble::Publish(PublishError::Database(Fault::Busy))) => {}
+                // There is another version, or none.
+                Err(Trouble::Publish(PublishError::Database(Fault::Gone))) => self.looked = None,
                 Err(Trouble::Publish(PublishError::Database(
                     fault @ (Fault::Broken(_) | Fault::Unreadable(_)),
                 ))) => {
@@ -202,13 +209,32 @@ impl Keeper {
             return Ok(pause.min(self.build(connection, version).await?));
         }
         if let Some(what) = &self.aggregate.publish {
-            if looks && self.is_forgotten(&what.key.to_string()).await? {
-                mark_all(connection, version, what).await?;
+            match self.publish(connection, version, what, looks).await {
+                // Redis may be away for a while: what changed is moved all the same, and published then.
+                Err(Trouble::Publish(PublishError::Store(error))) => {
+                    metrics::redis_faults_total("boards").increment(1);
+                    tracing::debug!(aggregate = self.name, error = %chain(&error), "not published yet");
+                    pause = pause.max(PAUSE.0);
+                }
+                other => other?,
             }
-            let published = publish(connection, &self.boards, version, what).await?;
-            metrics::aggregate_published_total(&self.name).increment(published as u64);
         }
         Ok(pause)
+    }
+
+    async fn publish(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        version: &Version,
+        what: &Publish,
+        looks: bool,
+    ) -> Result<(), Trouble> {
+        if looks && self.is_forgotten(&what.key.to_string()).await? {
+            mark_all(connection, version, what).await?;
+        }
+        let published = publish(connection, &self.boards, version, what).await?;
+        metrics::aggregate_published_total(&self.name).increment(published as u64);
+        Ok(())
     }
 
     async fn is_forgotten(&self, template: &str) -> Result<bool, Trouble> {
@@ -226,7 +252,17 @@ impl Keeper {
             self.pace = self.pace.after(built.took);
             return Ok(built.took);
         }
-        switch(connection, version, self.aggregate.publish.as_ref()).await?;
+        if self.unswitched.is_some_and(|at| at.elapsed() < SWITCH_EVERY) {
+            return Ok(SWITCH_EVERY);
+        }
+        match switch(connection, version, self.aggregate.publish.as_ref()).await {
+            // Somebody reads the view in a transaction that goes on.
+            Err(Fault::Busy) => {
+                self.unswitched = Some(Instant::now());
+                return Ok(SWITCH_EVERY);
+            }
+            other => other?,
+        }
         tracing::info!(
             aggregate = self.name,
             version = version.version,
@@ -246,14 +282,14 @@ impl Keeper {
         for version in self.versions.iter().filter(|version| version.state != State::Old) {
             let Ok(shape) = shape_of(version) else { continue };
             let parts = db::parts_of(connection, &shape.source).await?;
-            match unwatched(connection, &shape, &parts).await {
-                Ok(missing) if !missing.is_empty() => {
-                    tracing::error!(aggregate = self.name, parts = ?missing, "what changes in these parts of the source is not noted: run `brasa aggregates install {}`", self.name);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(aggregate = self.name, error = %chain(&error), "could not look at triggers");
-                }
+            let watched = watched(connection, &shape, &parts).await?;
+            if !watched.is_well() {
+                tracing::error!(
+                    aggregate = self.name,
+                    ?watched,
+                    "not all that changes in the source is noted, or more than that: run `brasa aggregates install {}`",
+                    self.name
+                );
             }
         }
         Ok(())

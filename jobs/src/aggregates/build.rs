@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use brasa_shared::db::aggregates::{State, Version, built, lock};
+use brasa_shared::db::aggregates::{State, Version, built};
 use brasa_shared::db::{execute_all, fetch};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::aggregates::fault::Fault;
-use crate::aggregates::fold::BEGIN;
+use crate::aggregates::fold::{BEGIN, held};
 use crate::aggregates::shape_of;
 use crate::aggregates::sql;
 
@@ -69,26 +69,34 @@ pub async fn build(connection: &mut PgConnection, version: &Version, pace: Pace)
     let shape = shape_of(version)?;
     let began = Instant::now();
     let mut transaction = connection.begin_with(BEGIN).await?;
-    // A first look at a large table tells the planner wrongly that a hash join over it is cheap.
-    execute_all(&mut transaction, &["set local jit = off".to_owned()]).await?;
-    let held = lock(&mut transaction, &version.name, version.version).await?.ok_or(Fault::Busy)?;
+    execute_all(&mut transaction, &sql::hold_source(&shape)).await?;
+    let held = held(&mut transaction, version).await?;
     let done = |from: String| Built { from, groups: 0, took: began.elapsed(), is_done: true };
-    if held.state != State::Building || held.built_from == BEGINNING {
+    if held.state != State::Building {
+        return Err(Fault::Gone);
+    }
+    if held.built_from == BEGINNING {
         return Ok(done(held.built_from));
     }
     let next = sql::next_from(&shape, &held.built_from, &held.frozen_until, pace.buckets);
     let next = fetch(&mut transaction, &next, &[]).await?;
     let Some(row) = next.first() else {
         // What is known of older buckets came through the log, from rows that are there no more.
-        let groups =
-            fetch(&mut transaction, &sql::build_chunk(&shape, BEGINNING, &held.built_from), &[]).await?;
+        let groups = fetch(
+            &mut transaction,
+            &sql::build_chunk(&shape, BEGINNING, &held.built_from, &held.read_until),
+            &[],
+        )
+        .await?;
         drop(groups);
         built(&mut transaction, &held.name, held.version, BEGINNING).await?;
         transaction.commit().await?;
         return Ok(done(BEGINNING.to_owned()));
     };
     let from: String = row.try_get("bucket")?;
-    let chunk = fetch(&mut transaction, &sql::build_chunk(&shape, &from, &held.built_from), &[]).await?;
+    let chunk =
+        fetch(&mut transaction, &sql::build_chunk(&shape, &from, &held.built_from, &held.read_until), &[])
+            .await?;
     let groups = chunk.first().map(|row| row.try_get("groups")).transpose()?.unwrap_or(0);
     built(&mut transaction, &held.name, held.version, &from).await?;
     transaction.commit().await?;

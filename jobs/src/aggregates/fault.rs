@@ -1,11 +1,18 @@
 //! What an error of Postgres means for an aggregate.
 
+/// Classes of SQLSTATE that do not pass: features, cardinality, data, dependants, syntax and rights, limits of the
+/// program, functions that raise, the database's own faults.
+const BROKEN: [&str; 8] = ["0A", "21", "22", "2B", "42", "54", "P0", "XX"];
+
 /// Why something was not done. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// Somebody else is at it.
     #[error("somebody else is at it")]
     Busy,
+    /// Another version took its place, or it was removed.
+    #[error("another version took its place, or it was removed")]
+    Gone,
     /// It may go better a little later.
     #[error("the database did not do it")]
     Passing(#[source] sqlx::Error),
@@ -24,9 +31,7 @@ impl From<sqlx::Error> for Fault {
         match code.as_str() {
             // Somebody was there before us, in the snapshot or with a lock.
             "40001" | "40P01" | "55P03" => Self::Busy,
-            code if code.starts_with("42") || code.starts_with("22") || code.starts_with("21") => {
-                Self::Broken(error)
-            }
+            code if BROKEN.iter().any(|class| code.starts_with(class)) => Self::Broken(error),
             _ => Self::Passing(error),
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use brasa_shared::config::Publish;
-use brasa_shared::db::aggregates::{State, Version, folded, frozen, lock, pause};
+use brasa_shared::db::aggregates::{State, Version, folded, frozen, lock, pause, read_until, versions};
 use brasa_shared::db::{execute_all, fetch};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
@@ -50,26 +50,33 @@ pub async fn fold(
     folding: Folding<'_>,
 ) -> Result<Folded, Fault> {
     let shape = shape_of(version)?;
-    if version.paused.is_none() && is_idle(connection, &shape).await? {
+    if version.paused.is_none() && is_idle(connection, &shape, version).await? {
         return freeze_only(connection, version, &shape, folding).await;
     }
     let mut transaction = connection.begin_with(BEGIN).await?;
-    let held = lock(&mut transaction, &version.name, version.version).await?.ok_or(Fault::Busy)?;
+    execute_all(&mut transaction, &sql::hold_source(&shape)).await?;
+    let held = held(&mut transaction, version).await?;
+    if held.state == State::Old {
+        return Err(Fault::Gone);
+    }
     let (mut rows, mut is_dirty, is_all) = glance(&mut transaction, &shape, folding.most).await?;
     if is_all {
         execute_all(&mut transaction, &sql::expand_all(&shape)).await?;
         (rows, is_dirty, _) = glance(&mut transaction, &shape, folding.most).await?;
     }
     let mut done = Folded::default();
-    if rows > 0 {
-        let columns = folding.publish.and_then(|publish| columns(publish, &shape));
+    let until = horizon(&mut transaction, &shape).await?;
+    if rows > 0 || until.is_some() {
+        // What is not shown yet is not published.
+        let publish = folding.publish.filter(|_| held.state == State::Live);
+        let columns = publish.and_then(|publish| columns(publish, &shape));
         let of = FoldOf {
             most: folding.most,
             is_dirty: is_dirty || !shape.is_delta,
             // What is not built yet will be computed with everything that is known of it now.
             from: if held.state == State::Building { &held.built_from } else { &held.frozen_until },
             published: columns.as_deref(),
-            folds: held.done.folds + 1,
+            between: until.as_deref().map(|until| (held.read_until.as_str(), until)),
         };
         let found = fetch(&mut transaction, &sql::fold(&shape, of), &[]).await?;
         if let Some(row) = found.first() {
@@ -80,6 +87,9 @@ pub async fn fold(
             };
         }
         execute_all(&mut transaction, &[sql::drop_empty(&shape)]).await?;
+        if let Some(until) = &until {
+            read_until(&mut transaction, &held.name, held.version, until).await?;
+        }
     }
     if held.state == State::Building {
         done.late = 0;
@@ -93,15 +103,34 @@ pub async fn fold(
     Ok(done)
 }
 
+/// The version as it is now, which nobody else changes until the transaction ends.
+pub(super) async fn held(transaction: &mut PgConnection, version: &Version) -> Result<Version, Fault> {
+    if let Some(held) = lock(transaction, &version.name, version.version).await? {
+        return Ok(held);
+    }
+    let known = versions(transaction, Some(&version.name)).await?;
+    let is_there = known.iter().any(|known| known.version == version.version);
+    Err(if is_there { Fault::Busy } else { Fault::Gone })
+}
+
 /// The columns that a published key names, if the version has them all.
 pub(super) fn columns(publish: &Publish, shape: &Shape) -> Option<Vec<String>> {
     let columns: Vec<String> = publish.key.placeholders().into_iter().map(ToOwned::to_owned).collect();
     columns.iter().all(|column| shape.definition.by.contains(column)).then_some(columns)
 }
 
-async fn is_idle(connection: &mut PgConnection, shape: &Shape) -> Result<bool, Fault> {
-    let rows = fetch(connection, &sql::is_idle(shape), &[]).await?;
+async fn is_idle(connection: &mut PgConnection, shape: &Shape, version: &Version) -> Result<bool, Fault> {
+    let rows = fetch(connection, &sql::is_idle(shape, &version.read_until), &[]).await?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
+}
+
+/// Before which transaction all have ended, where that is what matters.
+async fn horizon(connection: &mut PgConnection, shape: &Shape) -> Result<Option<String>, Fault> {
+    if shape.definition.xid.is_none() {
+        return Ok(None);
+    }
+    let rows = fetch(connection, &sql::horizon(), &[]).await?;
+    Ok(rows.first().map(|row| row.try_get("until")).transpose()?)
 }
 
 async fn glance(
@@ -125,7 +154,7 @@ async fn freeze_only(
     let due = fetch(connection, &sql::freeze(shape, after.as_secs(), &version.frozen_until), &[]).await?;
     if !due.is_empty() {
         let mut transaction = connection.begin_with(BEGIN).await?;
-        let held = lock(&mut transaction, &version.name, version.version).await?.ok_or(Fault::Busy)?;
+        let held = held(&mut transaction, version).await?;
         freeze(&mut transaction, &held, shape, folding.frozen_after).await?;
         transaction.commit().await?;
     }

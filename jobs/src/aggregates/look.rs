@@ -1,6 +1,6 @@
 //! Whether an aggregate fits the database, and what it is there.
 
-use brasa_shared::config::{Aggregate, AggregateMode, Function, Measure};
+use brasa_shared::config::{Aggregate, AggregateMode, Definition, Function, Measure};
 use brasa_shared::db::{self, Part, TableColumn};
 use sqlx::{Connection as _, PgConnection};
 
@@ -54,8 +54,9 @@ impl Look {
         let definition = &aggregate.definition;
         let source = &definition.source;
         let parts = db::parts_of(connection, source).await?;
-        check_source(source, &parts)?;
+        check_source(definition, &parts)?;
         let columns = db::columns_of(connection, source).await?;
+        check_rows(connection, source).await?;
         let find = |at, column: &String| {
             let known = columns.iter().find(|known| known.name == *column);
             known.ok_or_else(|| unknown_column(at, column, &columns))
@@ -68,8 +69,9 @@ impl Look {
                         always as (…) stored` if it can be computed";
             return Err(unfit("time", message, help));
         };
-        let by = definition.by.iter().map(|column| Ok(find("by", column)?.kind.clone()));
-        let by_kinds = by.collect::<Result<Vec<String>, Misfit>>()?;
+        check_xid(connection, definition, &columns, &parts).await?;
+        definition.by.iter().try_for_each(|column| find("by", column).map(drop))?;
+        let by_kinds = key_kinds(connection, definition).await?;
         check_buckets(connection, aggregate, time).await?;
         let table = definition
             .source
@@ -98,7 +100,8 @@ impl Look {
     }
 }
 
-fn check_source(source: &str, parts: &[Part]) -> Result<(), Misfit> {
+fn check_source(definition: &Definition, parts: &[Part]) -> Result<(), Misfit> {
+    let source = &definition.source;
     let Some(table) = parts.first() else {
         let help =
             "correct the name, with its schema where it is not in the search path, or migrate the database";
@@ -127,12 +130,68 @@ fn check_source(source: &str, parts: &[Part]) -> Result<(), Misfit> {
             "it does not note what changes in it: leave it out of the aggregate's source",
         ));
     }
-    if let Some(part) = parts.iter().find(|part| !part.may_trigger) {
+    let needs_triggers = definition.xid.is_none();
+    if let Some(part) = parts.iter().find(|part| needs_triggers && !part.may_trigger) {
         let help =
             format!("let its owner say: grant trigger on {} to the role that Brasa connects as", part.name);
         return Err(unfit("source", format!("this role may not make triggers on {}", part.name), help));
     }
     Ok(())
+}
+
+/// Triggers see all rows, whatever this role does.
+async fn check_rows(connection: &mut PgConnection, source: &str) -> Result<(), Misfit> {
+    if !db::sees_part(connection, source).await? {
+        return Ok(());
+    }
+    let message = format!("row-level security lets this role see only some of the rows of {source}");
+    Err(unfit("source", message, "connect as the owner of the table, or as a role with bypassrls"))
+}
+
+/// Where rows are only ever added, a column says by which transaction.
+async fn check_xid(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    columns: &[TableColumn],
+    parts: &[Part],
+) -> Result<(), Misfit> {
+    let Some(xid) = &definition.xid else { return Ok(()) };
+    let (source, quoted) = (&definition.source, db::quoted(xid));
+    let help = format!(
+        "let rows say by which transaction they come: alter table {source} add column {quoted} xid8; alter table {source} \
+         alter column {quoted} set default pg_current_xact_id(); create index on {source} ({quoted})"
+    );
+    match columns.iter().find(|column| column.name == *xid) {
+        None => return Err(unfit("xid", format!("the source has no column `{xid}`"), help)),
+        Some(column) if column.kind != "xid8" => {
+            let message = format!("`{xid}` is of type {}, not xid8", column.kind);
+            return Err(unfit("xid", message, help));
+        }
+        Some(column) if !column.has_default => {
+            return Err(unfit("xid", format!("`{xid}` has no default"), help));
+        }
+        Some(_) => {}
+    }
+    for part in parts.iter().filter(|part| part.kind == "r") {
+        if !db::leads_index(connection, &part.name, xid, 0.0).await? {
+            let help = format!("make one: create index concurrently on {} ({quoted})", part.name);
+            return Err(unfit("xid", format!("{} has no index on `{xid}`", part.name), help));
+        }
+    }
+    Ok(())
+}
+
+/// The types of the columns in `by`, which have to be comparable.
+async fn key_kinds(connection: &mut PgConnection, definition: &Definition) -> Result<Vec<String>, Misfit> {
+    let mut kinds = Vec::new();
+    for column in &definition.by {
+        let quoted = db::quoted(column);
+        let grouped =
+            format!("select {quoted} from {} group by {quoted} order by {quoted}", definition.source);
+        db::describe(connection, &grouped).await.map_err(|error| refused("by", column, error))?;
+        kinds.push(db::key_kind(connection, &definition.source, column).await?);
+    }
+    Ok(kinds)
 }
 
 async fn check_buckets(
@@ -227,7 +286,7 @@ fn can_add(aggregate: &Aggregate, kinds: &[(String, String)]) -> Result<bool, Mi
                         matter, or mode = \"recompute\"";
             return Err(unfit("measures", message, help));
         }
-        if definition.mode == Some(AggregateMode::Delta) {
+        if matches!(definition.mode, Some(AggregateMode::Delta | AggregateMode::Append)) {
             let message = format!("`{name}`: values of type {value} cannot be subtracted again");
             return Err(unfit("mode", message, "write mode = \"recompute\", or leave it out"));
         }

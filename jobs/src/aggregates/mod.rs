@@ -26,7 +26,9 @@ pub use build::{Built, Pace, build};
 pub use check::{Checked, check};
 pub use fault::Fault;
 pub use fold::{Folded, Folding, fold, lag, waiting};
-pub use install::{InstallError, Plan, PlanState, install, plan, remove, remove_old, switch, unwatched};
+pub use install::{
+    InstallError, Plan, PlanState, Watched, install, plan, remove, remove_old, switch, watched,
+};
 pub use kinds::{Backfill, Check, Refresh};
 pub use look::{Look, Misfit, recomputed};
 pub use publish::{PublishError, mark_all, publish, rows};

@@ -14,7 +14,7 @@ use crate::aggregates::shape_of;
 use crate::aggregates::sql;
 
 /// How many keys are published in one go.
-const MOST: i64 = 200;
+pub(super) const MOST: usize = 200;
 
 /// Why something was not published. It stays due.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub async fn publish(
     let shape = shape_of(version).map_err(Fault::from)?;
     let Some(columns) = columns(publish, &shape) else { return Ok(0) };
     let template = publish.key.to_string();
-    let found = due(connection, &version.name, MOST).await?;
+    let found = due(connection, &version.name, i64::try_from(MOST).unwrap_or(i64::MAX)).await?;
     for due in &found {
         // Another configuration may have named other columns.
         if due.params.len() == columns.len() {
@@ -81,7 +81,7 @@ pub async fn mark_all(
 ) -> Result<(), Fault> {
     let shape = shape_of(version)?;
     let Some(columns) = columns(publish, &shape) else { return Ok(()) };
-    let statement = sql::board_all(&shape, &columns, version.done.folds + 1);
+    let statement = sql::board_all(&shape, &columns);
     Ok(execute_all(connection, &[statement]).await?)
 }
 

@@ -53,7 +53,11 @@ impl Job for Flush {
             while !is_written(ctx, &stream, last).await? {
                 ctx.go_on()?;
                 match own(ctx, &mut connection, write, &stream, &streams, last).await? {
-                    Some(written) => rows += written,
+                    Some((written, true)) => {
+                        rows += written;
+                        break;
+                    }
+                    Some((written, false)) => rows += written,
                     None => tokio::time::sleep(WAIT).await,
                 }
             }
@@ -82,7 +86,8 @@ async fn is_written(ctx: &JobContext, stream: &StreamOf, last: Place) -> JobResu
     Ok(known.map_or(Place::default(), |known| known.place) >= last)
 }
 
-/// Owns a stream and writes it up to a place; none where somebody else owns it. Returns how many rows it wrote.
+/// Owns a stream and writes it up to a place; none where somebody else owns it. Returns how many rows it wrote, and
+/// whether that was all: the last entry may have been deleted.
 async fn own(
     ctx: &JobContext,
     connection: &mut PgConnection,
@@ -90,7 +95,7 @@ async fn own(
     stream: &StreamOf,
     streams: &Streams,
     last: Place,
-) -> JobResult<Option<i64>> {
+) -> JobResult<Option<(i64, bool)>> {
     let database = |error| judge(error, "own a stream of rows");
     let taken = take(connection, stream, &ctx.job.id, LEASE).await.map_err(database)?;
     let Some(mut standing) = taken else { return Ok(None) };
@@ -109,14 +114,14 @@ async fn own(
         let (now, done) = match flusher.flush(connection, &standing, &entries).await {
             Ok(outcome) => outcome,
             // Somebody else writes on.
-            Err(FlushError::Lost) => return Ok(Some(rows)),
+            Err(FlushError::Lost) => return Ok(Some((rows, false))),
             Err(error) => return Err(JobError::retry(anyhow::Error::new(error))),
         };
         (standing, rows) = (now, rows + done.rows);
         streams.trim(&stream.name, stream.part, standing.place).await.map_err(away)?;
     }
     release(connection, stream, standing.epoch).await.map_err(database)?;
-    Ok(Some(rows))
+    Ok(Some((rows, !ctx.stop.is_cancelled())))
 }
 
 fn away(error: StoreError) -> JobError {

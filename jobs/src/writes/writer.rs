@@ -152,21 +152,25 @@ impl Writer {
         let mut last = self.numbers[part].lock().await;
         let until = Instant::now() + self.patience;
         let number = i32::try_from(part).unwrap_or(0);
+        let first = *last + 1;
+        // Before anything is sent: whoever gives up waiting for us leaves the numbers used.
+        *last += count;
+        let mut doubt = None;
         loop {
-            let numbered = Some((self.producer.as_str(), *last + 1));
-            match self.streams.add_numbered(&self.name, number, rows, room, numbered).await {
-                Ok(Added::Done { dropped }) => {
-                    *last += count;
-                    return Ok(Handed::Over { dropped });
+            let numbered = Some((self.producer.as_str(), first));
+            match (self.streams.add_numbered(&self.name, number, rows, room, numbered).await, doubt) {
+                (Ok(Added::Done { dropped }), _) => return Ok(Handed::Over { dropped }),
+                (Ok(Added::Full), None) => {
+                    *last -= count;
+                    break;
                 }
-                Ok(Added::Full) => break,
+                // They may have been taken before.
+                (Ok(Added::Full), Some(error)) => return Err(WriteError::Store(error)),
                 // Whether they were taken is not known: with their numbers they may be sent again.
-                Err(_) if Instant::now() + REST < until => tokio::time::sleep(REST).await,
-                Err(error) => {
-                    *last += count;
-                    return Err(error.into());
-                }
+                (Err(error), _) if Instant::now() + REST < until => doubt = Some(error),
+                (Err(error), _) => return Err(error.into()),
             }
+            tokio::time::sleep(REST).await;
         }
         drop(last);
         self.write_now(rows).await

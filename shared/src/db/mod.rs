@@ -26,7 +26,10 @@ pub use statement::{
     Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all, fetch,
     type_name,
 };
-pub use table::{Part, TableColumn, columns_of, has_unique, leads_index, parts_of, triggers_on};
+pub use table::{
+    Part, TableColumn, columns_of, grants_on, has_unique, key_kind, leads_index, parts_of, sees_part,
+    triggers_on,
+};
 
 /// How long a database may take to answer when somebody asks whether it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

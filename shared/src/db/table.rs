@@ -132,18 +132,61 @@ pub async fn leads_index(
     Ok(query.fetch_optional(connection).await?.unwrap_or(false))
 }
 
-const TRIGGERS: &str = "select format('%I.%I', n.nspname, c.relname) as name, t.tgname::text as trigger
+const TRIGGERS: &str =
+    "select format('%I.%I', n.nspname, c.relname) as name, count(*) filter (where t.tgenabled in ('O', 'A'))
+        as firing
     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-    where t.tgname = any ($1) and t.tgenabled in ('O', 'A') and not t.tgisinternal";
+    where t.tgname = any ($1) and not t.tgisinternal group by 1 order by 1";
 
-/// Where triggers of these names are, and fire: tables as they are written in SQL, each with a trigger.
+/// Where triggers of these names are: tables as they are written in SQL, each with how many of them fire.
 ///
 /// # Errors
 /// What Postgres says.
 pub async fn triggers_on(
     connection: &mut PgConnection,
     triggers: &[String],
-) -> Result<Vec<(String, String)>, sqlx::Error> {
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let rows = sqlx::query(TRIGGERS).bind(triggers).fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("trigger")?))).collect()
+    rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("firing")?))).collect()
+}
+
+const GRANTS: &str = "select format('grant %s on %s to %s%s', given.privilege_type, $1,
+        case when given.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end,
+        case when given.is_grantable then ' with grant option' else '' end)
+    from pg_class c, aclexplode(c.relacl) as given where c.oid = to_regclass($1) and given.grantee <> c.relowner";
+
+/// What gives others the rights again that they have on a view; nothing where there is no such view.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn grants_on(connection: &mut PgConnection, view: &str) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(GRANTS).bind(view).fetch_all(connection).await
+}
+
+/// The collation is a part of what makes values equal.
+const KEY_KINDS: &str =
+    "select format_type(a.atttypid, -1) || case when a.attcollation in (0, t.typcollation) then ''
+        else ' collate ' || a.attcollation::regcollation end
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = to_regclass($1) and a.attname = $2 and not a.attisdropped";
+
+/// The type of a column, with its collation where that is not the usual one of its type.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn key_kind(
+    connection: &mut PgConnection,
+    table: &str,
+    column: &str,
+) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar(KEY_KINDS).bind(table).bind(column).fetch_one(connection).await
+}
+
+/// Whether this role sees only some of the rows of a table.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn sees_part(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
+    let ask = "select coalesce(row_security_active(to_regclass($1)::oid), false)";
+    sqlx::query_scalar(ask).bind(table).fetch_one(connection).await
 }

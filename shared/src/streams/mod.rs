@@ -27,6 +27,8 @@ const ROW: &[u8] = b"d";
 /// The fields that say who sent it, and which number that one gave it.
 const PRODUCER: &[u8] = b"p";
 const NUMBER: &[u8] = b"n";
+/// The longest name of a producer, in bytes.
+const PRODUCER_MAX: usize = 64;
 /// How many rows one call adds at most.
 pub const ADD_MAX: usize = 500;
 
@@ -140,7 +142,9 @@ impl Streams {
                 found.map(|pair| pair[1].clone())
             };
             let text = |name| String::from_utf8(value(name)?).ok();
-            let number = text(PRODUCER).zip(text(NUMBER).and_then(|number| number.parse().ok()));
+            let number = text(NUMBER).and_then(|number| number.parse::<i64>().ok());
+            let number =
+                text(PRODUCER).filter(|name| is_producer(name)).zip(number.filter(|number| *number > 0));
             Some(Entry { place: id.parse().ok()?, row: value(ROW), number })
         };
         Ok(found.into_iter().filter_map(entry).collect())
@@ -235,6 +239,11 @@ impl Streams {
         let dropped: i64 = self.store.run_script(ADD.action, &call.command, ADD.code()).await?;
         Ok(u64::try_from(dropped).map_or(Added::Full, |dropped| Added::Done { dropped }))
     }
+}
+
+/// Whether a text can be the name of a producer; rows of others count as not numbered.
+fn is_producer(name: &str) -> bool {
+    (1..=PRODUCER_MAX).contains(&name.len()) && !name.contains('\0')
 }
 
 /// The stream for rows with these values of `order_by`: the CRC-32 of the values with U+001F between them, modulo the

@@ -39,9 +39,8 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
         [("delays", "delays per carrier and day"), ("percentiles", "percentiles per origin and day")]
     {
         let stop = Arc::new(AtomicBool::new(false));
-        let writer = ground
-            .runtime
-            .spawn(write(ground.world.another_pool(1, std::time::Duration::from_secs(5)), Arc::clone(&stop)));
+        let pool = ground.wait(async { ground.world.another_pool(1, std::time::Duration::from_secs(5)) });
+        let writer = ground.runtime.spawn(write(pool, Arc::clone(&stop)));
         let began = std::time::Instant::now();
         let longest = ground.keep(AGGREGATES, name)?;
         let took = began.elapsed().as_secs_f64();

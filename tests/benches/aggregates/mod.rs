@@ -88,7 +88,7 @@ impl Ground {
         self.wait(async {
             let config = self.world.config(text);
             let mut connection = self.world.pool.acquire().await?;
-            install(&mut connection, name, &config.aggregates[name]).await?;
+            install(&mut connection, name, &config.aggregates[name], false).await?;
             let version = self.version(name).await?;
             let (mut pace, mut longest) = (Pace::default(), Duration::ZERO);
             loop {

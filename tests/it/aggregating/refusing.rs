@@ -154,7 +154,7 @@ async fn a_source_in_use_is_not_waited_for_and_nothing_of_ours_is_left() {
     sqlx::query("lock table sales in share row exclusive mode").execute(&mut *busy).await.unwrap();
     let mut connection = world.pool.acquire().await.unwrap();
     let refused =
-        brasa_jobs::aggregates::install(&mut connection, "daily", &config.aggregates["daily"]).await;
+        brasa_jobs::aggregates::install(&mut connection, "daily", &config.aggregates["daily"], false).await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("try again at a quieter time"), "{refused}");
     busy.rollback().await.unwrap();

@@ -119,3 +119,57 @@ async fn a_job_writes_what_waits_whether_or_not_somebody_else_does() {
     assert_eq!(last, json!([{ "id": 2000 }]), "it is written when the job has ended, whoever did it");
     worker.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_with_a_name_that_is_none_harms_nobody() {
+    let world = scene().await;
+    let key = streams(&world).key("visits", 0);
+    let names = ["x".repeat(6_000), "with\0nul".to_owned(), String::new(), "good".to_owned()];
+    for (id, name) in names.iter().enumerate() {
+        let row = format!(r#"{{"id": {id}, "page": "/"}}"#);
+        let mut add = cmd("XADD");
+        add.arg(&key).arg("*").arg("d").arg(row).arg("p").arg(name).arg("n").arg(1);
+        world.redis::<String>(&add).await;
+    }
+    let worker = start(&world, CONFIG);
+    done(&world, "visits", 4).await;
+    assert_eq!(state(&world, "visits").await.unwrap().done.rows, 4);
+    assert_eq!(
+        world.rows("select producer from brasa.write_producers").await,
+        json!([{ "producer": "good" }])
+    );
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_writes_what_waits_ends_where_the_last_entry_was_deleted() {
+    let world = scene().await;
+    let key = streams(&world).key("visits", 0);
+    super::add(&world, "visits", r#"{"id": 1, "page": "/"}"#).await;
+    let last: String = world.redis(cmd("XADD").arg(&key).arg("*").arg("d").arg("{}")).await;
+    let _deleted: i64 = world.redis(cmd("XDEL").arg(&key).arg(last)).await;
+    let worker = Worker::start(world.settings(catalog(), CONFIG));
+    let flush = world.enqueue("writes.flush", json!({ "name": "visits" })).await;
+    assert_eq!(world.result(&flush).await, json!({ "rows": 1 }));
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gives_up_waiting_takes_no_number_from_those_who_come_later() {
+    let world = scene().await;
+    let proxy = Proxy::to(&world.redis_url).await;
+    let writer = Writer::open(&world.config(CONFIG), "visits", Store::open(&proxy.url()).unwrap()).unwrap();
+    writer.add(&json!({ "id": 1, "page": "/" })).await.unwrap();
+    proxy.delay(std::time::Duration::from_millis(300));
+    let row = json!({ "id": 2, "page": "/" });
+    let given_up = tokio::time::timeout(std::time::Duration::from_millis(30), writer.add(&row)).await;
+    assert!(given_up.is_err(), "nobody answered");
+    proxy.delay(std::time::Duration::ZERO);
+    writer.add(&json!({ "id": 3, "page": "/" })).await.unwrap();
+    let worker = start(&world, CONFIG);
+    brasa_tests::eventually("the third is written", async || {
+        world.rows("select id from visits where id = 3").await == json!([{ "id": 3 }])
+    })
+    .await;
+    worker.drain().await;
+}

@@ -62,7 +62,7 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     let config = world.config(CONFIG);
     for (name, aggregate) in &config.aggregates {
         let mut connection = world.pool.acquire().await.expect("a connection");
-        install(&mut connection, name, aggregate).await.expect("an aggregate is installed");
+        install(&mut connection, name, aggregate, false).await.expect("an aggregate is installed");
     }
     let mut crew = Crew::start(stage.as_team(Brasa::configured(world, CONFIG)), 2);
     within(LIMIT, "both are built", async || shown(&stage, "sums").await.zip(shown(&stage, "peaks").await))

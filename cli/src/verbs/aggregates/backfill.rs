@@ -32,7 +32,8 @@ impl Backfill {
             match build(&mut connection, &building, pace).await {
                 Ok(built) if built.is_done => {
                     match switch(&mut connection, &building, wanted.publish.as_ref()).await {
-                        Ok(()) | Err(Fault::Busy) => {}
+                        Ok(()) | Err(Fault::Gone) => {}
+                        Err(Fault::Busy) => tokio::time::sleep(WAIT).await,
                         Err(fault) => return Err(failed(&fault)),
                     }
                 }
@@ -43,6 +44,7 @@ impl Backfill {
                     out.progress(|| format!("{name}: everything since {} is there", built.from))?;
                 }
                 Err(Fault::Busy) => tokio::time::sleep(WAIT).await,
+                Err(Fault::Gone) => {}
                 Err(fault) => return Err(failed(&fault)),
             }
         }

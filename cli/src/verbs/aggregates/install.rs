@@ -22,6 +22,9 @@ pub(crate) struct Install {
     /// Only show what would be run
     #[arg(long)]
     dry_run: bool,
+    /// Begin another definition without the buckets that stay as they are
+    #[arg(long)]
+    forget_frozen: bool,
 }
 
 #[derive(Debug, Args)]
@@ -40,7 +43,7 @@ impl Plan {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let wanted = aggregate(app, &self.name)?;
         let mut connection = open(app).await?.acquire().await?;
-        let plan = aggregates::plan(&mut connection, &self.name, wanted).await;
+        let plan = aggregates::plan(&mut connection, &self.name, wanted, true).await;
         let plan = plan.map_err(|error| not_installed(wanted, error))?;
         let again = recomputed(plan.shape.definition.measures.iter());
         out.line(format!("-- {}: {}, version {}", self.name, word(plan.state), plan.shape.version))?;
@@ -83,9 +86,9 @@ impl Install {
         for name in &names {
             let wanted = aggregate(app, name)?;
             let done = if self.dry_run {
-                aggregates::plan(&mut connection, name, wanted).await
+                aggregates::plan(&mut connection, name, wanted, self.forget_frozen).await
             } else {
-                aggregates::install(&mut connection, name, wanted).await
+                aggregates::install(&mut connection, name, wanted, self.forget_frozen).await
             };
             let plan = done.map_err(|error| not_installed(wanted, error))?;
             if self.dry_run {

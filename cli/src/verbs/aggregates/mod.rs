@@ -99,6 +99,10 @@ fn misfit(aggregate: &Aggregate, problem: Misfit) -> Failure {
 fn not_installed(aggregate: &Aggregate, error: InstallError) -> Failure {
     match error {
         InstallError::Misfit(problem) => misfit(aggregate, problem),
+        InstallError::Frozen(_) => Failure::usage(format!(
+            "{}\n  help: give it another name and keep both, or add --forget-frozen",
+            chain(&error)
+        )),
         error => Failure::environment(chain(&error)),
     }
 }

@@ -100,7 +100,7 @@ async fn keys(store: &Store) -> Result<Vec<String>, Failure> {
 pub(super) async fn keep_figures(app: &App, pool: &PgPool) -> Result<(), Failure> {
     let mut connection = pool.acquire().await?;
     for (name, aggregate) in &app.config.aggregates {
-        install(&mut connection, name, aggregate)
+        install(&mut connection, name, aggregate, false)
             .await
             .map_err(|error| Failure::environment(chain(&error)))?;
     }

@@ -53,10 +53,19 @@ impl Job for Backfill {
                         ctx.progress(0.0, &format!("everything since {} is there", built.from)).await;
                     }
                     Err(Fault::Busy) => tokio::time::sleep(WAIT).await,
+                    Err(Fault::Gone) => break,
                     Err(fault) => return Err(failed(fault)),
                 }
             }
-            switch(&mut connection, &version, aggregate.publish.as_ref()).await.map_err(failed)?;
+            loop {
+                ctx.go_on()?;
+                match switch(&mut connection, &version, aggregate.publish.as_ref()).await {
+                    // A worker may have done it.
+                    Ok(()) | Err(Fault::Gone) => break,
+                    Err(Fault::Busy) => tokio::time::sleep(WAIT).await,
+                    Err(fault) => return Err(failed(fault)),
+                }
+            }
         }
         connection.give_back();
         Ok(json!({ "groups": groups }))

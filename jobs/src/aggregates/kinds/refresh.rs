@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{aggregate, failed, kept};
 use crate::aggregates::fault::Fault;
-use crate::aggregates::fold::{Folding, fold};
-use crate::aggregates::publish::{PublishError, publish};
+use crate::aggregates::fold::{Folding, fold, waiting};
+use crate::aggregates::publish::{MOST, PublishError, publish};
 use crate::context::JobContext;
 use crate::job::{Job, Policy};
 use crate::verdict::{JobError, JobResult};
@@ -44,12 +44,20 @@ impl Job for Refresh {
         let folding =
             Folding { most: ROWS, publish: aggregate.publish.as_ref(), frozen_after: aggregate.frozen_after };
         for version in kept(&mut connection, &self.name).await? {
+            // What comes meanwhile is for the next one.
+            let mut left = waiting(&mut connection, &version).await.map_err(failed)?.0;
             loop {
                 ctx.go_on()?;
                 match fold(&mut connection, &version, folding).await {
                     Ok(folded) if folded.rows == 0 => break,
-                    Ok(folded) => rows += folded.rows,
+                    Ok(folded) => {
+                        (rows, left) = (rows + folded.rows, left - folded.rows);
+                        if left <= 0 {
+                            break;
+                        }
+                    }
                     Err(Fault::Busy) => tokio::time::sleep(WAIT).await,
+                    Err(Fault::Gone) => break,
                     Err(fault) => return Err(failed(fault)),
                 }
             }
@@ -58,8 +66,12 @@ impl Job for Refresh {
             loop {
                 ctx.go_on()?;
                 match publish(&mut connection, &boards, &version, what).await {
-                    Ok(0) => break,
-                    Ok(count) => published += count,
+                    Ok(count) => {
+                        published += count;
+                        if count < MOST {
+                            break;
+                        }
+                    }
                     Err(PublishError::Database(fault)) => return Err(failed(fault)),
                     Err(error) => return Err(JobError::retry(anyhow::Error::new(error))),
                 }

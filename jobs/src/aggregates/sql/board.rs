@@ -5,10 +5,9 @@ use brasa_shared::db::literal;
 use crate::aggregates::shape::Shape;
 use crate::aggregates::sql::view::shown;
 
-/// A number that grows with each fold, also when another server takes over which has lost some.
-pub(super) fn version(folds: i64) -> String {
-    format!("(('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint << 40) + {folds}")
-}
+/// A number that grows with each fold of whichever version, also when another server takes over which has lost some.
+pub(super) const VERSION: &str = "(select (('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint << 40) + \
+                                  nextval('brasa.aggregate_news'))";
 
 /// The values of these columns in a group's key, as an array of texts.
 pub(super) fn params(shape: &Shape, columns: &[String]) -> String {
@@ -22,14 +21,17 @@ fn texts<'s>(shape: &'s Shape, columns: &'s [String]) -> impl Iterator<Item = St
 }
 
 /// Has everything published again.
-pub(in crate::aggregates) fn board_all(shape: &Shape, columns: &[String], folds: i64) -> String {
+pub(in crate::aggregates) fn board_all(shape: &Shape, columns: &[String]) -> String {
+    let (name, params, groups) = (literal(&shape.name), params(shape, columns), shape.groups());
+    let keys = if columns.is_empty() {
+        // Also where there are no groups: a dashboard of nothing is one.
+        format!("select {params} as params")
+    } else {
+        format!("select distinct {params} as params from {groups}")
+    };
     format!(
-        "insert into brasa.aggregate_outbox (name, params, version) select distinct {}, {}, {} from {} order by 2 on \
-         conflict (name, params) do nothing",
-        literal(&shape.name),
-        params(shape, columns),
-        version(folds),
-        shape.groups()
+        "insert into brasa.aggregate_outbox (name, params, version) select {name}, params, {VERSION} from ({keys}) as keys \
+         order by params on conflict (name, params) do update set version = excluded.version"
     )
 }
 

@@ -6,6 +6,15 @@ use crate::aggregates::shape::Shape;
 use crate::aggregates::sql::fold::replace;
 use crate::aggregates::sql::rows::{each_between, grouped};
 
+/// Keeps the source as it is for a transaction, which is to begin with it: a table that is being rewritten looks empty to
+/// a snapshot from before. Whoever rewrites it is not waited for.
+pub(in crate::aggregates) fn hold_source(shape: &Shape) -> [String; 2] {
+    [
+        "set local lock_timeout = '50ms'".to_owned(),
+        format!("lock table {} in access share mode", shape.source),
+    ]
+}
+
 /// The bucket from which on there is to be computed next, so that so many are that end with the one of the newest row
 /// before `before`. No row where there is none.
 pub(in crate::aggregates) fn next_from(
@@ -29,8 +38,8 @@ pub(in crate::aggregates) fn next_from(
 }
 
 /// Computes the buckets from `from` on and before `to`: what the log says of them goes with it, since it is in what is
-/// computed. Gives how many groups there are.
-pub(in crate::aggregates) fn build_chunk(shape: &Shape, from: &str, to: &str) -> String {
+/// computed. Where rows are only ever added, those of transactions from `until` on come later.
+pub(in crate::aggregates) fn build_chunk(shape: &Shape, from: &str, to: &str, until: &str) -> String {
     let kind = shape.time.sql();
     let (from, to) = (format!("{}::{kind}", literal(from)), format!("{}::{kind}", literal(to)));
     let within = format!("(key).b >= {from} and (key).b < {to}");
@@ -39,7 +48,7 @@ pub(in crate::aggregates) fn build_chunk(shape: &Shape, from: &str, to: &str) ->
          as (delete from {} where {within} and key not in (select key from fresh) returning key) select (select count(*) \
          from gone) as rows, (select count(*) from replaced) as groups, (select count(*) from emptied) as emptied",
         shape.log(),
-        grouped(shape, &each_between(shape, &from, &to)),
+        grouped(shape, &each_between(shape, &from, &to, Some(&format!("{}::xid8", literal(until))))),
         replace(shape, "fresh"),
         shape.groups()
     )

@@ -35,7 +35,7 @@ pub(in crate::aggregates) fn differences(shape: &Shape, from: &str, to: &str, mo
          from pairs where is_wrong) as wrong, array(select key::text || ': ' || was::text || ' instead of ' || is_so::text \
          from pairs where is_wrong limit {most}) as examples",
         live(shape),
-        grouped(shape, &each_between(shape, &from, &to)),
+        grouped(shape, &each_between(shape, &from, &to, None)),
         known = prefixed(&names, "known"),
         real = prefixed(&names, "real"),
     )
@@ -54,6 +54,6 @@ pub(in crate::aggregates) fn mark_range(shape: &Shape, from: &str, to: &str) -> 
          (key).b < {to} union select key from ({}) as real) as all_of_them",
         shape.log(),
         live(shape),
-        grouped(shape, &each_between(shape, &from, &to))
+        grouped(shape, &each_between(shape, &from, &to, None))
     )
 }

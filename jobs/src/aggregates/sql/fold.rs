@@ -4,11 +4,23 @@ use brasa_shared::db::{literal, quoted};
 
 use crate::aggregates::shape::Shape;
 use crate::aggregates::sql::board;
-use crate::aggregates::sql::rows::{each_between, grouped, list};
+use crate::aggregates::sql::rows::{added, bare_keys, each_between, grouped, list};
 
 /// Whether nothing changed.
-pub(in crate::aggregates) fn is_idle(shape: &Shape) -> String {
-    format!("select not exists (select from {})", shape.log())
+pub(in crate::aggregates) fn is_idle(shape: &Shape, read_until: &str) -> String {
+    let log = format!("not exists (select from {})", shape.log());
+    let Some(xid) = shape.definition.xid.as_deref().map(quoted) else { return format!("select {log}") };
+    format!(
+        "select {log} and not exists (select from {} where {xid} >= {}::xid8 and {xid} < \
+         pg_snapshot_xmin(pg_current_snapshot()))",
+        shape.source,
+        literal(read_until)
+    )
+}
+
+/// Before which transaction all have ended, whoever looks.
+pub(in crate::aggregates) fn horizon() -> String {
+    "select pg_snapshot_xmin(pg_current_snapshot())::text as until".to_owned()
 }
 
 /// How many rows the log has, and for how many seconds the first of them has been there.
@@ -37,14 +49,15 @@ pub(in crate::aggregates) fn glance(shape: &Shape, most: usize) -> String {
     )
 }
 
-/// Makes of the word that all groups are unknown one for each that is known.
+/// Makes of the word that all groups are unknown one for each that there is or should be.
 pub(in crate::aggregates) fn expand_all(shape: &Shape) -> Vec<String> {
     let (log, groups) = (shape.log(), shape.groups());
     vec![
         format!("delete from {log} where kind = 'a'"),
         format!(
-            "insert into {log} (kind, key) select 'r', key from (select key from {groups} union select key from {log}) \
-             as known"
+            "insert into {log} (kind, key) select 'r', key from (select key from {groups} union select key from {log} union \
+             {}) as known",
+            bare_keys(shape)
         ),
     ]
 }
@@ -60,88 +73,111 @@ pub(in crate::aggregates) struct FoldOf<'a> {
     pub(in crate::aggregates) from: &'a str,
     /// The columns that a published key names, where something is published.
     pub(in crate::aggregates) published: Option<&'a [String]>,
-    /// How many folds there were with this one.
-    pub(in crate::aggregates) folds: i64,
+    /// Where rows are only ever added: those of transactions from the first on and before the second.
+    pub(in crate::aggregates) between: Option<(&'a str, &'a str)>,
 }
 
 /// Takes rows out of the log and puts what they say into the groups. Gives how many rows it took, how many groups it
 /// touched, and how many rows came for buckets that are left out.
 pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
-    let (log, groups) = (shape.log(), shape.groups());
     let from = format!("{}::{}", literal(of.from), shape.time.sql());
-    let names = list(shape, |kept| kept.name.clone());
-    let picked = format!("select id from {log} order by id limit {}", of.most);
-    let mut parts = Vec::new();
-    if of.is_dirty {
-        parts.push(format!(
-            "picked as materialized (select id, kind, key from {log} order by id limit {})",
-            of.most
-        ));
-        parts.push("dirty as materialized (select distinct key from picked where kind = 'r')".to_owned());
-        // All that is known of such a group goes with it: it is in what is computed.
-        parts.push(format!(
-            "gone as (delete from {log} where id in (select id from picked) or key in (select key from dirty) \
-             returning *)"
-        ));
-    } else {
-        parts.push(format!("gone as (delete from {log} where id = any (array({picked})) returning *)"));
-    }
+    let mut parts = taken(shape, of);
     let mut touched = Vec::new();
     if shape.is_delta {
-        let sums = list(shape, |kept| format!("sum({0})::{1} as {0}", kept.name, kept.kind));
-        let clean = if of.is_dirty { " and key not in (select key from dirty)" } else { "" };
-        let sets = list(shape, |kept| format!("{0} = held.{0} + excluded.{0}", kept.name));
-        // In one order, as all who write more than one group.
-        parts.push(format!(
-            "net as (select key, sum(n)::bigint as n{sums} from gone where kind = 'd' and (key).b >= {from}{clean} \
-             group by key order by key)"
-        ));
-        parts.push(format!(
-            "added as (insert into {groups} as held (key, n{names}) select key, n{names} from net on conflict (key) do \
-             update set n = held.n + excluded.n{sets} returning key)"
-        ));
+        parts.extend(added_up(shape, of, &from));
         touched.push("added");
     }
     if of.is_dirty {
-        parts.push(format!("fresh as materialized ({})", again(shape, "dirty", &from)));
+        let fresh = again(shape, "dirty", &from, of.between.map(|(_, until)| until));
+        parts.push(format!("fresh as materialized ({fresh})"));
         parts.push(format!("replaced as ({})", replace(shape, "fresh")));
         parts.push(format!(
-            "emptied as (delete from {groups} where key in (select key from dirty where (key).b >= {from}) and key not \
-             in (select key from fresh) returning key)"
+            "emptied as (delete from {} where key in (select key from dirty where (key).b >= {from}) and key not in (select \
+             key from fresh) returning key)",
+            shape.groups()
         ));
         touched.extend(["replaced", "emptied"]);
     }
     let touched: Vec<String> = touched.iter().map(|part| format!("select key from {part}")).collect();
     parts.push(format!("touched as materialized ({})", touched.join(" union all ")));
     if let Some(columns) = of.published {
-        parts.push(told(shape, columns, of.folds));
+        parts.push(told(shape, columns));
     }
+    let (came, rows) = match of.between {
+        Some(_) => ("came", " + (select coalesce(sum(n), 0) from came)"),
+        None => ("gone", ""),
+    };
     format!(
-        "with {} select (select count(*) from gone) as rows, (select count(*) from touched) as groups, coalesce((select \
-         sum(n) from gone where (key).b < {from} and n > 0), 0)::bigint as late",
+        "with {} select ((select count(*) from gone){rows})::bigint as rows, (select count(*) from touched) as groups, \
+         coalesce((select sum(n) from {came} where (key).b < {from} and n > 0), 0)::bigint as late",
         parts.join(", ")
     )
 }
 
+/// `gone`: rows that leave the log. And `dirty`: the groups that are to be computed again, of which all that is known goes,
+/// since it is in what is computed.
+fn taken(shape: &Shape, of: FoldOf<'_>) -> Vec<String> {
+    let (log, most) = (shape.log(), of.most);
+    if !of.is_dirty {
+        let picked = format!("select id from {log} order by id limit {most}");
+        return vec![format!("gone as (delete from {log} where id = any (array({picked})) returning *)")];
+    }
+    vec![
+        format!("picked as materialized (select id, kind, key from {log} order by id limit {most})"),
+        "dirty as materialized (select distinct key from picked where kind = 'r')".to_owned(),
+        format!(
+            "gone as (delete from {log} where id in (select id from picked) or key in (select key from dirty) returning *)"
+        ),
+    ]
+}
+
+/// `added`: groups to which what changed was added.
+fn added_up(shape: &Shape, of: FoldOf<'_>, from: &str) -> Vec<String> {
+    let names = list(shape, |kept| kept.name.clone());
+    let sums = list(shape, |kept| format!("sum({0})::{1} as {0}", kept.name, kept.kind));
+    let sets = list(shape, |kept| format!("{0} = held.{0} + excluded.{0}", kept.name));
+    let clean = if of.is_dirty { " and key not in (select key from dirty)" } else { "" };
+    let mut parts = Vec::new();
+    let changes = match (of.between, &shape.definition.xid) {
+        (Some((first, until)), Some(xid)) => {
+            let [first, until] = [first, until].map(|xid| format!("{}::xid8", literal(xid)));
+            parts.push(format!("came as materialized ({})", added(shape, xid, &first, Some(&until))));
+            "came where true"
+        }
+        _ => "gone where kind = 'd'",
+    };
+    // In one order, as all who write more than one group.
+    parts.push(format!(
+        "net as (select key, sum(n)::bigint as n{sums} from {changes} and (key).b >= {from}{clean} group by key order by key)"
+    ));
+    parts.push(format!(
+        "added as (insert into {} as held (key, n{names}) select key, n{names} from net on conflict (key) do update set n = \
+         held.n + excluded.n{sets} returning key)",
+        shape.groups()
+    ));
+    parts
+}
+
 /// Notes what is to be published again.
-fn told(shape: &Shape, columns: &[String], folds: i64) -> String {
+fn told(shape: &Shape, columns: &[String]) -> String {
     format!(
         "told as (insert into brasa.aggregate_outbox as held (name, params, version) select distinct {}, {}, {} from \
          touched order by 2 on conflict (name, params) do update set version = excluded.version)",
         literal(&shape.name),
         board::params(shape, columns),
-        board::version(folds)
+        board::VERSION
     )
 }
 
 /// The groups with these keys, computed again from the rows of their buckets; those that have none are not among them.
-pub(super) fn again(shape: &Shape, dirty: &str, frozen: &str) -> String {
+pub(super) fn again(shape: &Shape, dirty: &str, frozen: &str, until: Option<&str>) -> String {
     let buckets = shape.buckets();
-    let rows = each_between(shape, "known.b", &buckets.end("known.b"));
+    let until = until.map(|until| format!("{}::xid8", literal(until)));
+    let rows = each_between(shape, "known.b", &buckets.end("known.b"), until.as_deref());
     let names = list(shape, |kept| format!("found.{}", kept.name));
     format!(
         "select found.key, found.n{names} from (select distinct (key).b as b from {dirty} where (key).b >= {frozen}) as \
-         known cross join lateral ({}) as found where found.key in (select key from {dirty})",
+         known cross join lateral ({}) as found where (found.key).b = known.b and found.key in (select key from {dirty})",
         grouped(shape, &rows)
     )
 }

@@ -16,10 +16,12 @@ mod view;
 pub(super) use time::TimeKind;
 
 pub(super) use board::{board, board_all};
-pub(super) use build::{build_chunk, next_from};
+pub(super) use build::{build_chunk, hold_source, next_from};
 pub(super) use check::{differences, mark_range};
-pub(super) use fold::{FoldOf, drop_empty, expand_all, fold, freeze, glance, is_idle, oldest, waiting};
+pub(super) use fold::{
+    FoldOf, drop_empty, expand_all, fold, freeze, glance, horizon, is_idle, oldest, waiting,
+};
 pub(super) use rows::{probe, sample};
 pub(super) use tables::{create_tables, drop_tables};
-pub(super) use triggers::{EVENTS, create_functions, create_triggers, mark_part};
+pub(super) use triggers::{EVENTS, create_functions, create_triggers, mark_everything, mark_part};
 pub(super) use view::{create_view, drop_view};

@@ -8,11 +8,10 @@ use crate::aggregates::shape::{Kept, Shape};
 /// Rows of the source or of a transition table: their bucket `b`, their groups `g0`, `g1`, … and their values `x0`,
 /// `x1`, …; `more` is what is selected beside that, and `condition` a further one.
 pub(super) fn each(shape: &Shape, from: &str, more: &str, condition: Option<&str>) -> String {
-    let time = quoted(&shape.definition.time);
     let mut columns = places(shape);
     let values = shape.definition.measures.values().enumerate();
     columns.extend(values.map(|(place, measure)| format!("{} as x{place}", value(measure))));
-    let mut conditions = vec![format!("{time} is not null and isfinite({time})")];
+    let mut conditions = vec![is_time(shape)];
     conditions.extend(shape.definition.filter.iter().map(|filter| format!("({filter})")));
     conditions.extend(condition.map(ToOwned::to_owned));
     format!(
@@ -25,12 +24,12 @@ pub(super) fn each(shape: &Shape, from: &str, more: &str, condition: Option<&str
 
 /// Buckets and groups alone, which no expression can spoil, of rows that may not count.
 pub(super) fn bare(shape: &Shape, from: &str) -> String {
-    let time = quoted(&shape.definition.time);
-    format!(
-        "select {} from {from} as {} where {time} is not null and isfinite({time})",
-        places(shape).join(", "),
-        shape.alias()
-    )
+    format!("select {} from {from} as {} where {}", places(shape).join(", "), shape.alias(), is_time(shape))
+}
+
+/// The keys of all groups that the source may have.
+pub(super) fn bare_keys(shape: &Shape) -> String {
+    format!("select distinct {} as key from ({}) as rows", key(shape), bare(shape, &shape.source))
 }
 
 fn places(shape: &Shape) -> Vec<String> {
@@ -40,14 +39,36 @@ fn places(shape: &Shape) -> Vec<String> {
     [bucket].into_iter().chain(by).collect()
 }
 
-/// The same of the source, as far as rows are in buckets from `from` on and before `to`.
-pub(super) fn each_between(shape: &Shape, from: &str, to: &str) -> String {
+/// The same of the source, as far as rows are in buckets from `from` on and before `to`. Where rows are only ever added:
+/// as far as they were by transactions before `until`, where that is said.
+pub(super) fn each_between(shape: &Shape, from: &str, to: &str, until: Option<&str>) -> String {
     let time = quoted(&shape.definition.time);
     let (slack, bucket) = (shape.buckets().slack(), shape.buckets().of(&time));
+    let before = match (&shape.definition.xid, until) {
+        (Some(xid), Some(until)) => {
+            let xid = quoted(xid);
+            // Rows from before there was such a column have none.
+            format!(" and ({xid} < {until} or {xid} is null)")
+        }
+        _ => String::new(),
+    };
     let condition = format!(
-        "{time} >= {from} - {slack} and {time} < {to} + {slack} and {bucket} >= {from} and {bucket} < {to}"
+        "{time} >= {from} - {slack} and {time} < {to} + {slack} and {bucket} >= {from} and {bucket} < {to}{before}"
     );
     each(shape, &shape.source, "", Some(&condition))
+}
+
+/// The groups of rows of the source that were added by transactions from `from` on, and before `until` where that is said.
+pub(super) fn added(shape: &Shape, xid: &str, from: &str, until: Option<&str>) -> String {
+    let xid = quoted(xid);
+    let before = until.map_or_else(String::new, |until| format!(" and {xid} < {until}"));
+    grouped(shape, &each(shape, &shape.source, "", Some(&format!("{xid} >= {from}{before}"))))
+}
+
+/// Whether a row has a time, and one behind which there is another bucket.
+fn is_time(shape: &Shape) -> String {
+    let (time, kind) = (quoted(&shape.definition.time), shape.time.sql());
+    format!("{time} is not null and isfinite({time}) and {time} < '290000-01-01'::{kind}")
 }
 
 /// What a row gives to a measure: NULL where it does not count.

@@ -2,7 +2,7 @@
 
 use crate::aggregates::shape::Shape;
 use crate::aggregates::sql::rows::list;
-use crate::aggregates::sql::view::create_again;
+use crate::aggregates::sql::view::create_readers;
 
 /// What makes the tables of a version.
 pub(in crate::aggregates) fn create_tables(shape: &Shape) -> Vec<String> {
@@ -13,7 +13,7 @@ pub(in crate::aggregates) fn create_tables(shape: &Shape) -> Vec<String> {
     let logged = if shape.is_delta { kept.as_str() } else { "" };
     let steady = "autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, \
                   autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false";
-    vec![
+    let mut statements = vec![
         // A NULL in a group is a value like others, which composite types compare as such.
         format!("create type {key_type} as (b {}{by})", shape.time.sql()),
         format!(
@@ -27,9 +27,10 @@ pub(in crate::aggregates) fn create_tables(shape: &Shape) -> Vec<String> {
              key {key_type}, n bigint{logged}, at timestamptz not null default clock_timestamp()) with ({steady})"
         ),
         format!("comment on table {groups} is 'Groups of an aggregate of Brasa. Read {}.'", shape.view()),
-        create_again(shape),
         format!("comment on table {log} is 'What changed and is not in the groups yet. Do not write here.'"),
-    ]
+    ];
+    statements.extend(create_readers(shape));
+    statements
 }
 
 /// What takes a version away, with its triggers wherever they are.
@@ -37,7 +38,12 @@ pub(in crate::aggregates) fn drop_tables(shape: &Shape) -> Vec<String> {
     let functions = super::EVENTS.iter().map(|event| shape.function(event));
     let mut statements: Vec<String> =
         functions.map(|function| format!("drop function if exists {function}() cascade")).collect();
-    statements.push(format!("drop function if exists {}({}[])", shape.function("again"), shape.key_type()));
+    statements.push(format!(
+        "drop function if exists {}({}[], bool)",
+        shape.function("again"),
+        shape.key_type()
+    ));
+    statements.push(format!("drop function if exists {}()", shape.function("pending")));
     statements.push(format!("drop table if exists {}, {}", shape.log(), shape.groups()));
     statements.push(format!("drop type if exists {}", shape.key_type()));
     statements

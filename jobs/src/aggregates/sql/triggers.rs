@@ -14,7 +14,7 @@ pub(in crate::aggregates) const EVENTS: [&str; 4] = ["insert", "update", "delete
 pub(in crate::aggregates) fn create_functions(shape: &Shape) -> Vec<String> {
     let create = |event: &&str| {
         let function = shape.function(event);
-        let all = format!("insert into {} (kind) values ('a')", shape.log());
+        let all = mark_everything(shape);
         let rows: &[(&str, i8)] = match *event {
             "insert" => &[("new_rows", 1)],
             "update" => &[("new_rows", 1), ("old_rows", -1)],
@@ -39,7 +39,7 @@ pub(in crate::aggregates) fn create_functions(shape: &Shape) -> Vec<String> {
         [
             format!(
                 "create or replace function {function}() returns trigger language plpgsql security definer\nset \
-                 search_path = pg_catalog, pg_temp\nas {tag}\n{body}\n{tag}"
+                 search_path = pg_catalog, pg_temp\nas {tag}\n#variable_conflict use_column\n{body}\n{tag}"
             ),
             format!("revoke all on function {function}() from public"),
         ]
@@ -67,6 +67,11 @@ pub(in crate::aggregates) fn create_triggers(shape: &Shape, on: &str) -> Vec<Str
 /// Notes every group of a part that was not watched before.
 pub(in crate::aggregates) fn mark_part(shape: &Shape, part: &str) -> String {
     touched(shape, &[bare(shape, part)])
+}
+
+/// Notes that nobody knows any group any more.
+pub(in crate::aggregates) fn mark_everything(shape: &Shape) -> String {
+    format!("insert into {} (kind) values ('a')", shape.log())
 }
 
 fn noted(shape: &Shape, tables: &[(&str, i8)]) -> String {

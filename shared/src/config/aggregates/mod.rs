@@ -70,6 +70,9 @@ pub struct Definition {
     pub mode: Option<AggregateMode>,
     /// Whether sums of floating-point numbers may differ in their last digits.
     pub approx: bool,
+    /// The column that says by which transaction a row was added, where rows are only ever added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xid: Option<String>,
 }
 
 /// How an aggregate is kept.
@@ -80,6 +83,8 @@ pub enum AggregateMode {
     Delta,
     /// Groups that were touched are computed again from the rows of their bucket.
     Recompute,
+    /// Rows are only ever added, and say by which transaction: no triggers are needed.
+    Append,
 }
 
 /// What is put into Redis.
@@ -119,6 +124,10 @@ impl Aggregate {
                 format!("the name has {} characters, that of an aggregate at most {NAME_MAX}", name.len());
             section.report_missing(message, "tables are named after it: choose a shorter one");
         }
+        if name.rsplit(['_', '-', '.']).any(is_version) {
+            let message = format!("`{name}` has a part like `v1`, as names of tables have that Brasa makes");
+            section.report_missing(message, "choose another name");
+        }
         let definition = Definition::read(section);
         let by = definition.as_ref().map(|known| known.by.clone()).unwrap_or_default();
         Some(Self {
@@ -150,9 +159,23 @@ impl Definition {
             let help = "write a condition on one row, without `;` and comments";
             expression(text).ok_or_else(|| Complaint::new("this is no condition by itself", help))
         });
-        let modes = [("delta", AggregateMode::Delta), ("recompute", AggregateMode::Recompute)];
+        let modes = [
+            ("delta", AggregateMode::Delta),
+            ("recompute", AggregateMode::Recompute),
+            ("append", AggregateMode::Append),
+        ];
         let mode = section.choice("mode", &modes);
-        if mode == Some(AggregateMode::Delta)
+        let xid = section.text("xid").filter(|xid| !xid.is_empty());
+        if (mode == Some(AggregateMode::Append)) != section.has("xid") {
+            let help =
+                "write mode = \"append\" and the column of type xid8, as in xid = \"added_by\", or neither";
+            section.report(
+                if section.has("xid") { "xid" } else { "mode" },
+                "`append` and `xid` go together",
+                help,
+            );
+        }
+        if matches!(mode, Some(AggregateMode::Delta | AggregateMode::Append))
             && let Some((name, _)) = measures.iter().flatten().find(|(_, measure)| !measure.is_additive())
         {
             let help = "write mode = \"recompute\", or leave it out";
@@ -163,6 +186,7 @@ impl Definition {
             bucket: if section.has("bucket") { bucket? } else { Bucket::Day },
             tz: section.text("tz"),
             approx: section.flag("approx").unwrap_or_default(),
+            xid,
             source: source?,
             time: time?,
             measures: measures?,
@@ -248,6 +272,11 @@ fn read_by(section: &mut Section<'_>) -> Vec<String> {
     by
 }
 
+fn is_version(part: &str) -> bool {
+    part.strip_prefix('v')
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= 60
@@ -296,6 +325,7 @@ mod tests {
             ("[aggregates.it]\n".to_owned(), "needs `measures`"),
             (long, "that of an aggregate at most 36"),
             (format!("[aggregates.a-b]\n{NEEDED}[aggregates.a_b]\n{NEEDED}"), "like those of `a-b`"),
+            (format!("[aggregates.big-v1]\n{NEEDED}"), "has a part like `v1`"),
             (with("bucket = \"3m\""), "`3m` is no span of time for a bucket"),
             (with("by = [\"a\", \"a\"]"), "`a` is there twice"),
             (with("by = [\"bucket\"]"), "`bucket` cannot be such a column"),
@@ -309,6 +339,8 @@ mod tests {
             (measured("n = 3"), "`n` is no text"),
             (measured(""), "there are none"),
             (measured("m = \"max(x)\"") + "mode = \"delta\"\n", "`m` cannot be kept by adding what changed"),
+            (with("mode = \"append\""), "`append` and `xid` go together"),
+            (with("xid = \"by\""), "`append` and `xid` go together"),
         ] {
             let problems = parse(&text).unwrap_err().to_string();
             assert!(problems.contains(said), "of\n{text}\n{said}\nwas expected, and found\n{problems}");

@@ -31,6 +31,8 @@ pub struct Version {
     pub state: State,
     /// Everything from this bucket on is in it.
     pub built_from: String,
+    /// Of a source that rows are only added to: all transactions before this one are in it, and none of the others.
+    pub read_until: String,
     /// Everything before this bucket stays as it is.
     pub frozen_until: String,
     /// What has been done so far.
@@ -70,7 +72,7 @@ pub struct Due {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select name, version, definition, spec::text as spec, state, built_from, frozen_until, folds, folded_rows, late_rows,
+            "select name, version, definition, spec::text as spec, state, built_from, read_until, frozen_until, folds, folded_rows, late_rows,
                 checked, wrong, (extract(epoch from clock_timestamp() - folded_at) * 1000)::bigint as folded_ms,
                 (extract(epoch from clock_timestamp() - checked_at) * 1000)::bigint as checked_ms,
                 case when paused_at is not null then coalesce(paused_why, '') end as paused_why
@@ -99,6 +101,8 @@ const BUILT: &str =
     where name = $1 and version = $2";
 
 const FROZEN: &str = "update brasa.aggregates set frozen_until = $3 where name = $1 and version = $2";
+
+const READ: &str = "update brasa.aggregates set read_until = $3 where name = $1 and version = $2";
 
 const LIVE: &str = "update brasa.aggregates
     set state = case when version = $2 then 'live' else 'old' end,
@@ -208,6 +212,19 @@ pub async fn frozen(
     sqlx::query(FROZEN).bind(name).bind(version).bind(until).execute(connection).await.map(drop)
 }
 
+/// Notes that all transactions before this one are in a version, in the transaction that puts them there.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn read_until(
+    connection: &mut PgConnection,
+    name: &str,
+    version: i32,
+    until: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(READ).bind(name).bind(version).bind(until).execute(connection).await.map(drop)
+}
+
 /// Makes a version the one that is shown, and all before it old ones.
 ///
 /// # Errors
@@ -288,6 +305,7 @@ fn read(row: &PgRow) -> Result<Version, sqlx::Error> {
             _ => State::Old,
         },
         built_from: row.try_get("built_from")?,
+        read_until: row.try_get("read_until")?,
         frozen_until: row.try_get("frozen_until")?,
         done: Done {
             folds: row.try_get("folds")?,
