@@ -85,8 +85,12 @@ pub async fn fold(
                 groups: row.try_get("groups")?,
                 late: row.try_get("late")?,
             };
+            let (first, last): (Option<String>, Option<String>) =
+                (row.try_get("first")?, row.try_get("last")?);
+            if let Some((first, last)) = first.zip(last) {
+                execute_all(&mut transaction, &[sql::drop_empty(&shape, &first, &last)]).await?;
+            }
         }
-        execute_all(&mut transaction, &[sql::drop_empty(&shape)]).await?;
         if let Some(until) = &until {
             read_until(&mut transaction, &held.name, held.version, until).await?;
         }

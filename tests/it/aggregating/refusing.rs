@@ -1,6 +1,6 @@
 //! What cannot be kept, and what happens when a source is not what it was.
 
-use brasa_jobs::aggregates::{Look, Misfit};
+use brasa_jobs::aggregates::{Fault, Look, Misfit, fold};
 use brasa_shared::db::aggregates::State;
 use brasa_tests::{World, eventually};
 use serde_json::json;
@@ -162,5 +162,36 @@ async fn a_source_in_use_is_not_waited_for_and_nothing_of_ours_is_left() {
     installed(&world, &config, "daily").await;
     assert_eq!(version(&world, "daily").await.state, State::Building);
     built(&world, "daily").await;
+    super::is_exact(&world, "daily").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_make_triggers_is_told_what_to_ask_for() {
+    let world = scene().await;
+    let role = format!("r{:016x}", rand::random::<u64>());
+    world.execute(&format!("create role {role}; grant select on sales to {role}; grant usage, create on schema brasa to {role}")).await;
+    let config = world.config(CONFIG);
+    let mut connection = world.pool.acquire().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await.unwrap();
+    let refused = Look::at(&mut connection, "daily", &config.aggregates["daily"]).await;
+    let Err(Misfit::Unfit { at, message, help }) = refused else { panic!("{refused:?}") };
+    assert_eq!((at, message.as_str()), ("source", "this role may not make triggers on public.sales"));
+    assert!(help.contains("grant trigger on public.sales"), "{help}");
+    sqlx::raw_sql("reset role").execute(&mut *connection).await.unwrap();
+    world.execute(&format!("drop owned by {role}; drop role {role}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_database_that_takes_no_writes_changes_wait() {
+    let (world, _config) = kept().await;
+    world.execute("insert into sales (at, shop, kind, units) values ('2026-03-05Z', 'a', 1, 1)").await;
+    let daily = version(&world, "daily").await;
+    let mut connection = world.pool.acquire().await.unwrap();
+    sqlx::raw_sql("set default_transaction_read_only = on").execute(&mut *connection).await.unwrap();
+    let outcome = fold(&mut connection, &daily, super::FOLDING).await;
+    assert!(matches!(outcome, Err(Fault::Passing(_))), "{outcome:?}");
+    sqlx::raw_sql("reset default_transaction_read_only").execute(&mut *connection).await.unwrap();
+    assert_eq!(version(&world, "daily").await.paused, None);
+    assert_eq!(super::folded(&world, "daily").await, 1);
     super::is_exact(&world, "daily").await;
 }

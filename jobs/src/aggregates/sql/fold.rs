@@ -78,7 +78,7 @@ pub(in crate::aggregates) struct FoldOf<'a> {
 }
 
 /// Takes rows out of the log and puts what they say into the groups. Gives how many rows it took, how many groups it
-/// touched, and how many rows came for buckets that are left out.
+/// touched, how many rows came for buckets that are left out, and between which buckets groups lost their last row.
 pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
     let from = format!("{}::{}", literal(of.from), shape.time.sql());
     let mut parts = taken(shape, of);
@@ -103,13 +103,19 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
     if let Some(columns) = of.published {
         parts.push(told(shape, columns));
     }
+    let emptied = if shape.is_delta {
+        let bound = |of: &str| format!("(select to_json({of}((key).b)) #>> '{{}}' from added where n = 0)");
+        format!("{} as first, {} as last", bound("min"), bound("max"))
+    } else {
+        "null::text as first, null::text as last".to_owned()
+    };
     let (came, rows) = match of.between {
         Some(_) => ("came", " + (select coalesce(sum(n), 0) from came)"),
         None => ("gone", ""),
     };
     format!(
         "with {} select ((select count(*) from gone){rows})::bigint as rows, (select count(*) from touched) as groups, \
-         coalesce((select sum(n) from {came} where (key).b < {from} and n > 0), 0)::bigint as late",
+         coalesce((select sum(n) from {came} where (key).b < {from} and n > 0), 0)::bigint as late, {emptied}",
         parts.join(", ")
     )
 }
@@ -119,8 +125,8 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
 fn taken(shape: &Shape, of: FoldOf<'_>) -> Vec<String> {
     let (log, most) = (shape.log(), of.most);
     if !of.is_dirty {
-        let picked = format!("select id from {log} order by id limit {most}");
-        return vec![format!("gone as (delete from {log} where id = any (array({picked})) returning *)")];
+        let picked = format!("select ctid from {log} order by id limit {most}");
+        return vec![format!("gone as (delete from {log} where ctid = any (array({picked})) returning *)")];
     }
     vec![
         format!("picked as materialized (select id, kind, key from {log} order by id limit {most})"),
@@ -152,7 +158,7 @@ fn added_up(shape: &Shape, of: FoldOf<'_>, from: &str) -> Vec<String> {
     ));
     parts.push(format!(
         "added as (insert into {} as held (key, n{names}) select key, n{names} from net on conflict (key) do update set n = \
-         held.n + excluded.n{sets} returning key)",
+         held.n + excluded.n{sets} returning key, n)",
         shape.groups()
     ));
     parts
@@ -193,9 +199,15 @@ pub(super) fn replace(shape: &Shape, from: &str) -> String {
     )
 }
 
-/// Takes groups away that have no rows any more.
-pub(in crate::aggregates) fn drop_empty(shape: &Shape) -> String {
-    format!("delete from {} where n = 0", shape.groups())
+/// Takes groups away that have no rows any more, in buckets from `first` to `last`.
+pub(in crate::aggregates) fn drop_empty(shape: &Shape, first: &str, last: &str) -> String {
+    let kind = shape.time.sql();
+    format!(
+        "delete from {} where (key).b between {}::{kind} and {}::{kind} and n = 0",
+        shape.groups(),
+        literal(first),
+        literal(last)
+    )
 }
 
 /// Buckets that are older than so many seconds stay as they are from now on, unless something of them is not in the

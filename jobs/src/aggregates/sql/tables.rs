@@ -16,11 +16,11 @@ pub(in crate::aggregates) fn create_tables(shape: &Shape) -> Vec<String> {
     let mut statements = vec![
         // A NULL in a group is a value like others, which composite types compare as such.
         format!("create type {key_type} as (b {}{by})", shape.time.sql()),
+        // No index has anything that a fold changes, so that rows are changed in place.
         format!(
             "create table {groups} (key {key_type} primary key, n bigint not null{kept}) with (fillfactor = 70)"
         ),
         format!("create index on {groups} (((key).b))"),
-        format!("create index on {groups} (n) where n <= 0"),
         // `d` is what changed in a group, `r` one that is to be computed again, `a` all of them.
         format!(
             "create table {log} (id bigint generated always as identity primary key, kind \"char\" not null, \
