@@ -17,7 +17,7 @@ pub enum Fault {
     #[error("the database did not do it")]
     Passing(#[source] sqlx::Error),
     /// A person has to look at it: the source is not what it was, or a value does not fit.
-    #[error("{}", .0.as_database_error().map_or_else(String::new, |said| said.message().to_owned()))]
+    #[error("the database refuses")]
     Broken(#[source] sqlx::Error),
     /// A newer build wrote what is known about it.
     #[error("a newer version of Brasa installed it, or its row in brasa.aggregates was changed by hand")]

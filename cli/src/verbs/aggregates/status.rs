@@ -55,12 +55,12 @@ impl Status {
 fn row(version: &Version, (rows, lag): (i64, Duration), is_current: bool) -> [String; 8] {
     let done = version.done;
     let state = match (version.state, &version.paused) {
+        (State::Old, _) => "old; it goes".to_owned(),
         (_, Some(why)) => format!("waits for a person: {}", short(why, 80)),
         (State::Building, _) if version.built_from == "infinity" => "to be built".to_owned(),
         (State::Building, _) => format!("built back to {}", version.built_from),
         (State::Live, _) if is_current => "live".to_owned(),
         (State::Live, _) => "live; the configuration says otherwise: install it".to_owned(),
-        (State::Old, _) => "old; it goes".to_owned(),
     };
     let checked = match done.checked {
         None => "never".to_owned(),

@@ -53,8 +53,8 @@ pub(in crate::aggregates) fn board(
     );
     let rows = format!("select * from {groups} where {condition} and (key).b >= {newest}");
     format!(
-        "select json_build_object('as_of', now(), 'rows', coalesce((select json_agg(shown) from ({} order by key desc) as \
-         shown), '[]'::json))::text as figures",
+        "select translate(json_build_object('as_of', now(), 'rows', coalesce((select json_agg(shown) from ({} order by key desc) as \
+         shown), '[]'::json))::text, e'\n', '') as figures",
         shown(shape, &rows)
     )
 }
