@@ -32,6 +32,7 @@ pub(super) async fn run(shared: Arc<Shared>, name: String) {
     let at_once = usize::try_from(shared.reach.config.cache.loaders).unwrap_or(1).max(1);
     let mut circuit = Circuit::default();
     let mut running: JoinSet<Result<Tally, Failed>> = JoinSet::new();
+    let mut is_woken = false;
     loop {
         if running.len() >= at_once {
             judge(&shared, &name, running.join_next().await, &mut circuit).await;
@@ -44,7 +45,8 @@ pub(super) async fn run(shared: Arc<Shared>, name: String) {
             tokio::time::sleep(pause.min(LOOK_EVERY)).await;
             continue;
         }
-        let next = match work(&shared, served, &namespace, running.is_empty()).await {
+        let gather = gather(served, running.is_empty(), is_woken);
+        let next = match work(&shared, served, &namespace, gather).await {
             Ok(next) => next,
             Err(error) => {
                 metrics::redis_faults_total("cache").increment(1);
@@ -58,11 +60,14 @@ pub(super) async fn run(shared: Arc<Shared>, name: String) {
                 let (shared, name) = (Arc::clone(&shared), name.clone());
                 running.spawn(async move { load(&shared, &name, wanted, is_urgent).await });
             }
-            Next::Sleep(pause) => tokio::select! {
-                () = served.wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
-                Some(ended) = running.join_next() => judge(&shared, &name, Some(ended), &mut circuit).await,
-            },
+            Next::Sleep(pause) => {
+                is_woken = false;
+                tokio::select! {
+                    () = served.wake.notified() => is_woken = true,
+                    () = tokio::time::sleep(pause) => {}
+                    Some(ended) = running.join_next() => judge(&shared, &name, Some(ended), &mut circuit).await,
+                }
+            }
         }
     }
 }
@@ -80,13 +85,26 @@ struct Failed {
     wanted: Vec<Wanted>,
 }
 
-/// Asks come before what is due: somebody waits for them. What is due is loaded one batch after the other, so that it
-/// takes no more of the machine than that, unless it would end before its turn.
+/// When it is time for what is due. It is loaded one batch after the other, so that it takes no more of the machine than
+/// that, unless it would end before its turn. What was invalidated is missed by readers, and is loaded at once.
+fn gather(served: &Served, is_idle: bool, is_woken: bool) -> Gather {
+    let ahead = served.warmer.lives.refresh_ahead.unwrap_or_default();
+    match (is_woken, is_idle) {
+        (true, _) => Gather::default(),
+        (false, true) => {
+            let patience = (ahead / GATHERED_SHARE).min(GATHERED_MAX);
+            Gather { patience, enough: served.warmer.batch }
+        }
+        (false, false) => Gather { patience: ahead / 2, enough: usize::MAX },
+    }
+}
+
+/// Asks come before what is due: somebody waits for them.
 async fn work(
     shared: &Shared,
     served: &Served,
     namespace: &Namespace,
-    is_idle: bool,
+    gather: Gather,
 ) -> Result<Next, StoreError> {
     let batch = served.warmer.batch;
     let mut wanted = asked(served, namespace, batch).await?;
@@ -95,16 +113,10 @@ async fn work(
     let (mut next, mut is_urgent) = (None, !wanted.is_empty());
     if left > 0 {
         let ahead = served.warmer.lives.refresh_ahead.unwrap_or_default();
-        // What has been due for half of the time that there was would end before its turn.
-        let late_max = ahead / 2;
-        let gather = if is_idle {
-            Gather { patience: (ahead / GATHERED_SHARE).min(GATHERED_MAX), enough: batch }
-        } else {
-            Gather { patience: late_max, enough: usize::MAX }
-        };
         let due = namespace.due(left, DUE_AGAIN, gather).await?;
         next = due.next;
-        is_urgent |= due.late >= late_max;
+        // What has been due for half of the time that there was would end before its turn.
+        is_urgent |= due.late >= ahead / 2;
         wanted.extend(worth_loading(shared, served, namespace, due.params).await?);
     }
     if !wanted.is_empty() {
