@@ -6,6 +6,7 @@ use std::error::Error;
 use brasa_jobs::Catalog;
 use brasa_jobs::aggregates::{Look, Misfit};
 use brasa_jobs::cache::{LoaderProblem, Plan};
+use brasa_jobs::database;
 use brasa_jobs::writes::{Table, TableProblem};
 use brasa_shared::config::{
     Aggregate, Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, Write, did_you_mean,
@@ -85,6 +86,12 @@ pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Ve
     for write in config.writes.values() {
         if let Err(problem) = Table::look(connection, write).await {
             problems.push(unwritable(write, problem));
+        }
+    }
+    for prune in config.maintenance.prune.values() {
+        if let Err(error) = database::describe(connection, prune).await {
+            let help = "correct the condition or the table, or migrate the database first";
+            problems.push(prune.origin.problem("where", chain(&error), help));
         }
     }
     for (name, aggregate) in &config.aggregates {

@@ -44,6 +44,7 @@ mod outages;
 mod outbox;
 mod pausing;
 mod priorities;
+mod pruning;
 mod rates;
 mod reading;
 mod replacing;

@@ -15,6 +15,7 @@ mod arguments;
 mod cache;
 mod check;
 mod completions;
+mod db;
 mod dead;
 mod demo;
 mod doctor;
@@ -88,6 +89,9 @@ enum Verb {
     /// Look at rows that are written in batches, hand over files of them, and decide about what was refused
     #[command(subcommand)]
     Writes(writes::Writes),
+    /// Take care of the database: delete rows that have expired
+    #[command(subcommand)]
+    Db(db::Db),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
     /// Ask a running process whether it is ready
@@ -119,6 +123,7 @@ impl Cli {
             Verb::Cache(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Aggregates(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Writes(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Db(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),

@@ -18,6 +18,7 @@ mod complaint;
 mod interpolate;
 mod json;
 mod key_template;
+mod maintenance;
 mod outbox;
 mod placeholders;
 mod postgres;
@@ -46,6 +47,7 @@ use toml::de::DeTable;
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::cache::Cache;
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
+pub use self::maintenance::{Maintenance, Prune};
 pub use self::outbox::Outbox;
 pub use self::placeholders::{highest_placeholder, replace_placeholders, without_end};
 pub use self::postgres::{Pool, Postgres};
@@ -87,6 +89,8 @@ pub struct Config {
     pub aggregates: BTreeMap<String, Aggregate>,
     /// `[writes.NAME]`
     pub writes: BTreeMap<String, Write>,
+    /// `[maintenance]`
+    pub maintenance: Maintenance,
     /// `[outbox]`
     pub outbox: Outbox,
     /// `[telemetry]`
@@ -107,6 +111,7 @@ impl Default for Config {
             cache: Cache::default(),
             aggregates: BTreeMap::new(),
             writes: BTreeMap::new(),
+            maintenance: Maintenance::default(),
             outbox: Outbox::default(),
             telemetry: Telemetry::default(),
         }
@@ -178,6 +183,7 @@ impl Config {
             cache: root.table("cache", Cache::read),
             aggregates: aggregates::read(root),
             writes: root.named("writes", Write::read),
+            maintenance: root.table("maintenance", Maintenance::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),
             queues,

@@ -111,6 +111,8 @@ metrics! {
     counter aggregate_published_total [aggregate];
     /// Groups of an aggregate that were not what the source says when they were compared last.
     gauge aggregate_wrong_groups [aggregate];
+    /// Rows that had expired and were deleted.
+    counter pruned_rows_total [prune];
     /// Rows that were handed over and are written.
     counter write_rows_total [write];
     /// Rows that were handed over and could not be written.

@@ -91,7 +91,7 @@ fn strip_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
 }
 
 /// An expression that can stand between brackets: nothing in it ends them, or makes a comment of what follows.
-pub(super) fn expression(text: &str) -> Option<String> {
+pub(in crate::config) fn expression(text: &str) -> Option<String> {
     let text = text.trim();
     let (inside, rest) = up_to_closing_of(text, true)?;
     (!inside.is_empty() && rest.is_empty()).then(|| inside.to_owned())

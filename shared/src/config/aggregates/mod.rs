@@ -15,7 +15,7 @@ mod measure;
 pub use bucket::Bucket;
 pub use measure::{Function, Measure};
 
-use measure::expression;
+pub(super) use measure::expression;
 
 /// Names of tables, functions and triggers are made of the name of an aggregate, and Postgres cuts them off.
 const NAME_MAX: usize = 36;

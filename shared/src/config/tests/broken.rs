@@ -33,7 +33,7 @@ fn keys_that_are_not_known() {
         ("[worker]\nconcurency = 4", 2, "worker.concurency", "unknown key `concurency`", "`concurrency`?"),
         ("[worker]\n\"a b\" = 4", 2, "worker.\"a b\"", "unknown key `\"a b\"`", "known here: `concurrency`"),
         ("[reddis]\nurl = 4", 1, "reddis", "unknown key `reddis`", "did you mean `redis`?"),
-        ("[maintenance.x]\ny = 1", 1, "maintenance", "not known to this version", "`schedules`"),
+        ("[dashboards.x]\ny = 1", 1, "dashboards", "not known to this version", "`schedules`"),
         ("[queues.a]\nkeep_done.agee = 1", 2, "queues.a.keep_done.agee", "unknown key", "`age`?"),
         ("[postgres]\npool = { maxx = 1 }", 2, "postgres.pool.maxx", "unknown key `maxx`", "`max`?"),
     ]);
