@@ -2,6 +2,7 @@
 
 mod asking;
 mod bad_input;
+mod due;
 mod engine;
 mod outage;
 mod refreshing;

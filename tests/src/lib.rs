@@ -12,6 +12,7 @@
 pub mod bench;
 mod database;
 pub mod faults;
+pub mod flights;
 pub mod hand;
 pub mod kinds;
 pub mod ledger;

@@ -1,20 +1,15 @@
 //! Ten years of real flights, built while somebody writes.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use brasa_jobs::aggregates::check;
 use brasa_tests::bench::{Bar, Row};
+use brasa_tests::flights;
 use sqlx::AssertSqlSafe;
 
 use super::Ground;
-
-/// Where the flights are.
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/demo");
-/// What the flights unpack to at most, in bytes.
-const FLIGHTS_MAX: usize = 64 << 20;
 
 const AGGREGATES: &str = r#"
 [aggregates.delays]
@@ -83,16 +78,7 @@ async fn write(pool: sqlx::PgPool, stop: Arc<AtomicBool>) -> Result<u64> {
 }
 
 fn load(ground: &Ground) -> Result<()> {
-    ground.sql(&std::fs::read_to_string(Path::new(DATA).join("schema.sql"))?)?;
-    let flights =
-        zstd::bulk::decompress(&std::fs::read(Path::new(DATA).join("data/flights.csv.zst"))?, FLIGHTS_MAX)?;
-    ground.wait(async {
-        let mut connection = ground.world.pool.acquire().await?;
-        let mut copy =
-            connection.copy_in_raw("copy flights from stdin (format csv, header, null 'NA')").await?;
-        copy.send(flights.as_slice()).await?;
-        anyhow::Ok(copy.finish().await?)
-    })?;
+    ground.wait(flights::load(&ground.world.pool))?;
     ground.sql(
         "create table history as select row_number() over () as id, (time_hour + y * interval '1 year')::timestamptz as
              time_hour, carrier, origin, dest, arr_delay::int from flights, generate_series(0, 9) y;

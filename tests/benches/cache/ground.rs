@@ -1,6 +1,5 @@
 //! What everything is measured on: a Redis, a Postgres with the flights, and processes that are told what to do.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,10 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use brasa::servers::{PostgresOptions, PostgresServer};
 use brasa_shared::cache::{Caches, Namespace};
 use brasa_shared::db::migrate;
-use brasa_tests::World;
 use brasa_tests::bench::{Redis, Stage};
+use brasa_tests::{World, flights};
 use serde::Deserialize;
-use sqlx::postgres::PgPoolCopyExt as _;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::runtime::Runtime;
 
@@ -19,10 +17,6 @@ use super::REPEATS;
 
 /// How long anything may take that must happen.
 const LIMIT: Duration = Duration::from_mins(2);
-/// Where the flights are.
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/demo");
-/// What the flights unpack to at most, in bytes.
-const FLIGHTS_MAX: usize = 64 << 20;
 
 /// What everything is measured on.
 pub(super) struct Ground {
@@ -178,32 +172,10 @@ impl Drop for Process {
 
 async fn load(pool: &PgPool) -> Result<()> {
     migrate(pool).await?;
-    for file in ["schema.sql", "indexes.sql"] {
-        let text = std::fs::read_to_string(Path::new(DATA).join(file))?;
-        sqlx::raw_sql(AssertSqlSafe(text)).execute(pool).await?;
-        if file == "schema.sql" {
-            copy(
-                pool,
-                "flights",
-                &zstd::bulk::decompress(
-                    &std::fs::read(Path::new(DATA).join("data/flights.csv.zst"))?,
-                    FLIGHTS_MAX,
-                )?,
-            )
-            .await?;
-            copy(pool, "airlines", &std::fs::read(Path::new(DATA).join("data/airlines.csv"))?).await?;
-        }
-    }
+    flights::load(pool).await?;
+    let indexes = std::fs::read_to_string(flights::file("indexes.sql"))?;
+    sqlx::raw_sql(AssertSqlSafe(indexes)).execute(pool).await?;
+    flights::copy(pool, "airlines", &std::fs::read(flights::file("data/airlines.csv"))?).await?;
     sqlx::raw_sql("vacuum analyze").execute(pool).await?;
-    Ok(())
-}
-
-async fn copy(pool: &PgPool, table: &str, csv: &[u8]) -> Result<()> {
-    let mut sink =
-        pool.copy_in_raw(&format!("copy {table} from stdin (format csv, header, null 'NA')")).await?;
-    for chunk in csv.chunks(256 << 10) {
-        sink.send(chunk).await?;
-    }
-    sink.finish().await?;
     Ok(())
 }

@@ -1,19 +1,13 @@
 //! Real flights: what a dashboard of them shows is what the plain query says, after a storm and kills.
 
-use std::path::Path;
 use std::time::Duration;
 
 use brasa_shared::db::migrate;
-use brasa_tests::World;
 use brasa_tests::process::Brasa;
+use brasa_tests::{World, flights};
 use rand::RngExt as _;
 
 use super::{installed, settled};
-
-/// Where the flights are.
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/demo");
-/// What the flights unpack to at most, in bytes.
-const FLIGHTS_MAX: usize = 64 << 20;
 
 const CONFIG: &str = r#"
 [aggregates.delays]
@@ -63,14 +57,7 @@ const TRUTHS: [(&str, &str); 3] = [
 
 async fn load(world: &World) {
     migrate(&world.pool).await.unwrap();
-    world.execute(&std::fs::read_to_string(Path::new(DATA).join("schema.sql")).unwrap()).await;
-    let packed = std::fs::read(Path::new(DATA).join("data/flights.csv.zst")).unwrap();
-    let flights = zstd::bulk::decompress(&packed, FLIGHTS_MAX).unwrap();
-    let mut connection = world.pool.acquire().await.unwrap();
-    let mut copy =
-        connection.copy_in_raw("copy flights from stdin (format csv, header, null 'NA')").await.unwrap();
-    copy.send(flights.as_slice()).await.unwrap();
-    copy.finish().await.unwrap();
+    flights::load(&world.pool).await.unwrap();
     world.execute("create index on flights (time_hour); alter table flights add column id bigint generated always as identity").await;
     world.execute("create unique index on flights (id); analyze flights").await;
 }
