@@ -321,6 +321,10 @@ async fn lock_parts(
     is_asked: bool,
 ) -> Result<(), sqlx::Error> {
     execute_all(transaction, &preamble(if is_asked { LOCK_TIMEOUT } else { GLANCE })).await?;
+    if shape.definition.xid.is_some() {
+        // It has no triggers there.
+        return Ok(());
+    }
     let parts = db::parts_of(transaction, &shape.source).await?;
     execute_all(transaction, &locks(&parts, "access exclusive")).await
 }
