@@ -6,8 +6,9 @@ use rand::RngExt as _;
 
 use super::crew::Crew;
 use super::stage::Stage;
-use super::{Plan, Report};
+use super::{LIMIT, Plan, Report};
 use crate::Proxy;
+use crate::process::within;
 
 /// Jobs that come in one round.
 const JOBS: usize = 20;
@@ -32,6 +33,11 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     let mut crew = Crew::start(stage.team_through(&to_workers.url()), 2);
     let mut near = Crew::start(stage.team(), 1);
     let producer = stage.queue_through(&to_producer.url());
+    // Who finds no Redis when it starts says so and ends, as it should: what is here is about those that run.
+    within(LIMIT, "the workers are there", async || {
+        (stage.world.fleet().live_workers().await.ok()?.len() == 3).then_some(())
+    })
+    .await;
     let mut tally = Tally::default();
     for _ in 0..plan.rounds {
         stage.open_at_most(BACKLOG).await;
