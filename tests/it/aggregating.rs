@@ -103,7 +103,7 @@ async fn built(world: &World, name: &str) {
     let mut pace = Pace::default();
     loop {
         let step = build(&mut connection, &version, pace).await.unwrap();
-        pace = pace.after(step.took);
+        pace = pace.after(step.computing);
         if step.is_done {
             break;
         }

@@ -249,7 +249,7 @@ impl Keeper {
     ) -> Result<Duration, Trouble> {
         let built = build(connection, version, self.pace).await?;
         if !built.is_done {
-            self.pace = self.pace.after(built.took);
+            self.pace = self.pace.after(built.computing);
             return Ok(built.took);
         }
         if self.unswitched.is_some_and(|at| at.elapsed() < SWITCH_EVERY) {

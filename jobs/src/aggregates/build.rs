@@ -36,12 +36,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The next pace.
+    /// The next pace, after a step whose computing took so long.
     #[must_use]
-    pub fn after(self, took: Duration) -> Self {
-        let buckets = match took {
-            took if took < STEP.0 => self.buckets.saturating_mul(2),
-            took if took > STEP.1 => self.buckets / 2,
+    pub fn after(self, computing: Duration) -> Self {
+        let buckets = match computing {
+            computing if computing < STEP.0 => self.buckets.saturating_mul(2),
+            computing if computing > STEP.1 => self.buckets / 2,
             _ => self.buckets,
         };
         Self { buckets: buckets.clamp(1, BUCKETS_MAX) }
@@ -57,6 +57,8 @@ pub struct Built {
     pub groups: i64,
     /// How long the transaction took.
     pub took: Duration,
+    /// How long computing took, without waiting for locks: what a pace can change.
+    pub computing: Duration,
     /// Whether nothing is left to be computed.
     pub is_done: bool,
 }
@@ -71,7 +73,13 @@ pub async fn build(connection: &mut PgConnection, version: &Version, pace: Pace)
     let mut transaction = connection.begin_with(BEGIN).await?;
     execute_all(&mut transaction, &sql::hold_source(&shape)).await?;
     let held = held(&mut transaction, version).await?;
-    let done = |from: String| Built { from, groups: 0, took: began.elapsed(), is_done: true };
+    let done = |from: String| Built {
+        from,
+        groups: 0,
+        took: began.elapsed(),
+        computing: Duration::ZERO,
+        is_done: true,
+    };
     if held.state != State::Building {
         return Err(Fault::Gone);
     }
@@ -94,11 +102,13 @@ pub async fn build(connection: &mut PgConnection, version: &Version, pace: Pace)
         return Ok(done(BEGINNING.to_owned()));
     };
     let from: String = row.try_get("bucket")?;
+    let computes = Instant::now();
     let chunk =
         fetch(&mut transaction, &sql::build_chunk(&shape, &from, &held.built_from, &held.read_until), &[])
             .await?;
     let groups = chunk.first().map(|row| row.try_get("groups")).transpose()?.unwrap_or(0);
+    let computing = computes.elapsed();
     built(&mut transaction, &held.name, held.version, &from).await?;
     transaction.commit().await?;
-    Ok(Built { from, groups, took: began.elapsed(), is_done: false })
+    Ok(Built { from, groups, took: began.elapsed(), computing, is_done: false })
 }

@@ -94,7 +94,7 @@ impl Ground {
             loop {
                 let step = build(&mut connection, &version, pace).await?;
                 longest = longest.max(step.took);
-                pace = pace.after(step.took);
+                pace = pace.after(step.computing);
                 if step.is_done {
                     break;
                 }

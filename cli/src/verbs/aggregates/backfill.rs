@@ -40,7 +40,7 @@ impl Backfill {
                 Ok(built) => {
                     groups += built.groups;
                     longest = longest.max(built.took);
-                    pace = pace.after(built.took);
+                    pace = pace.after(built.computing);
                     out.progress(|| format!("{name}: everything since {} is there", built.from))?;
                 }
                 Err(Fault::Busy) => tokio::time::sleep(WAIT).await,

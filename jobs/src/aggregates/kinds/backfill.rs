@@ -49,7 +49,7 @@ impl Job for Backfill {
                     Ok(built) if built.is_done => break,
                     Ok(built) => {
                         groups += built.groups;
-                        pace = pace.after(built.took);
+                        pace = pace.after(built.computing);
                         ctx.progress(0.0, &format!("everything since {} is there", built.from)).await;
                     }
                     Err(Fault::Busy) => tokio::time::sleep(WAIT).await,
