@@ -1,6 +1,8 @@
 //! Taking care of the application's database.
 
 mod analyze;
+pub mod history;
+pub mod indexes;
 mod prune;
 
 pub use analyze::Analyze;
