@@ -2,6 +2,8 @@
 
 mod analyze;
 mod binding;
+mod owing;
+mod skipping;
 mod statements;
 mod warming;
 

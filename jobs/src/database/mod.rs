@@ -1,9 +1,10 @@
 //! Taking care of the application's database.
 
-mod analyze;
 pub mod history;
 pub mod indexes;
-mod prune;
+mod kinds;
+pub mod ledger;
+pub mod session;
+pub mod tables;
 
-pub use analyze::Analyze;
-pub use prune::{Batches, PruneRows, Pruned, describe, expired, parts};
+pub use kinds::{Analyze, Batches, PruneRows, Pruned, Vacuum, describe, expired, parts};

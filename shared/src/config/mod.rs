@@ -47,7 +47,7 @@ use toml::de::DeTable;
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::cache::Cache;
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
-pub use self::maintenance::{Maintenance, Prune};
+pub use self::maintenance::{Budget, CareMode, Indexes, Maintenance, Prune, Upserts, Window, Windows};
 pub use self::outbox::Outbox;
 pub use self::placeholders::{highest_placeholder, replace_placeholders, without_end};
 pub use self::postgres::{Pool, Postgres};

@@ -7,7 +7,7 @@ use super::problem::Origin;
 use super::secret::Secret;
 use super::section::Section;
 
-const SCHEMES: &[&str] = &["postgres", "postgresql"];
+pub(super) const SCHEMES: &[&str] = &["postgres", "postgresql"];
 
 /// Shorter time limits than this are slips: no statement and no connection is that fast.
 const TIME_LIMIT_MIN: Duration = Duration::from_millis(1);

@@ -206,7 +206,7 @@ fn jitter(section: &mut Section<'_>, when: Option<&When>) -> Duration {
     jitter
 }
 
-fn zone(name: &str) -> Result<TimeZone, Complaint> {
+pub(super) fn zone(name: &str) -> Result<TimeZone, Complaint> {
     TimeZone::get(name).map_err(|_| {
         let help = match zone_like(name) {
             Some(known) => format!("did you mean `{known}`?"),

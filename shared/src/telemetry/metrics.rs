@@ -129,6 +129,8 @@ metrics! {
     gauge cache_l1_entries [];
     /// Tables by what came of an ANALYZE: analyzed or skipped.
     counter tables_analyzed_total [verdict];
+    /// Tables by what came of a VACUUM: vacuumed or skipped.
+    counter tables_vacuumed_total [verdict];
     /// Rows of the outbox in a state: waiting or refused.
     gauge outbox_rows [state];
     /// Rows of the outbox that this worker pushed into Redis.

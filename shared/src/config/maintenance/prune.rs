@@ -1,13 +1,12 @@
-//! `[maintenance]`: care of the database beyond statements of one's own.
+//! `[maintenance.prune.NAME]`: rows that are deleted when they have expired.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::aggregates::expression;
-use super::complaint::Complaint;
-use super::problem::Origin;
-use super::section::Section;
-use super::writes::TableName;
+use crate::config::aggregates::expression;
+use crate::config::complaint::Complaint;
+use crate::config::problem::Origin;
+use crate::config::section::Section;
+use crate::config::writes::TableName;
 
 /// How many rows are deleted together, at most, unless it is said otherwise; and at most at all.
 const BATCH: (u32, u32) = (5_000, 100_000);
@@ -18,13 +17,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 const HELP_TABLE: &str = r#"write the table whose rows expire, as in table = "public.sessions""#;
 const HELP_WHERE: &str = r#"write which rows have expired, as in where = "expires_at < now()""#;
-
-/// `[maintenance]`
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Maintenance {
-    /// `[maintenance.prune.NAME]`
-    pub prune: BTreeMap<String, Prune>,
-}
 
 /// Rows that are deleted when they have expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +37,8 @@ pub struct Prune {
     pub pause: Duration,
 }
 
-impl Maintenance {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self { prune: section.named("prune", Prune::read) }
-    }
-}
-
 impl Prune {
-    fn read(section: &mut Section<'_>) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let table = section.parsed("table", |text| TableName::parse(text).map(|name| name.to_string()));
         let filter = section.parsed("where", |text| {
             let help = "write a condition on one row, without `;` and comments";
