@@ -15,6 +15,7 @@ use brasa_tests::bench::{Report, Stage, say};
 
 mod aggregates;
 mod cache;
+mod care;
 mod queue;
 mod writes;
 
@@ -28,7 +29,7 @@ struct Family {
     play: fn(&[String]) -> Result<()>,
 }
 
-static FAMILIES: [Family; 4] = [
+static FAMILIES: [Family; 5] = [
     Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play },
     Family { name: "cache", about: "warm caches", measure: cache::measure, play: cache::play },
     Family {
@@ -38,6 +39,7 @@ static FAMILIES: [Family; 4] = [
         play: aggregates::play,
     },
     Family { name: "writes", about: "batched writes", measure: writes::measure, play: writes::play },
+    Family { name: "care", about: "care of the database", measure: care::measure, play: care::play },
 ];
 
 /// As the product has it.

@@ -11,6 +11,7 @@
 mod aggregating;
 mod bad_input;
 mod batches;
+mod bloat;
 mod budgets;
 mod cache_cli;
 mod caching;

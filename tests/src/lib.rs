@@ -20,6 +20,7 @@ pub mod model;
 pub mod process;
 mod proxy;
 pub mod recount;
+pub mod shapes;
 mod worker;
 mod world;
 

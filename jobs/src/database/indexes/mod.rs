@@ -1,5 +1,12 @@
 //! The indexes of a database: what the catalogue knows of each, and how large it would be if it were made anew.
 
+mod catalogue;
+mod exact;
 mod index;
+mod look;
+mod model;
+mod statistics;
 
+pub use exact::exact;
 pub use index::{Estimate, Index, Key, Size, Trust, Withheld};
+pub use look::{Scope, look, tables_named};

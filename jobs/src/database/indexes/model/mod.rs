@@ -1,0 +1,207 @@
+//! How large a B-tree would be if it were made anew, from what the catalogue and ANALYZE say.
+//!
+//! It is built in small: entries of the sizes that there are go onto pages by the rules that Postgres has, in lists of
+//! rows where it would make lists.
+
+mod column;
+mod draws;
+mod joint;
+mod lists;
+mod pages;
+mod sample;
+mod tuple;
+
+pub(super) use column::{Class, Column, Statistics};
+pub(super) use sample::Sample;
+pub(super) use tuple::Layout;
+
+use column::{COMPRESSED, WIDE};
+use draws::Draws;
+use lists::Lists;
+use pages::{Item, Page};
+
+use super::index::{Estimate, Trust, Withheld};
+
+/// What the model has to know of a B-tree.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tree {
+    /// How many entries it has.
+    pub tuples: f64,
+    /// How large a page is.
+    pub page: u32,
+    /// `fillfactor`, in per cent.
+    pub fillfactor: u32,
+    /// Rows of equal values share entries.
+    pub deduplicates: bool,
+    /// Not all rows are in it.
+    pub is_partial: bool,
+    /// Its columns, keys first.
+    pub columns: Vec<Column>,
+    /// How many are keys.
+    pub keys: usize,
+    /// What ANALYZE looked at.
+    pub sample: Sample,
+    /// How many different keys there are, where somebody has asked ANALYZE to count them.
+    pub joint: Option<f64>,
+}
+
+/// Where what is not known makes more of a difference than this, it is said so.
+const SURE: f64 = 1.05;
+/// The same, where the figure is still good for something.
+const ALMOST: f64 = 1.15;
+
+impl Tree {
+    /// How large it would be if it were made anew.
+    ///
+    /// # Errors
+    /// Something is not known.
+    pub(super) fn estimate(&self) -> Result<Estimate, Withheld> {
+        if self.columns.iter().any(|column| column.statistics.is_none() && !column.is_plain()) {
+            return Err(Withheld::NoStatistics);
+        }
+        if self.tuples < 1.0 {
+            // A tree without entries has one page, that says so.
+            return Ok(Estimate { bytes: self.page.into(), trust: Trust::High });
+        }
+        let (leaves, entries, trust) = if self.deduplicates { self.shared()? } else { self.single() };
+        let pages = self.with_inner(leaves.ceil().max(1.0), entries);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of pages")]
+        let bytes = pages.round() as u64 * u64::from(self.page);
+        Ok(Estimate { bytes, trust: trust.min(self.trust_in_sizes()) })
+    }
+
+    /// Leaves where each row has an entry.
+    fn single(&self) -> (f64, f64, Trust) {
+        let draws: Vec<(Layout, Draws)> =
+            self.columns.iter().map(|column| (column.layout, column.draws())).collect();
+        let items = items(&sizes(&draws), self.tuples);
+        (self.leaf().filled_by(&items), self.tuples, Trust::High)
+    }
+
+    /// Leaves where rows of equal values share entries.
+    fn shared(&self) -> Result<(f64, f64, Trust), Withheld> {
+        let classes: Option<Vec<_>> = self.columns.iter().map(|column| column.classes(self.sample)).collect();
+        let classes = classes.ok_or(Withheld::NoStatistics)?;
+        let product = joint::product(&classes);
+        let restricted = self.columns.iter().any(|column| column.is_restricted);
+        let doubt = if restricted { Trust::Low } else { Trust::High };
+        match (self.joint, classes.as_slice()) {
+            (_, [_]) => {
+                let (leaves, entries) = self.listed(&product);
+                Ok((leaves, entries, doubt.min(if self.is_partial { Trust::Medium } else { Trust::High })))
+            }
+            (Some(distinct), _) => {
+                let (leaves, entries) = self.listed(&joint::thinned(&product, distinct, self.sample));
+                Ok((leaves, entries, doubt))
+            }
+            (None, columns) => {
+                let (leaves, entries) = self.listed(&product);
+                // There are at least as many values as the column with the most has, and at most all pairs.
+                let most = columns.iter().map(|column| joint::distinct(column, self.sample.rows));
+                let least = joint::thinned(
+                    &product,
+                    most.fold(1.0, f64::max),
+                    Sample { seen: self.sample.rows, ..self.sample },
+                );
+                let doubtful = leaves / self.listed(&least).0.max(1.0);
+                let trust = match doubtful {
+                    sure if sure < SURE => Trust::High,
+                    almost if almost < ALMOST => Trust::Medium,
+                    _ => Trust::Low,
+                };
+                Ok((leaves, entries, doubt.min(trust)))
+            }
+        }
+    }
+
+    /// Leaves and entries of values with lists.
+    fn listed(&self, classes: &[Class]) -> (f64, f64) {
+        // Shares are never exactly one together, and entries are known better.
+        let total: f64 = classes.iter().map(|class| class.values * class.share).sum();
+        let rows = self.tuples / total.max(1e-9);
+        let (mut lists, mut known) = (Lists::new(self.page), Vec::<((u32, bool), Vec<(u32, f64)>)>::new());
+        for class in classes {
+            let key = (class.nulls, class.is_common);
+            let place = known.iter().position(|(of, _)| *of == key).unwrap_or_else(|| {
+                known.push((key, self.sizes_of(class)));
+                known.len() - 1
+            });
+            if let Some((_, sizes)) = known.get(place) {
+                lists.take(class, sizes, rows);
+            }
+        }
+        (lists.leaves(self.leaf()), lists.count())
+    }
+
+    fn sizes_of(&self, class: &Class) -> Vec<(u32, f64)> {
+        let draws = self.columns.iter().enumerate().map(|(place, column)| {
+            let is_null = class.nulls & (1 << place) != 0;
+            (column.layout, if is_null { Draws::null() } else { column.draws_of(class.is_common) })
+        });
+        sizes(&draws.collect::<Vec<_>>())
+    }
+
+    /// All pages of a tree with so many leaves: those above them, and the first, which says where the root is.
+    fn with_inner(&self, leaves: f64, entries: f64) -> f64 {
+        let pivots = self.pivots(entries);
+        let (mut level, mut pages) = (leaves, leaves + 1.0);
+        while level > 1.0 {
+            let items: Vec<Item> = pivots.iter().map(|(size, share)| item(*size, share * level)).collect();
+            level = Page::inner(self.page).filled_by(&items).ceil().max(1.0);
+            pages += level;
+        }
+        pages
+    }
+
+    /// The sizes of entries that point to pages: only as many columns as tell two neighbours apart.
+    fn pivots(&self, entries: f64) -> Vec<(u32, f64)> {
+        let keys: Vec<(Layout, Draws)> =
+            self.columns.iter().take(self.keys).map(|column| (column.layout, column.draws())).collect();
+        let (mut found, mut told, mut values) = (Vec::new(), 0.0, 1.0);
+        for (place, column) in self.columns.iter().take(self.keys).enumerate() {
+            let own = column
+                .classes(self.sample)
+                .map_or(f64::INFINITY, |classes| joint::distinct(&classes, self.sample.rows));
+            values *= own;
+            let now = (values / entries.max(1.0)).clamp(told, 1.0);
+            let prefix = keys.get(..=place).unwrap_or(&keys);
+            found.extend(sizes(prefix).into_iter().map(|(size, share)| (size, share * (now - told))));
+            told = now;
+        }
+        // Neighbours with equal keys are told apart by their rows.
+        found.extend(sizes(&keys).into_iter().map(|(size, share)| (size + 8, share * (1.0 - told))));
+        found.retain(|(_, share)| *share > 1e-6);
+        found
+    }
+
+    fn leaf(&self) -> Page {
+        Page::leaf(self.page, self.fillfactor)
+    }
+
+    /// Lengths of long values are not all known, and they may be compressed.
+    fn trust_in_sizes(&self) -> Trust {
+        let widest = self.columns.iter().filter(|column| column.layout.len < 0);
+        let widest = widest
+            .filter_map(|column| column.statistics.as_ref())
+            .map(|found| found.width)
+            .fold(0.0, f64::max);
+        match widest {
+            wide if wide > WIDE => Trust::Low,
+            wide if wide > COMPRESSED => Trust::Medium,
+            _ => Trust::High,
+        }
+    }
+}
+
+fn sizes(columns: &[(Layout, Draws)]) -> Vec<(u32, f64)> {
+    let columns: Vec<(Layout, &Draws)> = columns.iter().map(|(layout, draws)| (*layout, draws)).collect();
+    tuple::sizes(&columns)
+}
+
+fn items(sizes: &[(u32, f64)], count: f64) -> Vec<Item> {
+    sizes.iter().map(|(size, share)| item(*size, share * count)).collect()
+}
+
+fn item(size: u32, count: f64) -> Item {
+    Item { count, size, list: 0 }
+}
