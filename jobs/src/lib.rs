@@ -43,6 +43,7 @@ pub fn catalog() -> Catalog {
         .with::<cache::Warm>()
         .with::<database::Analyze>()
         .with::<database::PruneRows>()
+        .with::<database::Reindex>()
         .with::<database::Vacuum>()
         .with::<sql::Run>()
         .with::<writes::Flush>()

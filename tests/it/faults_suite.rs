@@ -108,3 +108,8 @@ fn workers_that_are_killed_in_a_storm_of_changes_leave_every_aggregate_exact() {
 fn rows_that_are_handed_over_are_written_once_whoever_is_killed() {
     a_few_rounds_of("flush");
 }
+
+#[test]
+fn rebuilds_that_are_interrupted_leave_nothing_invalid_and_take_nothing_else_away() {
+    a_few_rounds_of("rebuild");
+}

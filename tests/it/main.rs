@@ -48,6 +48,7 @@ mod priorities;
 mod pruning;
 mod rates;
 mod reading;
+mod rebuilding;
 mod replacing;
 mod retention;
 mod retries;

@@ -31,7 +31,7 @@ pub use worker::{Worker, over_pool};
 pub use world::World;
 
 /// How long a test waits for a fact. Where many tests share two processors, starting a worker alone takes seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it waits between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 

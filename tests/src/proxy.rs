@@ -64,6 +64,11 @@ impl Proxy {
         Self { address, mood }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where clients find Redis through it.
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address)

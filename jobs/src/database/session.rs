@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the second session looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a look may take: where none comes back, the network is gone, or the server.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long anybody may wait for the first one before it is cancelled.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long a connection may take to be there.
@@ -97,6 +99,13 @@ pub struct Seen {
     pub share: f64,
     /// How long the phase has been going on.
     pub phase_for: Duration,
+}
+
+impl Seen {
+    /// Whether the new index has taken the place of the old one: from here on it is better to go on than to stop.
+    pub fn is_swapped(&self) -> bool {
+        self.phase.as_deref().is_some_and(|phase| phase.starts_with("waiting for readers"))
+    }
 }
 
 /// How a statement ended.
@@ -191,9 +200,10 @@ impl Session {
                 _ = ticks.tick() => {}
             }
             // Nobody could tell any more whether it is in somebody's way: without `work` Postgres ends it.
-            let seen = match watch.look().await {
-                Ok(seen) => seen,
-                Err(error) => return Ended::Lost(error),
+            let seen = match tokio::time::timeout(LOOK_TIMEOUT, watch.look()).await {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(error)) => return Ended::Lost(error),
+                Err(_) => return Ended::Lost(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
             };
             let why = why(&seen, until).or_else(|| judge(&seen));
             if let Some(why) = why {
@@ -220,7 +230,7 @@ fn why(seen: &Seen, until: &Until) -> Option<String> {
     if until.stop.is_cancelled() {
         return Some("it was told to stop".to_owned());
     }
-    if until.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+    if until.deadline.is_some_and(|deadline| Instant::now() >= deadline) && !seen.is_swapped() {
         return Some("its time was over".to_owned());
     }
     (seen.waited >= PATIENCE).then(|| "somebody else had to wait for it".to_owned())

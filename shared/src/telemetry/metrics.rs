@@ -131,6 +131,10 @@ metrics! {
     counter tables_analyzed_total [verdict];
     /// Tables by what came of a VACUUM: vacuumed or skipped.
     counter tables_vacuumed_total [verdict];
+    /// Indexes by what came of a rebuild: done, `put_off`, failed, or left, where something of it could not be taken away yet.
+    counter indexes_rebuilt_total [verdict];
+    /// Bytes that rebuilds of indexes gave back.
+    counter reindex_regained_bytes_total [];
     /// Rows of the outbox in a state: waiting or refused.
     gauge outbox_rows [state];
     /// Rows of the outbox that this worker pushed into Redis.

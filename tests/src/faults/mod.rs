@@ -24,6 +24,7 @@ mod model;
 mod outbox;
 mod poison;
 mod proxy;
+pub mod rebuild;
 mod report;
 mod restart;
 mod skew;
@@ -74,7 +75,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 20] = [
+pub static CASES: [Case; 21] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -214,6 +215,13 @@ pub static CASES: [Case; 20] = [
         rounds: 1_000,
         few: 10,
         play: |plan| Box::pin(flush::run(plan)),
+    },
+    Case {
+        name: "rebuild",
+        about: "rebuilds of indexes are interrupted in every phase, in every way",
+        rounds: 120,
+        few: 8,
+        play: |plan| Box::pin(rebuild::run(plan)),
     },
 ];
 

@@ -6,11 +6,11 @@ use brasa_shared::telemetry::metrics;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{is_over, lost, may_change, session};
+use super::{Permit, is_over, lost, may_change, session};
 use crate::context::JobContext;
-use crate::database::ledger::{Note, note};
+use crate::database::ledger::{Note, forget, note};
 use crate::database::session::{Session, Until};
-use crate::database::tables::{Analyzed, Analyzing, Table, analyze, analyzing, look};
+use crate::database::tables::{Analyzed, Analyzing, Table, analyze, look, to_analyze};
 use crate::job::{Job, Policy};
 use crate::sql::judge;
 use crate::verdict::{JobError, JobResult};
@@ -46,10 +46,14 @@ impl Job for Analyze {
         .backoff(Duration::from_mins(1), Duration::from_mins(15));
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
-        let until = may_change(ctx)?;
+        let permit = may_change(ctx)?;
         let mut session = session(ctx).await?;
         let mut outcome = Outcome::default();
         let wanted = self.find(&mut session, &mut outcome).await?;
+        let Permit::Apply(until) = permit else {
+            let would = wanted.iter().map(|(table, why)| json!({ "table": table.name, "why": why.words() }));
+            return Ok(json!({ "would_analyze": would.collect::<Vec<_>>(), "skipped": outcome.skipped }));
+        };
         let count = wanted.len();
         for (done, (table, why)) in wanted.into_iter().enumerate() {
             ctx.go_on()?;
@@ -62,6 +66,7 @@ impl Job for Analyze {
             outcome.take(ctx, &mut session, &table, &why, &until).await?;
         }
         session.close().await;
+        forget(ctx.db()?).await;
         outcome.end(ctx)
     }
 }
@@ -69,8 +74,8 @@ impl Job for Analyze {
 impl Analyze {
     /// The tables that are to be analyzed, in order.
     async fn find(&self, session: &mut Session, outcome: &mut Outcome) -> JobResult<Vec<(Table, Analyzing)>> {
-        let mut found = Vec::new();
         if !self.tables.is_empty() {
+            let mut found = Vec::new();
             for name in &self.tables {
                 let tables = look(session.work(), Some(name)).await;
                 let table = tables.map_err(|error| judge(error, "find a table"))?.0.into_iter().next();
@@ -80,22 +85,10 @@ impl Analyze {
             return Ok(found);
         }
         let tables = look(session.work(), None).await.map_err(|error| judge(error, "look at the tables"))?;
-        let wants = |table: &Table| self.all.then_some(Analyzing::Asked).or_else(|| analyzing(table));
-        // Their parts are analyzed with them.
-        let wholes =
-            tables.0.iter().filter(|table| table.kind == "p" && table.is_ours && wants(table).is_some());
-        let wholes: Vec<_> = wholes.map(|table| table.oid).collect();
-        for table in tables.0 {
-            let is_with_whole = table.root.is_some_and(|root| wholes.contains(&root));
-            let Some(why) = wants(&table).filter(|_| !is_with_whole) else { continue };
-            if table.is_ours {
-                found.push((table, why));
-            } else {
-                outcome.skipped.push(json!({ "table": table.name, "why": "it belongs to another role" }));
-            }
-        }
-        found.sort_by(|(a, x), (b, y)| b.score(y).total_cmp(&a.score(x)));
-        Ok(found)
+        let due = to_analyze(tables, self.all);
+        let other = |name| json!({ "table": name, "why": "it belongs to another role" });
+        outcome.skipped.extend(due.others.into_iter().map(other));
+        Ok(due.tables)
     }
 }
 

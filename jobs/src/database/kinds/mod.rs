@@ -2,10 +2,12 @@
 
 mod analyze;
 mod prune;
+mod reindex;
 mod vacuum;
 
 pub use analyze::Analyze;
 pub use prune::{Batches, PruneRows, Pruned, describe, expired, parts};
+pub use reindex::Reindex;
 pub use vacuum::Vacuum;
 
 use std::time::Duration;
@@ -21,15 +23,25 @@ use crate::verdict::{JobError, JobResult, Verdict};
 /// How long a job waits for a window at most before it looks again: the configuration may have changed.
 const WAIT_MAX: Duration = Duration::from_hours(6);
 
+/// What a job may do.
+#[derive(Debug)]
+enum Permit {
+    /// Say what it would do.
+    Plan,
+    /// Do it, until then.
+    Apply(Until),
+}
+
 /// Whether anything may be changed now, and until when: the window, or the budget, whichever ends first. A job that comes
 /// outside of all windows waits for the next one.
-fn may_change(ctx: &JobContext) -> JobResult<Until> {
+fn may_change(ctx: &JobContext) -> JobResult<Permit> {
     let care = &ctx.reach.config.maintenance;
-    if care.mode != CareMode::Apply {
-        return Err(JobError::bury(format!(
-            "nothing is changed: [maintenance] mode is \"{}\"",
-            care.mode.word()
-        )));
+    match care.mode {
+        CareMode::Observe => {
+            return Err(JobError::bury("nothing is changed or planned: [maintenance] mode is \"observe\""));
+        }
+        CareMode::Plan => return Ok(Permit::Plan),
+        CareMode::Apply => {}
     }
     let now = ctx.reach.clock.now();
     let Some(until) = care.windows.open_until(now) else {
@@ -38,7 +50,10 @@ fn may_change(ctx: &JobContext) -> JobResult<Until> {
         return Err(JobError::new(Verdict::Snooze(wait), "it waits for the next of [maintenance] windows"));
     };
     let left = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::MAX);
-    Ok(Until { deadline: Some(Instant::now() + left.min(care.budget.0)), stop: ctx.stop.clone() })
+    Ok(Permit::Apply(Until {
+        deadline: Some(Instant::now() + left.min(care.budget.0)),
+        stop: ctx.stop.clone(),
+    }))
 }
 
 /// A session for a job.

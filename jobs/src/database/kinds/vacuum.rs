@@ -6,11 +6,11 @@ use brasa_shared::telemetry::metrics;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{is_over, lost, may_change, session};
+use super::{Permit, is_over, lost, may_change, session};
 use crate::context::JobContext;
-use crate::database::ledger::{Note, note};
+use crate::database::ledger::{Note, forget, note};
 use crate::database::session::Session;
-use crate::database::tables::{Freezing, Table, Vacuumed, Vacuuming, holders, look, vacuum, vacuuming};
+use crate::database::tables::{Freezing, Table, Vacuumed, Vacuuming, holders, look, to_vacuum, vacuum};
 use crate::job::{Job, Policy};
 use crate::sql::judge;
 use crate::verdict::{JobError, JobResult};
@@ -36,12 +36,14 @@ impl Job for Vacuum {
         .backoff(Duration::from_mins(5), Duration::from_hours(1));
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
-        let until = may_change(ctx)?;
+        let permit = may_change(ctx)?;
         let mut session = session(ctx).await?;
-        let (mut done, mut skipped, mut held, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (wanted, others) = self.find(&mut session).await?;
-        skipped.extend(others);
-        let mut busy = 0;
+        let (wanted, mut skipped) = self.find(&mut session).await?;
+        let Permit::Apply(until) = permit else {
+            let would = wanted.iter().map(|(table, why)| json!({ "table": table.name, "why": why.words() }));
+            return Ok(json!({ "would_vacuum": would.collect::<Vec<_>>(), "skipped": skipped }));
+        };
+        let (mut done, mut held, mut left, mut busy) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (table, why) in wanted {
             ctx.go_on()?;
             if is_over(&until) {
@@ -75,6 +77,7 @@ impl Job for Vacuum {
         let holders =
             holders(session.work(), OLD).await.map_err(|error| judge(error, "look who holds old rows"))?;
         session.close().await;
+        forget(ctx.db()?).await;
         ctx.go_on()?;
         metrics::tables_vacuumed_total("vacuumed").increment(done.len() as u64);
         metrics::tables_vacuumed_total("skipped").increment(skipped.len() as u64);
@@ -93,7 +96,7 @@ impl Job for Vacuum {
 impl Vacuum {
     /// The tables that are to be vacuumed, the most pressing first, and those that another role owns.
     async fn find(&self, session: &mut Session) -> JobResult<(Vec<(Table, Vacuuming)>, Vec<Value>)> {
-        let (mut found, mut others) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
         for name in &self.tables {
             let tables =
                 look(session.work(), Some(name)).await.map_err(|error| judge(error, "find a table"))?;
@@ -103,25 +106,14 @@ impl Vacuum {
             found.push((table, freezing.unwrap_or(Vacuuming::Asked)));
         }
         if !self.tables.is_empty() {
-            return Ok((found, others));
+            return Ok((found, Vec::new()));
         }
         let tables = look(session.work(), None).await.map_err(|error| judge(error, "look at the tables"))?;
-        for table in tables.0 {
-            if table.freezing() >= Some(Freezing::Late) {
-                tracing::error!(
-                    table = table.name,
-                    age = table.xid_age,
-                    "transaction numbers are running out"
-                );
-            }
-            let Some(why) = vacuuming(&table) else { continue };
-            if table.is_ours {
-                found.push((table, why));
-            } else {
-                others.push(json!({ "table": table.name, "why": "it belongs to another role" }));
-            }
+        for table in tables.0.iter().filter(|table| table.freezing() >= Some(Freezing::Late)) {
+            tracing::error!(table = table.name, age = table.xid_age, "transaction numbers are running out");
         }
-        found.sort_by_key(|(table, _)| std::cmp::Reverse((table.freezing(), table.dead)));
-        Ok((found, others))
+        let due = to_vacuum(tables);
+        let other = |name| json!({ "table": name, "why": "it belongs to another role" });
+        Ok((due.tables, due.others.into_iter().map(other).collect()))
     }
 }

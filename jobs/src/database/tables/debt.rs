@@ -111,7 +111,7 @@ fn list(what: &[String]) -> String {
 }
 
 /// Why a table is to be analyzed; none where that would be for nothing.
-pub fn analyzing(table: &Table) -> Option<Analyzing> {
+pub(super) fn analyzing(table: &Table) -> Option<Analyzing> {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let changed = table.changed as f64 / table.tuples.unwrap_or(0.0).max(1.0);
     let is_old = table.analyzed.is_none_or(|ago| ago >= WEEK);
@@ -169,7 +169,7 @@ impl Table {
 }
 
 /// Why a table is to be vacuumed; none where that would be for nothing.
-pub fn vacuuming(table: &Table) -> Option<Vacuuming> {
+pub(super) fn vacuuming(table: &Table) -> Option<Vacuuming> {
     if !matches!(table.kind.as_str(), "r" | "m") || table.is_being_vacuumed {
         return None;
     }

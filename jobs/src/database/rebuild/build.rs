@@ -1,0 +1,158 @@
+//! One rebuild: looked at once more, noted, done, watched, swept, proven.
+
+use std::time::Duration;
+
+use brasa_shared::config::Indexes;
+use brasa_shared::telemetry::logs::chain;
+use sqlx::PgConnection;
+
+use super::leftover::{Swept, sweep};
+use super::note::{Open, Outcome, Purpose, arm, close};
+use super::past::remember;
+use super::plan::Item;
+use super::preflight::check;
+use crate::database::indexes::{Index, Scope, look};
+use crate::database::session::{Ended, Seen, Session, SessionError, Until};
+
+/// How long it may wait for others before the new index takes the place of the old one.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a rebuild that writes wait for may wait itself.
+const BLOCKING_LOCK_TIMEOUT: &str = "200ms";
+/// How long it may take: nobody is to wait longer for it.
+const BLOCKING_MAX: &str = "700ms";
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Built {
+    /// It is new, and so many bytes smaller; larger where that is negative.
+    Done {
+        /// Before, in bytes.
+        before: i64,
+        /// And after.
+        after: i64,
+    },
+    /// Something spoke against it, and nothing was done.
+    Put(String),
+    /// It failed, and nothing is left of it.
+    Failed(String),
+    /// It failed, and what it left could not be taken away yet: the next run tries again.
+    Left(String),
+}
+
+/// How a rebuild is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Rebuild<'a> {
+    /// Which, and why.
+    pub item: &'a Item,
+    /// The configuration.
+    pub rules: &'a Indexes,
+    /// By whom: a job, or a person.
+    pub actor: &'a str,
+    /// The server and database, see [`super::server`].
+    pub server: &'a str,
+}
+
+/// Rebuilds an index. The session must have its turn, see [`super::take_turn`]. `notes` is a connection of the role that owns
+/// schema `brasa`; `told` hears how far it is.
+///
+/// # Errors
+/// The session is lost, or the note could not be written. What was begun is looked after by the next run.
+pub async fn rebuild(
+    session: &mut Session,
+    notes: &mut PgConnection,
+    of: Rebuild<'_>,
+    until: &Until,
+    mut told: impl FnMut(&Seen),
+) -> Result<Built, SessionError> {
+    let wanted = &of.item.index;
+    let version = session.version;
+    let (index, strangers) = match check(session.work(), wanted, of.rules, version).await? {
+        Ok(found) => found,
+        Err(why) => return Ok(Built::Put(why)),
+    };
+    let token = session.token.clone();
+    let why = of.item.choice.reason.words();
+    let purpose = Purpose { why, actor: of.actor, token: &token, server: of.server };
+    let Some(note) = arm(notes, &index, &strangers, &purpose).await? else {
+        return Ok(Built::Put("its table is not there any more".to_owned()));
+    };
+    let is_blocking = of.item.choice.is_blocking;
+    let (lock, time) = if is_blocking { (BLOCKING_LOCK_TIMEOUT, BLOCKING_MAX) } else { ("0", "0") };
+    session.set("lock_timeout", lock).await?;
+    session.set("statement_timeout", time).await?;
+    let mut phase = None;
+    let ended = session
+        .run(&of.item.statement(), until, |seen| {
+            told(seen);
+            phase.clone_from(&seen.phase);
+            waits_too_long(seen)
+        })
+        .await;
+    let failure = match ended {
+        Ended::Done => None,
+        Ended::Cancelled(why) => Some(why),
+        Ended::Failed(error @ sqlx::Error::Database(_)) => Some(chain(&error)),
+        Ended::Failed(error) | Ended::Lost(error) => return Err(error.into()),
+    };
+    session.set("statement_timeout", "0").await?;
+    session.set("lock_timeout", "0").await?;
+    finish(session, notes, &note, failure.as_deref(), phase.as_deref(), until).await
+}
+
+/// Before the new index takes the place of the old one, nothing is lost by giving up.
+fn waits_too_long(seen: &Seen) -> Option<String> {
+    let waits = seen.phase.as_deref().is_some_and(|phase| phase.starts_with("waiting")) && !seen.is_swapped();
+    (waits && seen.phase_for >= WAIT_MAX).then(|| "it waited for others for half a minute".to_owned())
+}
+
+/// Sweeps, proves and closes the note.
+pub(super) async fn finish(
+    session: &mut Session,
+    notes: &mut PgConnection,
+    note: &Open,
+    failure: Option<&str>,
+    phase: Option<&str>,
+    until: &Until,
+) -> Result<Built, SessionError> {
+    if let Swept::Held(why) = sweep(session, note, until).await? {
+        // The note stays open: somebody must come back for it.
+        return Ok(Built::Left(failure.map_or_else(|| why.clone(), |failure| format!("{failure}; {why}"))));
+    }
+    let now = current(session.work(), note).await?;
+    let before = note.bytes_before.unwrap_or(0);
+    let is_new = now.as_ref().is_some_and(|index| i64::from(index.oid) != note.old_oid);
+    let (Some(index), None) = (&now, failure.filter(|_| !is_new)) else {
+        let error = failure.unwrap_or("the index is not there any more");
+        let outcome = Outcome { state: "failed_clean", error: Some(error), phase, ..Outcome::default() };
+        close(notes, note.id, &outcome).await?;
+        if let Some(index) = &now {
+            remember(notes, index, None).await?;
+        }
+        return Ok(Built::Failed(error.to_owned()));
+    };
+    if !index.is_valid || !index.is_ready || !index.is_live || index.signature != note.signature {
+        return Ok(Built::Left(format!("{} is not what it was: look at it", index.name)));
+    }
+    let after = index.bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(before);
+    let outcome = Outcome {
+        // It was cut off after the new index had taken its place.
+        state: if failure.is_some() { "done_recovered" } else { "done" },
+        error: failure,
+        new_oid: Some(i64::from(index.oid)),
+        bytes_after: Some(after),
+        phase: failure.and(phase),
+    };
+    close(notes, note.id, &outcome).await?;
+    remember(notes, index, Some(before - after)).await?;
+    Ok(Built::Done { before, after })
+}
+
+/// The index that has the name now.
+pub(super) async fn current(
+    connection: &mut PgConnection,
+    note: &Open,
+) -> Result<Option<Index>, sqlx::Error> {
+    let Ok(table) = u32::try_from(note.table_oid) else { return Ok(None) };
+    let indexes = look(connection, Scope::Tables(&[table])).await?;
+    Ok(indexes.into_iter().find(|index| index.bare == note.index && index.schema == note.schema))
+}

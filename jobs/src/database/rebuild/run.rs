@@ -1,0 +1,182 @@
+//! A run: what others left is brought to its end, then one index after the other is rebuilt.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use brasa_shared::config::Indexes;
+use brasa_shared::telemetry::metrics;
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use super::build::{Built, Rebuild, rebuild};
+use super::choose::Reason;
+use super::past::note_ratios;
+use super::plan::{Item, Plan, plan};
+use super::preflight::unsafe_server;
+use super::recover::{Recovered, recover};
+use super::{server, take_turn};
+use crate::database::indexes::Withheld;
+use crate::database::session::{Seen, Session, SessionError, Until};
+use crate::database::tables::{Analyzed, analyze, look};
+
+/// How often the turn is tried for, and how long apart: the session of a worker that died ends within a second or two.
+const TURN: (u32, Duration) = (20, Duration::from_millis(250));
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct Run<'a> {
+    /// The configuration.
+    pub rules: &'a Indexes,
+    /// Indexes that somebody named, as they are written in SQL; all that are worth it where there are none.
+    pub named: &'a [String],
+    /// The plan that somebody agreed to, by its hash: nothing is done if it is another one by now.
+    pub agreed: Option<&'a str>,
+    /// By whom: a job, or a person.
+    pub actor: &'a str,
+    /// Until when.
+    pub until: Until,
+}
+
+/// What a run has come to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// What others had left.
+    pub recovered: Vec<Recovered>,
+    /// What was tried, and what came of each.
+    pub built: Vec<(Item, Built)>,
+    /// What there was no time for.
+    pub left: Vec<String>,
+    /// How many more are worth a rebuild than a run does.
+    pub left_over: usize,
+}
+
+/// What is heard of a run while it goes on.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// An index is being rebuilt: this is how far it is.
+    Seen(&'a Item, &'a Seen),
+    /// It came to this.
+    Built(&'a Item, &'a Built),
+}
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another session has its turn.
+    #[error("another session is rebuilding indexes in this database")]
+    Busy,
+    /// What was named is not there, or the server is not safe.
+    #[error("{0}")]
+    Refused(String),
+    /// The plan is another one.
+    #[error("the plan has changed: it is {now} now, and {agreed} was agreed to; look at it again")]
+    Changed {
+        /// What was agreed to.
+        agreed: String,
+        /// What it is.
+        now: String,
+    },
+    /// The session is lost, or there is none.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl From<sqlx::Error> for RunError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+/// Rebuilds what is worth it. `notes` is a connection of the role that owns schema `brasa`.
+///
+/// # Errors
+/// Nothing was done, or the session was lost in the middle of it: what was begun is looked after by the next run.
+pub async fn run(
+    session: &mut Session,
+    notes: &mut PgConnection,
+    run: &Run<'_>,
+    mut told: impl FnMut(Told<'_>),
+) -> Result<Report, RunError> {
+    let is_super = "select rolsuper from pg_roles where rolname = current_user";
+    let is_super = sqlx::query_scalar(is_super).fetch_one(session.work()).await?;
+    if let Some(why) = unsafe_server(session.version, is_super) {
+        return Err(RunError::Refused(why));
+    }
+    wait_for_turn(session).await?;
+    let server = server(session.work()).await?;
+    let recovered = recover(session, notes, &server, &run.until).await?;
+    let mut planned = plan(session.work(), notes, run.rules, run.named).await?.map_err(RunError::Refused)?;
+    if run.agreed.is_none() && refresh(session, &planned, run).await? {
+        planned = plan(session.work(), notes, run.rules, run.named).await?.map_err(RunError::Refused)?;
+    }
+    if let Some(agreed) = run.agreed.filter(|agreed| **agreed != planned.hash) {
+        return Err(RunError::Changed { agreed: agreed.to_owned(), now: planned.hash });
+    }
+    note_ratios(notes, planned.items.iter().map(|item| &item.index)).await?;
+    let mut report = Report { recovered, left_over: planned.left_over, ..Report::default() };
+    let most = run.rules.builds_max as usize;
+    for item in planned.chosen().take(most) {
+        let is_over = run.until.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_over || run.until.stop.is_cancelled() {
+            report.left.push(item.index.name.clone());
+            continue;
+        }
+        let of = Rebuild { item, rules: run.rules, actor: run.actor, server: &server };
+        let built = rebuild(session, notes, of, &run.until, |seen| told(Told::Seen(item, seen))).await?;
+        count(&built);
+        told(Told::Built(item, &built));
+        report.built.push((item.clone(), built));
+    }
+    refuse_named(&planned, run.named, &mut report);
+    Ok(report)
+}
+
+/// Analyzes the tables whose statistics are too old to say anything about their indexes; says whether there were any.
+async fn refresh(session: &mut Session, planned: &Plan, run: &Run<'_>) -> Result<bool, RunError> {
+    let is_stale = |item: &&Item| item.choice.reason == Reason::Unknown(Withheld::Stale);
+    let tables: BTreeSet<&str> =
+        planned.items.iter().filter(is_stale).map(|item| &*item.index.table).collect();
+    for name in &tables {
+        for table in look(session.work(), Some(name)).await?.0 {
+            if let Analyzed::Skipped(why) = analyze(session, &table, &run.until).await? {
+                tracing::info!(table = table.name, why, "its indexes cannot be judged by old statistics");
+            }
+        }
+    }
+    session.set("lock_timeout", "0").await?;
+    Ok(!tables.is_empty())
+}
+
+/// Whoever named an index is told why nothing was done about it.
+fn refuse_named(planned: &Plan, named: &[String], report: &mut Report) {
+    if named.is_empty() {
+        return;
+    }
+    let chosen: Vec<_> = planned.chosen().map(|item| item.index.oid).collect();
+    for item in planned.items.iter().filter(|item| !chosen.contains(&item.index.oid)) {
+        report.built.push((item.clone(), Built::Put(item.choice.reason.words().to_owned())));
+    }
+}
+
+async fn wait_for_turn(session: &mut Session) -> Result<(), RunError> {
+    for _ in 0..TURN.0 {
+        if take_turn(session.work()).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(TURN.1).await;
+    }
+    Err(RunError::Busy)
+}
+
+fn count(built: &Built) {
+    let verdict = match built {
+        Built::Done { before, after } => {
+            metrics::reindex_regained_bytes_total().increment((before - after).max(0).unsigned_abs());
+            "done"
+        }
+        Built::Put(_) => "put_off",
+        Built::Failed(_) => "failed",
+        Built::Left(_) => "left",
+    };
+    metrics::indexes_rebuilt_total(verdict).increment(1);
+}
