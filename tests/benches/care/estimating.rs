@@ -1,7 +1,7 @@
 //! Estimates beside indexes that were really made anew.
 
 use anyhow::{Context as _, Result};
-use brasa_jobs::database::indexes::{Index, Scope, look};
+use brasa_jobs::database::indexes::{Index, Scope, Trust, look};
 use brasa_tests::bench::{Bar, Row, median};
 use brasa_tests::shapes::{Fixture, Shape};
 use sqlx::PgConnection;
@@ -15,6 +15,7 @@ struct Measured {
     bytes: f64,
     truth: f64,
     estimate: Option<f64>,
+    is_trusted: bool,
     words: String,
 }
 
@@ -39,45 +40,48 @@ pub(super) fn rows(ground: &Ground, what: &str, fixture: &Fixture) -> Result<Vec
         found.extend(measured(&mut connection, fixture, false).await?);
         anyhow::Ok(found)
     })?;
-    let mut rows = Vec::new();
-    for (words, is_fresh) in [("new", true), ("worn out", false)] {
-        let these: Vec<&Measured> = found.iter().filter(|one| one.is_fresh == is_fresh).collect();
-        let worst = these.iter().map(|one| one.error()).fold(0.0, f64::max);
-        let mut row =
-            Row::new(format!("{what}, {words}: the worst of {} estimates is off by", these.len()), "%")
-                .ours(&Ok(worst))
-                .bar(Bar::AtMost(10.0));
-        for one in &these {
-            row = row.note(one.words.clone());
-        }
-        rows.push(row);
-        rows.push(
-            Row::new(format!("{what}, {words}: the middle one is off by"), "%")
-                .ours(&Ok(median(these.iter().map(|one| one.error()))))
-                .bar(Bar::AtMost(1.0)),
-        );
-        let (label, bar, shown): (_, _, Vec<_>) = if is_fresh {
-            (
-                "shown with more than 10 % to gain",
-                Bar::AtMost(0.0),
-                these.iter().filter(|one| one.shown() > 10.0).collect(),
-            )
-        } else {
-            (
-                "shown with less than 30 % to gain",
-                Bar::AtMost(0.0),
-                these.iter().filter(|one| one.shown() < 30.0).collect(),
-            )
-        };
-        let names = shown.iter().map(|one| one.name).collect::<Vec<_>>().join(", ");
-        rows.push(
-            Row::new(format!("{what}, {words}: {label}"), "")
-                .ours(&Ok(shown.len() as f64))
-                .bar(bar)
-                .note(names),
-        );
-    }
+    let of = |is_fresh| found.iter().filter(move |one| one.is_fresh == is_fresh).collect::<Vec<_>>();
+    let mut rows = told(&format!("{what}, new"), &of(true));
+    rows.push(shown(format!("{what}, new: shown with more than 10 % to gain"), &of(true), |share| {
+        share > 10.0
+    }));
+    rows.extend(told(&format!("{what}, worn out"), &of(false)));
+    rows.push(shown(format!("{what}, worn out: shown with less than 30 % to gain"), &of(false), |share| {
+        share < 30.0
+    }));
     Ok(rows)
+}
+
+/// How far off they are: those that say of themselves that they may be far off are told apart.
+fn told(what: &str, these: &[&Measured]) -> Vec<Row> {
+    let worst = |is_trusted| {
+        let errors = these.iter().filter(|one| one.is_trusted == is_trusted).map(|one| one.error());
+        errors.fold(0.0, f64::max)
+    };
+    let trusted = these.iter().filter(|one| one.is_trusted).count();
+    let mut first = Row::new(format!("{what}: the worst of {trusted} estimates is off by"), "%")
+        .ours(&Ok(worst(true)))
+        .bar(Bar::AtMost(10.0));
+    for one in these {
+        first = first.note(one.words.clone());
+    }
+    let middle = median(these.iter().map(|one| one.error()));
+    let mut rows = vec![
+        first,
+        Row::new(format!("{what}: the middle one is off by"), "%").ours(&Ok(middle)).bar(Bar::AtMost(1.0)),
+    ];
+    if trusted < these.len() {
+        let label = format!("{what}: the worst of {} that are of low trust", these.len() - trusted);
+        rows.push(Row::new(label, "%").ours(&Ok(worst(false))));
+    }
+    rows
+}
+
+/// How many are shown as they should not be.
+fn shown(what: String, these: &[&Measured], is_wrong: impl Fn(f64) -> bool) -> Row {
+    let wrong: Vec<&str> = these.iter().filter(|one| is_wrong(one.shown())).map(|one| one.name).collect();
+    let count = u32::try_from(wrong.len()).unwrap_or(u32::MAX);
+    Row::new(what, "").ours(&Ok(count.into())).bar(Bar::AtMost(0.0)).note(wrong.join(", "))
 }
 
 /// Every index of the table, and its twin.
@@ -105,5 +109,6 @@ fn one(index: &Index, shape: &Shape, truth: u64, is_fresh: bool) -> Measured {
         Err(why) => format!("{why:?}"),
     };
     let words = format!("{:<32} {bytes:>11} anew {truth:>11} estimate {says}", shape.name);
-    Measured { name: shape.name, is_fresh, bytes, truth, estimate, words }
+    let is_trusted = index.estimate.is_ok_and(|estimate| estimate.trust > Trust::Low);
+    Measured { name: shape.name, is_fresh, bytes, truth, estimate, is_trusted, words }
 }

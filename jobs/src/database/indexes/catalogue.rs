@@ -38,6 +38,38 @@ const INDEXES: &str = "
         where t.relkind in ('r', 'm', 'p') and c.relpersistence <> 't'
           and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
           and ($1::oid[] is null or i.indrelid = any($1)) and ($2::oid[] is null or i.indexrelid = any($2))
+    ), k as materialized (
+        select p.indexrelid,
+               array_agg(case when ta.attnum is not null then quote_ident(ta.attname)
+                              when not p.is_locked then pg_get_indexdef(p.indexrelid, a.attnum, false)
+                              else '(expression)' end order by a.attnum) as texts,
+               array_agg(coalesce(ta.attnum, 0::smallint) order by a.attnum) as columns,
+               array_agg(case when oc.oid is not null then format('%I.%I', ocn.nspname, oc.opcname) else '' end
+                         order by a.attnum) as classes,
+               array_agg(case when co.oid is not null then format('%I.%I', con.nspname, co.collname) end
+                         order by a.attnum) as collations,
+               array_agg(coalesce(p.indoption[a.attnum - 1], 0::smallint) order by a.attnum) as options,
+               array_agg(a.attlen order by a.attnum) as lengths,
+               array_agg(case a.attalign when 'd' then 8 when 'i' then 4 when 's' then 2 else 1 end
+                         order by a.attnum) as aligns,
+               array_agg(a.attstorage <> 'p' order by a.attnum) as packables,
+               array_agg(coalesce(ta.attnotnull, false) order by a.attnum) as not_nulls,
+               bool_and(case when a.attnum > p.indnkeyatts then false when pr.proname = 'btequalimage' then true
+                             when pr.proname = 'btvarstrequalimage' then coalesce(co.collisdeterministic, true)
+                             else false end) as is_equal_image,
+               string_agg(concat_ws(E'\\x02', coalesce(ta.attname, ''), ocn.nspname, oc.opcname, con.nspname, co.collname,
+                                    a.attoptions::text), E'\\x03' order by a.attnum) as signed
+        from picked p
+        join pg_attribute a on a.attrelid = p.indexrelid and a.attnum > 0
+        left join pg_attribute ta on ta.attrelid = p.indrelid and ta.attnum = p.indkey[a.attnum - 1]
+        left join pg_opclass oc on oc.oid = p.indclass[a.attnum - 1] and a.attnum <= p.indnkeyatts
+        left join pg_namespace ocn on ocn.oid = oc.opcnamespace
+        left join pg_collation co on co.oid = p.indcollation[a.attnum - 1] and a.attnum <= p.indnkeyatts
+        left join pg_namespace con on con.oid = co.collnamespace
+        left join pg_amproc ap on ap.amprocfamily = oc.opcfamily and ap.amproclefttype = oc.opcintype
+                              and ap.amprocrighttype = oc.opcintype and ap.amprocnum = 4 and p.amname = 'btree'
+        left join pg_proc pr on pr.oid = ap.amproc
+        group by p.indexrelid
     )
     select p.indexrelid as oid, p.indrelid as table_oid, p.nspname::text as schema, p.relname::text as bare,
            format('%I.%I', p.nspname, p.relname) as name, format('%I.%I', p.nspname, p.table_name) as table_name,
@@ -69,7 +101,8 @@ const INDEXES: &str = "
            coalesce(pg_stat_get_mod_since_analyze(p.indrelid), 0) as changed,
            greatest(pg_stat_get_last_analyze_time(p.indrelid), pg_stat_get_last_autoanalyze_time(p.indrelid))
                is not null as is_analyzed,
-           k.*,
+           k.texts, k.columns, k.classes, k.collations, k.options, k.lengths, k.aligns, k.packables, k.not_nulls,
+           k.is_equal_image,
            left(encode(sha256(convert_to(concat_ws(E'\\x01', p.amname, p.indisunique, p.indimmediate, p.indisexclusion,
                p.indisunique and coalesce((to_jsonb(p) ->> 'indnullsnotdistinct')::boolean, false), p.indnkeyatts,
                k.signed, p.indoption::text, array(select unnest(p.reloptions) order by 1)::text,
@@ -80,38 +113,7 @@ const INDEXES: &str = "
                'UTF8')), 'hex'), 32) as signature
     from picked p
     left join pg_stat_all_indexes s on s.indexrelid = p.indexrelid
-    cross join lateral (
-        select array_agg(case when ta.attnum is not null then quote_ident(ta.attname)
-                              when not p.is_locked then pg_get_indexdef(p.indexrelid, a.attnum, false)
-                              else '(expression)' end order by a.attnum) as texts,
-               array_agg(coalesce(ta.attnum, 0::smallint) order by a.attnum) as columns,
-               array_agg(a.attnum order by a.attnum) as places,
-               array_agg(case when oc.oid is not null then format('%I.%I', ocn.nspname, oc.opcname) else '' end
-                         order by a.attnum) as classes,
-               array_agg(case when co.oid is not null then format('%I.%I', con.nspname, co.collname) end
-                         order by a.attnum) as collations,
-               array_agg(coalesce(p.indoption[a.attnum - 1], 0::smallint) order by a.attnum) as options,
-               array_agg(a.attlen order by a.attnum) as lengths,
-               array_agg(case a.attalign when 'd' then 8 when 'i' then 4 when 's' then 2 else 1 end
-                         order by a.attnum) as aligns,
-               array_agg(a.attstorage <> 'p' order by a.attnum) as packables,
-               array_agg(coalesce(ta.attnotnull, false) order by a.attnum) as not_nulls,
-               bool_and(case when a.attnum > p.indnkeyatts then false when pr.proname = 'btequalimage' then true
-                             when pr.proname = 'btvarstrequalimage' then coalesce(co.collisdeterministic, true)
-                             else false end) as is_equal_image,
-               string_agg(concat_ws(E'\\x02', coalesce(ta.attname, ''), ocn.nspname, oc.opcname, con.nspname, co.collname,
-                                    a.attoptions::text), E'\\x03' order by a.attnum) as signed
-        from pg_attribute a
-        left join pg_attribute ta on ta.attrelid = p.indrelid and ta.attnum = p.indkey[a.attnum - 1] and ta.attnum <> 0
-        left join pg_opclass oc on oc.oid = p.indclass[a.attnum - 1] and a.attnum <= p.indnkeyatts
-        left join pg_namespace ocn on ocn.oid = oc.opcnamespace
-        left join pg_collation co on co.oid = p.indcollation[a.attnum - 1] and a.attnum <= p.indnkeyatts
-        left join pg_namespace con on con.oid = co.collnamespace
-        left join pg_amproc ap on ap.amprocfamily = oc.opcfamily and ap.amproclefttype = oc.opcintype
-                              and ap.amprocrighttype = oc.opcintype and ap.amprocnum = 4 and p.amname = 'btree'
-        left join pg_proc pr on pr.oid = ap.amproc
-        where a.attrelid = p.indexrelid and a.attnum > 0
-    ) k
+    join k on k.indexrelid = p.indexrelid
     order by p.nspname, p.table_name, p.relname";
 
 /// An index, and what its estimate is made of.
