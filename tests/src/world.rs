@@ -254,6 +254,14 @@ impl World {
             .expect("Postgres does as the test says");
     }
 
+    /// The same, and what it changed is counted by the server at once. By itself that may take ten seconds.
+    ///
+    /// # Panics
+    /// As [`Self::execute`].
+    pub async fn execute_counted(&self, sql: &str) {
+        self.execute(&format!("{sql}; select pg_stat_force_next_flush()")).await;
+    }
+
     /// What a query gives, as a list of JSON objects.
     ///
     /// # Panics

@@ -12,18 +12,18 @@ async fn run(world: &World, kind: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_analyzed_once_and_again_only_when_something_is_owed_to_it() {
     let world = World::new().await;
-    world.execute("create table one as select n, n % 7 as m from generate_series(1, 1000) n").await;
+    world.execute_counted("create table one as select n, n % 7 as m from generate_series(1, 1000) n").await;
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!(["public.one"]));
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!([]), "nothing changed");
     // An index on an expression, and statistics of two columns: nobody else would come for them.
-    world.execute("create index on one (abs(n))").await;
+    world.execute_counted("create index on one (abs(n))").await;
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!(["public.one"]));
-    world.execute("create statistics pairs (ndistinct) on n, m from one").await;
+    world.execute_counted("create statistics pairs (ndistinct) on n, m from one").await;
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!(["public.one"]));
-    world.execute("alter table one add column more int").await;
+    world.execute_counted("alter table one add column more int").await;
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!(["public.one"]));
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!([]));
-    world.execute("insert into one select generate_series(1, 600)").await;
+    world.execute_counted("insert into one select generate_series(1, 600)").await;
     eventually("the change is counted", async || {
         text(&world.pool, "select n_mod_since_analyze::text from pg_stat_all_tables where relname = 'one'")
             .await
@@ -37,7 +37,7 @@ async fn a_table_is_analyzed_once_and_again_only_when_something_is_owed_to_it() 
 async fn parents_are_analyzed_after_their_parts() {
     let world = World::new().await;
     world
-        .execute(
+        .execute_counted(
             "create table parent (n int) partition by range (n);
              create table low partition of parent for values from (0) to (1000);
              create table deep partition of parent for values from (1000) to (3000) partition by range (n);
@@ -49,7 +49,7 @@ async fn parents_are_analyzed_after_their_parts() {
     let count = "select count(*)::text from pg_stats where tablename = 'parent' and inherited";
     assert_eq!(text(&world.pool, count).await, Some("1".to_owned()));
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!([]));
-    world.execute("insert into parent select 1500 from generate_series(1, 400)").await;
+    world.execute_counted("insert into parent select 1500 from generate_series(1, 400)").await;
     let counted =
         "select (n_mod_since_analyze >= 400)::text from pg_stat_all_tables where relname = 'deeper'";
     eventually("the change is counted", async || text(&world.pool, counted).await == Some("true".to_owned()))
@@ -61,12 +61,12 @@ async fn parents_are_analyzed_after_their_parts() {
 async fn after_a_loss_of_counters_everything_is_analyzed() {
     let world = World::new().await;
     world
-        .execute(
+        .execute_counted(
             "create table one as select generate_series(1, 100) n; create table two as select 1 n; analyze",
         )
         .await;
     assert_eq!(run(&world, "db.analyze").await["analyzed"], json!([]));
-    world.execute("select pg_stat_reset()").await;
+    world.execute_counted("select pg_stat_reset()").await;
     let analyzed = run(&world, "db.analyze").await["analyzed"].clone();
     assert_eq!(analyzed, json!(["public.two", "public.one"]), "small ones first");
 }
@@ -74,8 +74,7 @@ async fn after_a_loss_of_counters_everything_is_analyzed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_vacuumed_where_autovacuum_does_not_come_and_where_its_rows_are_old() {
     let world = World::new().await;
-    world
-        .execute(
+    world.execute_counted(
             "create table one (n int) with (autovacuum_enabled = off); insert into one select generate_series(1, 40000);
              create table two (n int) with (autovacuum_enabled = off, autovacuum_freeze_max_age = 100000);
              insert into two values (1); delete from one where n % 2 = 0",
@@ -93,7 +92,7 @@ async fn a_table_is_vacuumed_where_autovacuum_does_not_come_and_where_its_rows_a
     assert_eq!(run(&world, "db.vacuum").await["vacuumed"], json!([]));
     // Many transactions in one call.
     world
-        .execute(
+        .execute_counted(
             "create procedure age() language plpgsql as
                  $$ begin for i in 1 .. 81000 loop perform pg_current_xact_id(); commit; end loop; end $$",
         )

@@ -12,7 +12,7 @@ async fn scene() -> World {
     let world = World::new().await;
     migrate(&world.pool).await.unwrap();
     world
-        .execute(
+        .execute_counted(
             "create table one as select generate_series(1, 30000) n;
              create table two as select generate_series(1, 10) n",
         )
@@ -23,14 +23,11 @@ async fn scene() -> World {
 /// Why a table was skipped, as a job says that returned, or that is in the dead letter.
 fn why(view: &brasa_shared::queue::JobView, table: &str) -> String {
     let outcome = view.outcome.as_ref().unwrap();
-    let result = match &outcome.result {
-        Some(result) => result.clone(),
-        None => {
-            let reason = outcome.reason.as_deref().unwrap();
-            let json = &reason[reason.find('{').unwrap()..=reason.rfind('}').unwrap()];
-            serde_json::from_str::<Value>(json).unwrap()
-        }
-    };
+    let result = outcome.result.clone().unwrap_or_else(|| {
+        let reason = outcome.reason.as_deref().unwrap();
+        let json = &reason[reason.find('{').unwrap()..=reason.rfind('}').unwrap()];
+        serde_json::from_str::<Value>(json).unwrap()
+    });
     let all =
         ["skipped", "held"].into_iter().flat_map(|key| result[key].as_array().cloned().unwrap_or_default());
     let found: Vec<_> = all.filter(|entry| entry["table"] == table).collect();
@@ -43,8 +40,7 @@ fn why(view: &brasa_shared::queue::JobView, table: &str) -> String {
 /// A worker whose role owns `mine` and nothing else.
 async fn as_a_modest_role(world: &World) -> Worker {
     let role = format!("{}-role", world.prefix);
-    world
-        .execute(&format!(
+    world.execute_counted(&format!(
             r#"create role "{role}" login password 'secret'; create table mine (n int); alter table mine owner to "{role}";
                grant usage on schema brasa to "{role}"; grant insert on brasa.care_actions to "{role}""#
         ))
@@ -62,7 +58,7 @@ async fn modestly(world: &World, kind: &str, args: &Value) -> brasa_shared::queu
     let view = ended(world, &job.id).await;
     worker.drain().await;
     let role = format!("{}-role", world.prefix);
-    world.execute(&format!(r#"drop owned by "{role}"; drop role "{role}""#)).await;
+    world.execute_counted(&format!(r#"drop owned by "{role}"; drop role "{role}""#)).await;
     view
 }
 
@@ -99,7 +95,7 @@ async fn a_table_that_somebody_locks_is_not_waited_for() {
 async fn parts_that_were_passed_over_are_named() {
     let world = scene().await;
     world
-        .execute(
+        .execute_counted(
             "create table parent (n int) partition by range (n);
              create table low partition of parent for values from (0) to (10);
              create table high partition of parent for values from (10) to (20);
@@ -109,7 +105,9 @@ async fn parts_that_were_passed_over_are_named() {
     let role = format!("{}-role", world.prefix);
     let worker = as_a_modest_role(&world).await;
     world
-        .execute(&format!(r#"alter table parent owner to "{role}"; alter table low owner to "{role}""#))
+        .execute_counted(&format!(
+            r#"alter table parent owner to "{role}"; alter table low owner to "{role}""#
+        ))
         .await;
     let id = world.enqueue("db.analyze", json!({ "tables": ["parent"] })).await;
     let view = ended(&world, &id).await;
@@ -117,14 +115,13 @@ async fn parts_that_were_passed_over_are_named() {
     assert_eq!(returned(&view)["analyzed"], json!(["public.parent"]));
     assert!(why(&view, "public.high").contains("without an error"));
     assert_eq!(returned(&view)["skipped"].as_array().unwrap().len(), 1, "{:?}", returned(&view));
-    world.execute(&format!(r#"drop owned by "{role}"; drop role "{role}""#)).await;
+    world.execute_counted(&format!(r#"drop owned by "{role}"; drop role "{role}""#)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_table_that_cannot_be_read_is_said_and_one_that_can_is_analyzed() {
     let world = scene().await;
-    world
-        .execute(
+    world.execute_counted(
             "create extension file_fdw; create server files foreign data wrapper file_fdw;
              create foreign table there (line text) server files options (filename '/etc/passwd', delimiter E'\\x01');
              create foreign table gone (line text) server files options (filename '/nowhere');
@@ -142,7 +139,7 @@ async fn a_foreign_table_that_cannot_be_read_is_said_and_one_that_can_is_analyze
 async fn where_nobody_counts_nothing_is_proven() {
     let world = scene().await;
     let name = format!("\"{}\"", world.prefix);
-    world.execute(&format!("alter database {name} set track_counts = off")).await;
+    world.execute_counted(&format!("alter database {name} set track_counts = off")).await;
     for kind in ["db.analyze", "db.vacuum"] {
         let view = run_once(&world, "", kind, &json!({ "tables": ["one"] })).await;
         assert!(why(&view, "public.one").contains("track_counts is off"));
@@ -158,7 +155,7 @@ async fn a_vacuum_that_could_take_nothing_away_says_who_holds_it() {
         .execute(&mut holder)
         .await
         .unwrap();
-    world.execute("delete from one where n % 2 = 0").await;
+    world.execute_counted("delete from one where n % 2 = 0").await;
     eventually("the rows are known to be gone", async || {
         text(&world.pool, "select n_dead_tup::text from pg_stat_all_tables where relname = 'one'")
             .await
@@ -179,8 +176,7 @@ async fn a_vacuum_that_could_take_nothing_away_says_who_holds_it() {
 async fn nobody_waits_long_for_us() {
     let world = scene().await;
     // Each row of the sample takes its time.
-    world
-        .execute(
+    world.execute_counted(
             "create function slowly(int) returns int immutable language plpgsql as
                  $$ begin
                      if current_setting('application_name') like 'brasa-care%' then perform pg_sleep(0.01); end if;
@@ -200,7 +196,7 @@ async fn nobody_waits_long_for_us() {
     })
     .await;
     let began = std::time::Instant::now();
-    world.execute("alter table three add column more int").await;
+    world.execute_counted("alter table three add column more int").await;
     assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
     let view = ended(&world, &job.id).await;
     assert!(why(&view, "public.three").contains("somebody else had to wait for it"));
@@ -212,8 +208,7 @@ async fn what_there_was_no_time_for_is_left_and_said() {
     let world = scene().await;
     let view = run_once(&world, "[maintenance]\nbudget = \"1s\"", "db.analyze", &json!({})).await;
     assert_eq!(returned(&view)["left"], json!([]));
-    world
-        .execute(
+    world.execute_counted(
             "create function slowly(int) returns int immutable language plpgsql as
                  $$ begin
                      if current_setting('application_name') like 'brasa-care%' then perform pg_sleep(0.01); end if;
@@ -246,7 +241,7 @@ async fn a_table_that_goes_meanwhile_and_one_that_never_was_are_told_apart() {
     job.attempts = Some(1);
     world.queue("default").enqueue(&job).await.unwrap();
     eventually("it waits for the table", async || {
-        text(&world.pool, "select max(pid)::text from pg_locks where not granted").await.is_some()
+        text(&world.pool, "select max(pid)::text from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())").await.is_some()
     })
     .await;
     holder.commit().await.unwrap();
