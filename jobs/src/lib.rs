@@ -42,6 +42,7 @@ pub fn catalog() -> Catalog {
         .with::<aggregates::Check>()
         .with::<cache::Warm>()
         .with::<database::Analyze>()
+        .with::<database::history::Observe>()
         .with::<database::PruneRows>()
         .with::<database::Reindex>()
         .with::<database::Vacuum>()

@@ -289,6 +289,7 @@ async fn kinds_say_what_they_do() {
             "aggregate.refresh",
             "cache.warm",
             "db.analyze",
+            "db.observe",
             "db.prune",
             "sql.run",
             "writes.flush"

@@ -41,6 +41,7 @@ mod memory;
 mod migrations;
 mod modelled;
 mod notes;
+mod observing;
 mod outages;
 mod outbox;
 mod pausing;

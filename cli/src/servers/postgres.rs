@@ -159,6 +159,8 @@ impl PostgresServer {
             ("fsync", self.options.fsync.to_string()),
             // Files in the cluster's folder, which go with it, also when nobody had time to remove them.
             ("dynamic_shared_memory_type", "mmap".to_owned()),
+            // What statements cost is part of what there is to see. Not everybody has installed it.
+            ("shared_preload_libraries", programs::postgres_preloads(&self.programs).to_owned()),
         ];
         let extra = self.options.extra.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let mut args = vec!["-D".into(), self.data().into_os_string()];

@@ -50,6 +50,16 @@ pub(super) fn postgres() -> Result<PathBuf, ServersError> {
     })
 }
 
+/// The libraries that the Postgres of this folder is to load when it starts: those of ours that are there.
+pub(super) fn postgres_preloads(programs: &Path) -> &'static str {
+    let libraries =
+        ["../lib", "../lib/postgresql", "../lib64/pgsql", "../lib/pgsql"].map(|place| programs.join(place));
+    let is_there = |folder: &PathBuf| {
+        ["so", "dylib"].iter().any(|kind| folder.join(format!("pg_stat_statements.{kind}")).is_file())
+    };
+    if libraries.iter().any(is_there) { "pg_stat_statements" } else { "" }
+}
+
 /// Where the programs are that links in this folder lead to: all of them, and not only those that are linked.
 fn real(folder: &Path) -> Option<PathBuf> {
     let program = fs::canonicalize(folder.join("postgres")).ok()?;

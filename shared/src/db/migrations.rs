@@ -17,6 +17,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (5, "create aggregates", include_str!("../../../migrations/0005_create_aggregates.sql")),
     (6, "number writes", include_str!("../../../migrations/0006_number_writes.sql")),
     (7, "create care ledger", include_str!("../../../migrations/0007_create_care_ledger.sql")),
+    (8, "create care history", include_str!("../../../migrations/0008_create_care_history.sql")),
 ];
 
 /// What `brasa migrate` runs.

@@ -15,9 +15,11 @@ use crate::output::Output;
 
 mod apply;
 mod history;
+mod indexes;
 mod plan;
 mod prune;
 mod reindex;
+mod statements;
 mod status;
 mod tend;
 
@@ -37,6 +39,10 @@ pub(crate) enum Db {
     Reindex(reindex::Reindex),
     /// Delete rows that have expired, a few at a time; without --yes, only count them
     Prune(prune::Prune),
+    /// Show how large indexes are, and how large they would be if they were made anew
+    Indexes(indexes::Indexes),
+    /// Show what statements cost, which became slower, and which are out of proportion
+    Statements(statements::Statements),
     /// Say what was done to the database
     History(history::History),
 }
@@ -51,6 +57,8 @@ impl Db {
             Self::Vacuum(verb) => verb.vacuum(app, out).await,
             Self::Reindex(verb) => verb.obey(app, out).await,
             Self::Prune(verb) => verb.obey(app, out).await,
+            Self::Indexes(verb) => verb.obey(app, out).await,
+            Self::Statements(verb) => verb.obey(app, out).await,
             Self::History(verb) => verb.obey(app, out).await,
         }
     }

@@ -92,4 +92,6 @@ pub struct StatementUse {
     pub usual_ms: Option<(f64, f64)>,
     /// Whether it became slower, as of the last three looks.
     pub is_regressed: bool,
+    /// Whether it touches tables of schema `brasa` only: it is one of our own.
+    pub is_ours: bool,
 }

@@ -1,0 +1,144 @@
+//! Tables that are cut by time: parts are made ahead, and dropped when they are old enough.
+
+use std::collections::BTreeSet;
+
+use brasa_shared::db;
+use brasa_shared::jiff::civil::Date;
+use brasa_shared::jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use super::look::try_lock;
+
+/// How many days the differences between two looks are kept.
+pub const RAW_DAYS: i32 = 14;
+/// How many days sums by the hour are kept; up to a month more, since they go by the month.
+pub const HOURLY_DAYS: i32 = 90;
+/// How many days sums by the day are kept; up to a month more, since they go by the month.
+pub const DAILY_DAYS: i32 = 400;
+
+/// How many days ahead parts are made, so that a table that somebody holds is no reason to lose anything.
+const AHEAD_DAYS: i32 = 3;
+/// How long to wait for one of our own tables: whoever reads it is let be, and asked again the next time.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '100ms'";
+
+/// How long a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Span {
+    Day,
+    Month,
+}
+
+/// Table, the length of its parts, how many days are kept.
+const TABLES: [(&str, Span, i32); 6] = [
+    ("care_looks", Span::Day, RAW_DAYS),
+    ("care_statement_deltas", Span::Day, RAW_DAYS),
+    ("care_statement_hours", Span::Month, HOURLY_DAYS),
+    ("care_table_hours", Span::Month, HOURLY_DAYS),
+    ("care_table_days", Span::Month, DAILY_DAYS),
+    ("care_index_days", Span::Month, DAILY_DAYS),
+];
+
+const LIST: &str = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    join pg_class p on p.oid = i.inhparent join pg_namespace n on n.oid = p.relnamespace
+    where n.nspname = 'brasa' and p.relname like 'care\\_%'";
+
+/// What became of the parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) made: usize,
+    pub(super) dropped: usize,
+    /// Somebody held a table; the next time, then.
+    pub(super) postponed: usize,
+}
+
+/// Makes the parts that are needed soon, and drops those that are too old.
+pub(super) async fn keep(connection: &mut PgConnection, now: Timestamp) -> Result<Kept, sqlx::Error> {
+    let rows = sqlx::query(LIST).fetch_all(&mut *connection).await?;
+    let there: BTreeSet<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let mut kept = Kept::default();
+    for (table, span, days) in TABLES {
+        for from in wanted(span, today) {
+            let part = name(table, from);
+            if !there.contains(&part) {
+                let sql = make(table, &part, from, next(span, from));
+                if alone(connection, sql).await? { kept.made += 1 } else { kept.postponed += 1 }
+            }
+        }
+        let oldest = today.saturating_sub(days.days());
+        let parts = there.iter().filter_map(|part| Some((part, began(table, part)?)));
+        for (part, _) in parts.filter(|(_, from)| next(span, *from) <= oldest) {
+            let sql = format!("drop table if exists brasa.{}", db::quoted(part));
+            if alone(connection, sql).await? { kept.dropped += 1 } else { kept.postponed += 1 }
+        }
+    }
+    Ok(kept)
+}
+
+/// Runs one statement in a transaction of its own, unless somebody else does the like or holds the table.
+async fn alone(connection: &mut PgConnection, sql: String) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    if !try_lock(&mut transaction).await? {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    match db::execute_all(&mut transaction, &[LOCK_TIMEOUT.to_owned(), sql]).await {
+        Ok(()) => transaction.commit().await.map(|()| true),
+        Err(error) => {
+            transaction.rollback().await?;
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            // Lock not available; or somebody was faster.
+            if code.is_some_and(|code| code == "55P03" || code == "42P07") { Ok(false) } else { Err(error) }
+        }
+    }
+}
+
+/// When the parts begin that are needed now and soon. What is looked at now may belong to yesterday, where clocks differ.
+fn wanted(span: Span, today: Date) -> BTreeSet<Date> {
+    (-1..=AHEAD_DAYS).map(|ahead| start(span, today.saturating_add(ahead.days()))).collect()
+}
+
+fn start(span: Span, day: Date) -> Date {
+    if span == Span::Month { day.first_of_month() } else { day }
+}
+
+fn next(span: Span, from: Date) -> Date {
+    if span == Span::Month { from.saturating_add(1.month()) } else { from.saturating_add(1.day()) }
+}
+
+fn name(table: &str, from: Date) -> String {
+    format!("{table}_p{:04}{:02}{:02}", from.year(), from.month(), from.day())
+}
+
+/// When a part of this table begins, as its name says.
+fn began(table: &str, part: &str) -> Option<Date> {
+    let digits = part.strip_prefix(table)?.strip_prefix("_p")?;
+    Date::strptime("%Y%m%d", digits).ok()
+}
+
+fn make(table: &str, part: &str, from: Date, until: Date) -> String {
+    // The bound of a table by instants is a text with its zone, which a date by itself has not.
+    let zone = if table.ends_with("_days") { "" } else { " 00:00+00" };
+    format!(
+        "create table if not exists brasa.{part} partition of brasa.{table} for values from ('{from}{zone}') to ('{until}{zone}')"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use brasa_shared::jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_made_ahead_and_known_by_their_names() {
+        let today = date(2026, 2, 27);
+        let days: Vec<_> = wanted(Span::Day, today).into_iter().map(|day| name("t", day)).collect();
+        assert_eq!(days, ["t_p20260226", "t_p20260227", "t_p20260228", "t_p20260301", "t_p20260302"]);
+        let months: Vec<_> = wanted(Span::Month, today).into_iter().collect();
+        assert_eq!(months, [date(2026, 2, 1), date(2026, 3, 1)]);
+        assert_eq!(next(Span::Month, date(2026, 12, 1)), date(2027, 1, 1));
+        assert_eq!(began("t", "t_p20260301"), Some(date(2026, 3, 1)));
+        assert_eq!((began("t", "t_old"), began("t", "u_p20260301")), (None, None));
+    }
+}
