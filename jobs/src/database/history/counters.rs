@@ -9,7 +9,7 @@ use super::spells::Relation;
 /// A counter that fell by itself belongs to an index that was made anew under its name, or was reset: it began at 0. Of
 /// an index that was not there before, nothing is known until the next look.
 const INDEXES: &str = r#"
-    with seen as materialized (
+    /* brasa */ with seen as materialized (
         select r ->> 0 as schema, r ->> 1 as "table", r ->> 2 as index, r ->> 3 as signature,
                (r ->> 4)::bigint as scans, to_timestamp((r ->> 5)::bigint / 1000000.0) as scanned_at
         from jsonb_array_elements($1::jsonb) r
@@ -43,7 +43,7 @@ const INDEXES: &str = r#"
 
 /// One counter of a table that fell shows that all of them began at 0.
 const TABLES: &str = r#"
-    with seen as materialized (
+    /* brasa */ with seen as materialized (
         select r ->> 0 as schema, r ->> 1 as "table", (r ->> 2)::bigint as whole_scans, (r ->> 3)::bigint as whole_rows,
                (r ->> 4)::bigint as index_scans, (r ->> 5)::bigint as inserted, (r ->> 6)::bigint as updated,
                (r ->> 7)::bigint as updated_in_place, (r ->> 8)::bigint as deleted

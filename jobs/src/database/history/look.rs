@@ -10,9 +10,10 @@ use super::node::{Sample, sample};
 use super::{counters, parts, spells, statements};
 
 /// Whoever holds this is the one who looks. Only ever tried, since waiting for it would hold up rebuilds of indexes.
-const LOCK: &str = "select pg_try_advisory_xact_lock(422825784166)";
+const LOCK: &str = "/* brasa */ select pg_try_advisory_xact_lock(422825784166)";
 /// What a look may cost: no lock is waited for, and no statement of it may run for long.
-const LIMITS: &str = "select set_config('lock_timeout', '100ms', true), set_config('jit', 'off', true),
+const LIMITS: &str =
+    "/* brasa */ select set_config('lock_timeout', '100ms', true), set_config('jit', 'off', true),
     set_config('statement_timeout', '10s', true)";
 /// How long a replica may take to say what it counted.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,31 +106,54 @@ pub async fn look(
     let kept = parts::keep(primary, now).await.map_err(failed("make and drop parts of our tables"))?;
     let mut looked = Looked { parts: (kept.made, kept.dropped), ..Looked::default() };
     let mut transaction = primary.begin().await.map_err(failed("begin"))?;
+    match inside(&mut transaction, replica, Moment::of(now), &mut looked).await {
+        Ok(()) => transaction.commit().await.map_err(failed("commit"))?,
+        Err(error) => {
+            // At once, and not when the connection is used next: whoever looks next must not find us at it.
+            transaction.rollback().await.map_err(failed("take back what was added"))?;
+            return Err(error);
+        }
+    }
+    looked.took = began.elapsed();
+    Ok(looked)
+}
+
+async fn inside(
+    transaction: &mut PgConnection,
+    replica: Option<&PgPool>,
+    now: Moment,
+    looked: &mut Looked,
+) -> Result<(), LookError> {
+    let failed = |doing| move |error| LookError::Postgres(doing, error);
     sqlx::query(LIMITS).execute(&mut *transaction).await.map_err(failed("set limits"))?;
-    if !try_lock(&mut transaction).await.map_err(failed("ask whether somebody else looks"))? {
+    if !try_lock(transaction).await.map_err(failed("ask whether somebody else looks"))? {
         looked.is_somebody_elses = true;
-        return Ok(looked);
+        return Ok(());
     }
     // After the lock, so that nobody adds what is older than what was added before.
-    let now = Moment::of(now);
-    let own = sample(&mut transaction).await.map_err(failed("read the counters of the primary"))?;
-    let relation = add(&mut transaction, "primary", &own, now, &mut looked).await;
+    let own = sample(transaction).await.map_err(failed("read the counters of the primary"))?;
+    let relation = add(transaction, "primary", &own, now, looked).await;
     let relation = relation.map_err(failed("keep the counters of the primary"))?;
     if let Some(pool) = replica {
         match read(pool).await {
             Ok(theirs) => {
-                let added = add(&mut transaction, "replica", &theirs, now, &mut looked).await;
+                let added = add(transaction, "replica", &theirs, now, looked).await;
                 added.map_err(failed("keep the counters of the replica"))?;
             }
             Err(error) => looked.problems.push(format!("the replica was not looked at: {error}")),
         }
     }
-    statements::add(&mut transaction, relation, now, &mut looked)
-        .await
-        .map_err(failed("keep what statements cost"))?;
-    transaction.commit().await.map_err(failed("commit"))?;
-    looked.took = began.elapsed();
-    Ok(looked)
+    // By itself: what is wrong with an extension takes nothing away from the rest.
+    let mut apart = transaction.begin().await.map_err(failed("set a savepoint"))?;
+    match statements::add(&mut apart, relation, now, looked).await {
+        Ok(()) => apart.commit().await.map_err(failed("release a savepoint")),
+        Err(error @ sqlx::Error::Database(_)) => {
+            apart.rollback().await.map_err(failed("go back to a savepoint"))?;
+            looked.problems.push(format!("statements were not read: {error}"));
+            Ok(())
+        }
+        Err(error) => Err(LookError::Postgres("keep what statements cost", error)),
+    }
 }
 
 /// Reads the replica, within its time.
@@ -137,9 +161,11 @@ async fn read(pool: &PgPool) -> Result<Sample, sqlx::Error> {
     let reading = async {
         // Never given back, as a statement may be under way when the time is over.
         let mut connection = pool.acquire().await?.detach();
-        sqlx::query("select set_config('lock_timeout', '100ms', false), set_config('jit', 'off', false)")
-            .execute(&mut connection)
-            .await?;
+        sqlx::query(
+            "/* brasa */ select set_config('lock_timeout', '100ms', false), set_config('jit', 'off', false)",
+        )
+        .execute(&mut connection)
+        .await?;
         let read = sample(&mut connection).await?;
         connection.close().await?;
         Ok(read)

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row as _};
 use super::spells::Marks;
 
 /// What shows whether counters began anew.
-const MARKS: &str = "select jsonb_build_object(
+const MARKS: &str = "/* brasa */ select jsonb_build_object(
         'in_recovery', pg_is_in_recovery(),
         'shared_reset', (select (extract(epoch from least(b.stats_reset, a.stats_reset)) * 1000000)::bigint
                          from pg_stat_bgwriter b, pg_stat_archiver a),
@@ -21,7 +21,7 @@ const MARKS: &str = "select jsonb_build_object(
 
 /// Which cluster, and which of its histories. Apart, since a role may not be allowed to ask. What the control file says
 /// is of the last checkpoint, and too old right after a failover.
-const CLUSTER: &str = "select system_identifier::text,
+const CLUSTER: &str = "/* brasa */ select system_identifier::text,
         case when pg_is_in_recovery() then (select timeline_id::bigint from pg_control_checkpoint())
              else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end
     from pg_control_system()";
@@ -35,14 +35,14 @@ const SIGNATURE: &str = r"md5(concat_ws('|', a.amname, x.indkey::text, x.indnkey
 
 /// Indexes that can be used: schema, table, name, signature, scans, when it was scanned last in µs.
 const INDEXES: &str =
-    "select coalesce(jsonb_agg(jsonb_build_array(n.nspname, t.relname, i.relname, {signature},
+    "/* brasa */ select coalesce(jsonb_agg(jsonb_build_array(n.nspname, t.relname, i.relname, {signature},
         coalesce(pg_stat_get_numscans(i.oid), 0), {last})), '[]')::text, count(*)
     from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid
     join pg_namespace n on n.oid = t.relnamespace join pg_am a on a.oid = i.relam
     where i.relkind = 'i' and x.indisvalid and {ours}";
 
 /// Tables: schema, name, and their counters.
-const TABLES: &str = "select coalesce(jsonb_agg(jsonb_build_array(n.nspname, t.relname,
+const TABLES: &str = "/* brasa */ select coalesce(jsonb_agg(jsonb_build_array(n.nspname, t.relname,
         coalesce(pg_stat_get_numscans(t.oid), 0), coalesce(pg_stat_get_tuples_returned(t.oid), 0),
         coalesce((select sum(pg_stat_get_numscans(x.indexrelid)) from pg_index x where x.indrelid = t.oid), 0),
         coalesce(pg_stat_get_tuples_inserted(t.oid), 0), coalesce(pg_stat_get_tuples_updated(t.oid), 0),

@@ -38,7 +38,8 @@ const TABLES: [(&str, Span, i32); 6] = [
     ("care_index_days", Span::Month, DAILY_DAYS),
 ];
 
-const LIST: &str = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+const LIST: &str =
+    "/* brasa */ select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
     join pg_class p on p.oid = i.inhparent join pg_namespace n on n.oid = p.relnamespace
     where n.nspname = 'brasa' and p.relname like 'care\\_%'";
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use brasa_shared::db;
 use serde_json::Value;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
 use super::look::Looked;
@@ -18,13 +19,13 @@ use super::text::{Statement, read_text};
 /// The version of the extension that has the columns that are read.
 const VERSION_MIN: (u32, u32) = (1, 8);
 
-const EXTENSION: &str = "select n.nspname::text, e.extversion,
-        coalesce(position('pg_stat_statements' in current_setting('shared_preload_libraries', true)), 0) > 0
+const EXTENSION: &str = "/* brasa */ select n.nspname::text, e.extversion,
+        (select position('pg_stat_statements' in setting) > 0 from pg_settings where name = 'shared_preload_libraries')
     from (select) x left join pg_extension e on e.extname = 'pg_stat_statements'
     left join pg_namespace n on n.oid = e.extnamespace";
 
 const ADD: &str = "
-    with all_seen as materialized (
+    /* brasa */ with all_seen as materialized (
         select s.userid, s.queryid, {toplevel} as toplevel, s.calls, s.total_exec_time as total_ms, s.max_exec_time as max_ms,
                s.calls * (s.stddev_exec_time * s.stddev_exec_time + s.mean_exec_time * s.mean_exec_time) as squares,
                s.rows, s.shared_blks_hit + s.local_blks_hit as hit, s.shared_blks_read + s.local_blks_read as read,
@@ -36,13 +37,13 @@ const ADD: &str = "
     ), matched as (
         select s.*, l.fingerprint, l.calls as l_calls, l.total_ms as l_total_ms, l.squares as l_squares, l.rows as l_rows,
                l.hit as l_hit, l.read as l_read, l.temp as l_temp, l.wal_bytes as l_wal_bytes, l.queryid is null as is_new,
-               l.queryid is not null and ({mode} = 'restart' or s.calls < l.calls or s.total_ms < l.total_ms
+               l.queryid is not null and ({1} = 'restart' or s.calls < l.calls or s.total_ms < l.total_ms
                    or s.max_ms < l.max_ms or s.rows < l.rows or s.hit < l.hit or s.read < l.read or s.temp < l.temp
                    or s.wal_bytes < l.wal_bytes or s.since is distinct from l.since) as restarts
         from seen s left join brasa.care_statement_last l
             on l.userid = s.userid and l.queryid = s.queryid and l.toplevel = s.toplevel
     ), judged as materialized (
-        select m.*, case when {mode} = 'baseline' then 'all' when is_new or restarts then 'none' else 'last' end as base
+        select m.*, case when {1} = 'baseline' then 'all' when is_new or restarts then 'none' else 'last' end as base
         from matched m where is_new or restarts or fingerprint is null or calls <> l_calls
     ), kept as (
         insert into brasa.care_statement_last as l
@@ -78,19 +79,19 @@ const ADD: &str = "
 
 /// Texts, which cost far more to read than counters do. What is longer than that differs only behind it.
 const TEXTS: &str = "
-    select s.userid::bigint, s.queryid, {toplevel}, left(s.query, 65536) from {schema}.pg_stat_statements(true) s
+    /* brasa */ select s.userid::bigint, s.queryid, {toplevel}, left(s.query, 65536) from {schema}.pg_stat_statements(true) s
     where s.dbid = (select oid from pg_database where datname = current_database()) and s.query is not null
-        and s.queryid = any ('{{ids}}'::bigint[])";
+        and s.queryid = any ($1::text[]::bigint[])";
 
 /// The same of statements whose texts are only known now.
 const ADD_NAMED: &str = "
-    with deltas as materialized (
-        select * from jsonb_to_recordset({named}::jsonb) as d(userid bigint, queryid bigint, toplevel boolean,
+    /* brasa */ with deltas as materialized (
+        select * from jsonb_to_recordset({4}::jsonb) as d(userid bigint, queryid bigint, toplevel boolean,
             fingerprint text, restarts int, calls bigint, total_ms double precision, squares double precision, rows bigint,
             hit bigint, read bigint, temp bigint, wal_bytes numeric)
     ), named as (
         update brasa.care_statement_last l set fingerprint = d.fingerprint from deltas d
-        where l.userid = d.userid::oid and l.queryid = d.queryid and l.toplevel = d.toplevel and d.fingerprint <> {gone}
+        where l.userid = d.userid::oid and l.queryid = d.queryid and l.toplevel = d.toplevel and d.fingerprint <> {1}
     ), summed as materialized (
         select fingerprint, {sums}, sum(restarts)::int as restarts from deltas where calls > 0 group by fingerprint
     ), {written}
@@ -102,12 +103,12 @@ const SUMS: &str = "sum(calls)::bigint as calls, sum(total_ms) as total_ms, sum(
 
 /// Adds `summed` to the differences and to the hour.
 const WRITTEN: &str = "written as (
-        insert into brasa.care_statement_deltas as w select {at}, s.* from summed s
+        insert into brasa.care_statement_deltas as w select to_timestamp({2}::bigint / 1000.0), s.* from summed s
         on conflict (taken_at, fingerprint) do update
         set {added}, restarts = w.restarts + excluded.restarts
     ), hourly as (
         insert into brasa.care_statement_hours as w
-        select {hour}, fingerprint, calls, total_ms, squares, rows, hit, read, temp, wal_bytes from summed
+        select to_timestamp({3}::bigint / 1000.0), fingerprint, calls, total_ms, squares, rows, hit, read, temp, wal_bytes from summed
         on conflict (hour, fingerprint) do update set {added}
     )";
 
@@ -152,8 +153,7 @@ pub(super) async fn add(
         Some((before, _)) if relation == Relation::Anew || *before != reset => "restart",
         Some(_) => "same",
     };
-    let sql = filled(ADD, &extension, now).replace("{mode}", &db::literal(mode));
-    let rows = db::fetch(connection, &sql, &[]).await?;
+    let rows = fetch(connection, &filled(ADD, &extension), &values(mode, now, "")).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let found = &mut looked.statements;
     (found.known, found.calls, found.restarts) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
@@ -176,17 +176,30 @@ pub(super) async fn add(
     mark(connection, reset.as_deref(), dealloc, None, now).await
 }
 
-fn filled(template: &str, extension: &Extension, now: Moment) -> String {
-    let at = |ms: i64| format!("to_timestamp({ms}::bigint / 1000.0)");
-    template
+/// The statement for this version of the extension, which takes a list of texts as its only parameter.
+fn filled(template: &str, extension: &Extension) -> String {
+    let sql = template
         .replace("{written}", WRITTEN)
         .replace("{added}", ADDED)
         .replace("{sums}", SUMS)
-        .replace("{at}", &at(now.ms))
-        .replace("{hour}", &at(now.hour_ms()))
         .replace("{schema}", &db::quoted(&extension.schema))
         .replace("{toplevel}", if extension.has(9) { "s.toplevel" } else { "true" })
-        .replace("{since}", if extension.has(11) { "s.stats_since::text" } else { "null::text" })
+        .replace("{since}", if extension.has(11) { "s.stats_since::text" } else { "null::text" });
+    (1..=4).fold(sql, |sql, place| sql.replace(&format!("{{{place}}}"), &format!("($1::text[])[{place}]")))
+}
+
+async fn fetch(
+    connection: &mut PgConnection,
+    sql: &str,
+    texts: &[String],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let texts = db::array_of_texts(texts).into_iter().collect::<Vec<_>>();
+    db::fetch(connection, sql, &texts).await
+}
+
+/// What the statements take that add differences.
+fn values(first: &str, now: Moment, last: &str) -> [String; 4] {
+    [first.to_owned(), now.ms.to_string(), now.hour_ms().to_string(), last.to_owned()]
 }
 
 /// Finds the extension, or says what is missing.
@@ -201,7 +214,7 @@ async fn find(connection: &mut PgConnection) -> Result<Result<Extension, String>
                 .to_owned(),
         ));
     };
-    // Who may not read the setting is told by the extension itself.
+    // Whoever may not read the setting is told by the extension itself.
     if is_loaded == Some(false) {
         return Ok(Err(
             "statements are not counted: shared_preload_libraries lacks pg_stat_statements; add it \
@@ -245,8 +258,7 @@ async fn name(
 ) -> Result<usize, sqlx::Error> {
     let ids: Vec<String> =
         unnamed.iter().filter_map(|delta| Some(delta.get("queryid")?.to_string())).collect();
-    let sql = TEXTS.replace("{ids}", &ids.join(","));
-    let rows = db::fetch(connection, &filled(&sql, extension, now), &[]).await?;
+    let rows = fetch(connection, &filled(TEXTS, extension), &ids).await?;
     let mut known: BTreeMap<(i64, i64, bool), Statement> = BTreeMap::new();
     for row in &rows {
         let text: String = row.try_get(3)?;
@@ -262,10 +274,8 @@ async fn name(
     }
     keep(connection, known.values().chain([&gone]), now).await?;
     let named = Value::from(named).to_string();
-    let sql = filled(ADD_NAMED, extension, now)
-        .replace("{gone}", &db::literal(&gone.fingerprint))
-        .replace("{named}", &db::literal(&named));
-    db::fetch(connection, &sql, &[]).await?;
+    let values = values(&gone.fingerprint, now, &named);
+    fetch(connection, &filled(ADD_NAMED, extension), &values).await?;
     Ok(known.len())
 }
 

@@ -5,6 +5,8 @@
 
 use brasa_shared::hash::fnv1a;
 
+/// What statements carry that look at the system's own tables for us.
+const OURS: &str = "/* brasa */";
 /// How much of a text is kept.
 const KEPT_BYTES: usize = 4_096;
 
@@ -48,6 +50,11 @@ type Spaced<'t> = (bool, Token<'t>);
 
 /// Reads the text of a statement.
 pub fn read_text(text: &str) -> Statement {
+    let read = read(text);
+    Statement { is_ours: read.is_ours || text.contains(OURS), ..read }
+}
+
+fn read(text: &str) -> Statement {
     let (tokens, is_clear) = tokens(text);
     let words: Vec<String> = tokens.iter().filter_map(word).collect();
     if !is_clear {
@@ -134,7 +141,9 @@ fn is_ours(tokens: &[Spaced<'_>]) -> bool {
         if !leads || is(before, "for") || is(before, "do") || is(before, "distinct") {
             continue;
         }
-        let at = if is(place + 1, "only") { place + 2 } else { place + 1 };
+        let skipped = ["only", "if", "not", "exists"];
+        let is_skipped = |at: &usize| skipped.iter().any(|word| is(*at, word));
+        let at = (place + 1..).find(|at| !is_skipped(at)).unwrap_or(place + 1);
         let Some((_, Token::Word(name))) = tokens.get(at) else { continue };
         if is(at, "brasa") && is(at + 1, ".") {
             found = true;
@@ -325,5 +334,9 @@ mod tests {
         assert!(!ours("select * from brasa.x join orders on true"));
         assert!(!ours("select * from orders"));
         assert!(!ours("select 1"));
+        assert!(ours(
+            "create table if not exists brasa.x partition of brasa.y for values from ('a') to ('b')"
+        ));
+        assert!(ours("/* brasa */ select * from pg_stat_archiver"));
     }
 }
