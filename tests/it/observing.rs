@@ -169,8 +169,8 @@ async fn two_who_look_at_once_count_once() {
     for round in 1..=20_i64 {
         scan(&world.pool, 1).await;
         let now = Timestamp::from_second(noon(0).as_second() + round).unwrap();
-        let one = async { look(&mut *world.pool.acquire().await.unwrap(), None, now).await.unwrap() };
-        let other = async { look(&mut *world.pool.acquire().await.unwrap(), None, now).await.unwrap() };
+        let one = async { look(&mut world.pool.acquire().await.unwrap(), None, now).await.unwrap() };
+        let other = async { look(&mut world.pool.acquire().await.unwrap(), None, now).await.unwrap() };
         let (one, other) = tokio::join!(one, other);
         done += [one, other].iter().filter(|looked| !looked.is_somebody_elses).count();
     }
@@ -246,7 +246,8 @@ async fn tables_are_counted_by_what_was_done_with_them() {
     .await;
     run(&mut connection, "select pg_stat_force_next_flush()").await;
     look_at(&world.pool, None, noon(1)).await;
-    world.execute("truncate orders; select pg_stat_reset()").await;
+    // What was counted since the last look is lost with it, and so is the time.
+    world.execute("select pg_stat_reset()").await;
     look_at(&world.pool, None, noon(2)).await;
     for window in [Duration::from_hours(72), Duration::from_hours(2_400)] {
         let uses = table_uses(&mut connection, noon(2), window).await.unwrap();
@@ -255,7 +256,7 @@ async fn tables_are_counted_by_what_was_done_with_them() {
         assert_eq!((one.table.as_str(), one.whole_scans, one.inserted), ("public.orders", 3, 1));
         assert_eq!((one.updated, one.deleted, one.index_scans), (3, 1, 0));
         assert!(one.whole_rows >= 3_000 && one.updated_in_place <= 3, "{one:?}");
-        assert!((one.seconds - 2.0 * 86_400.0).abs() < 1.0, "{one:?}");
+        assert!((one.seconds - 86_400.0).abs() < 1.0, "{one:?}");
     }
 }
 

@@ -11,10 +11,11 @@ use super::{counters, parts, spells, statements};
 
 /// Whoever holds this is the one who looks. Only ever tried, since waiting for it would hold up rebuilds of indexes.
 const LOCK: &str = "/* brasa */ select pg_try_advisory_xact_lock(422825784166)";
-/// What a look may cost: no lock is waited for, and no statement of it may run for long.
+/// What a look may cost: no lock is waited for, and no statement of it may run for long. Lists that the planner knows
+/// nothing of are joined by hashes, not by looking up thousands of rows one by one.
 const LIMITS: &str =
     "/* brasa */ select set_config('lock_timeout', '100ms', true), set_config('jit', 'off', true),
-    set_config('statement_timeout', '10s', true)";
+    set_config('statement_timeout', '10s', true), set_config('enable_nestloop', 'off', true)";
 /// How long a replica may take to say what it counted.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -35,14 +35,14 @@ const SIGNATURE: &str = r"md5(concat_ws('|', a.amname, x.indkey::text, x.indnkey
 
 /// Indexes that can be used: schema, table, name, signature, scans, when it was scanned last in µs.
 const INDEXES: &str =
-    "/* brasa */ select coalesce(jsonb_agg(jsonb_build_array(n.nspname, t.relname, i.relname, {signature},
+    "/* brasa */ select coalesce(json_agg(json_build_array(n.nspname, t.relname, i.relname, {signature},
         coalesce(pg_stat_get_numscans(i.oid), 0), {last})), '[]')::text, count(*)
     from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid
     join pg_namespace n on n.oid = t.relnamespace join pg_am a on a.oid = i.relam
     where i.relkind = 'i' and x.indisvalid and {ours}";
 
 /// Tables: schema, name, and their counters.
-const TABLES: &str = "/* brasa */ select coalesce(jsonb_agg(jsonb_build_array(n.nspname, t.relname,
+const TABLES: &str = "/* brasa */ select coalesce(json_agg(json_build_array(n.nspname, t.relname,
         coalesce(pg_stat_get_numscans(t.oid), 0), coalesce(pg_stat_get_tuples_returned(t.oid), 0),
         coalesce((select sum(pg_stat_get_numscans(x.indexrelid)) from pg_index x where x.indrelid = t.oid), 0),
         coalesce(pg_stat_get_tuples_inserted(t.oid), 0), coalesce(pg_stat_get_tuples_updated(t.oid), 0),

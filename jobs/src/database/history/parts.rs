@@ -28,11 +28,18 @@ enum Span {
     Month,
 }
 
+/// Where texts of statements are wanted for the longest.
+const STATEMENTS: &str = "care_statement_hours";
+/// Texts that nothing is known of any more: once a month, when the oldest month goes.
+const FORGET_TEXTS: &str = "/* brasa */ delete from brasa.care_statement_texts t
+    where not exists (select from brasa.care_statement_hours h where h.fingerprint = t.fingerprint)
+        and not exists (select from brasa.care_statement_last l where l.fingerprint = t.fingerprint)";
+
 /// Table, the length of its parts, how many days are kept.
 const TABLES: [(&str, Span, i32); 6] = [
     ("care_looks", Span::Day, RAW_DAYS),
     ("care_statement_deltas", Span::Day, RAW_DAYS),
-    ("care_statement_hours", Span::Month, HOURLY_DAYS),
+    (STATEMENTS, Span::Month, HOURLY_DAYS),
     ("care_table_hours", Span::Month, HOURLY_DAYS),
     ("care_table_days", Span::Month, DAILY_DAYS),
     ("care_index_days", Span::Month, DAILY_DAYS),
@@ -57,7 +64,7 @@ pub(super) async fn keep(connection: &mut PgConnection, now: Timestamp) -> Resul
     let rows = sqlx::query(LIST).fetch_all(&mut *connection).await?;
     let there: BTreeSet<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     let today = now.to_zoned(TimeZone::UTC).date();
-    let mut kept = Kept::default();
+    let (mut kept, mut has_forgotten) = (Kept::default(), false);
     for (table, span, days) in TABLES {
         for from in wanted(span, today) {
             let part = name(table, from);
@@ -70,8 +77,16 @@ pub(super) async fn keep(connection: &mut PgConnection, now: Timestamp) -> Resul
         let parts = there.iter().filter_map(|part| Some((part, began(table, part)?)));
         for (part, _) in parts.filter(|(_, from)| next(span, *from) <= oldest) {
             let sql = format!("drop table if exists brasa.{}", db::quoted(part));
-            if alone(connection, sql).await? { kept.dropped += 1 } else { kept.postponed += 1 }
+            if alone(connection, sql).await? {
+                kept.dropped += 1;
+                has_forgotten |= table == STATEMENTS;
+            } else {
+                kept.postponed += 1;
+            }
         }
+    }
+    if has_forgotten {
+        sqlx::query(FORGET_TEXTS).execute(connection).await?;
     }
     Ok(kept)
 }

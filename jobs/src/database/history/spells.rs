@@ -38,6 +38,8 @@ pub(super) enum Relation {
     Partly,
     /// All of them did.
     Anew,
+    /// The same, and with them all else that the server kept in memory.
+    Crashed,
     /// They are another server's, or nothing was looked at before: there is nothing to compare with.
     Strange,
 }
@@ -48,7 +50,7 @@ impl Relation {
         match self {
             Self::Same => "same",
             Self::Partly => "partly",
-            Self::Anew => "anew",
+            Self::Anew | Self::Crashed => "anew",
             Self::Strange => "strange",
         }
     }
@@ -87,7 +89,7 @@ pub(super) fn compare(before: &Marks, now: &Marks) -> Option<Break> {
         } else {
             "the server crashed"
         };
-        return Some(Break { relation: Relation::Anew, why, at: now.shared_reset });
+        return Some(Break { relation: Relation::Crashed, why, at: now.shared_reset });
     }
     let has_fallen = now.commits < before.commits || now.hits < before.hits || now.returned < before.returned;
     if before.database_reset != now.database_reset {
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(after(|_| {}), None);
         assert_eq!(after(|now| now.started = 1_500), None, "a restart keeps the counters");
         assert_eq!(after(|now| now.system = None), None, "a right that was taken away shows nothing");
-        assert_eq!(after(|now| now.shared_reset = Some(1_500)), Some(Relation::Anew), "a crash");
+        assert_eq!(after(|now| now.shared_reset = Some(1_500)), Some(Relation::Crashed), "a crash");
         assert_eq!(after(|now| now.shared_reset = Some(500)), Some(Relation::Strange), "was there before");
         assert_eq!(after(|now| now.database_reset = Some(1_500)), Some(Relation::Partly));
         let reset = |now: &mut Marks| (now.database_reset, now.commits) = (Some(1_500), 1);

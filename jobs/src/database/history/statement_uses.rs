@@ -69,12 +69,20 @@ pub async fn statement_uses(
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     let is_long = window.as_secs() > u64::from(RAW_DAYS.unsigned_abs()) * 86_400;
     let begin = Moment { ms: now.ms.saturating_sub(window_ms).max(0) };
-    let seconds = seconds(connection, begin, now).await?;
+    let seconds =
+        if is_long { seconds(connection, begin, now).await? } else { looked(connection, begin, now).await? };
     let query = sqlx::query(SPENT).bind(begin.ms).bind(now.ms).bind(is_long);
     let rows = query.fetch_all(&mut *connection).await?;
     let mut uses = rows.iter().map(|row| read(row, seconds)).collect::<Result<Vec<_>, _>>()?;
     judge(connection, &mut uses, now).await?;
     Ok(uses)
+}
+
+/// For how many seconds there are differences of statements. A reset of other counters takes nothing away from them.
+async fn looked(connection: &mut PgConnection, begin: Moment, end: Moment) -> Result<f64, sqlx::Error> {
+    let query = "select coalesce(sum(seconds), 0) from brasa.care_looks where node = 'primary'
+                 and taken_at > to_timestamp($1::bigint / 1000.0) and taken_at <= to_timestamp($2::bigint / 1000.0)";
+    sqlx::query_scalar(query).bind(begin.ms).bind(end.ms).fetch_one(connection).await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean needs no exact number of calls")]

@@ -25,15 +25,13 @@ const EXTENSION: &str = "/* brasa */ select n.nspname::text, e.extversion,
     left join pg_namespace n on n.oid = e.extnamespace";
 
 const ADD: &str = "
-    /* brasa */ with all_seen as materialized (
+    /* brasa */ with seen as materialized (
         select s.userid, s.queryid, {toplevel} as toplevel, s.calls, s.total_exec_time as total_ms, s.max_exec_time as max_ms,
                s.calls * (s.stddev_exec_time * s.stddev_exec_time + s.mean_exec_time * s.mean_exec_time) as squares,
                s.rows, s.shared_blks_hit + s.local_blks_hit as hit, s.shared_blks_read + s.local_blks_read as read,
                s.temp_blks_written as temp, s.wal_bytes, {since} as since
         from {schema}.pg_stat_statements(false) s
         where s.dbid = (select oid from pg_database where datname = current_database())
-    ), seen as materialized (
-        select * from all_seen where queryid is not null
     ), matched as (
         select s.*, l.fingerprint, l.calls as l_calls, l.total_ms as l_total_ms, l.squares as l_squares, l.rows as l_rows,
                l.hit as l_hit, l.read as l_read, l.temp as l_temp, l.wal_bytes as l_wal_bytes, l.queryid is null as is_new,
@@ -42,6 +40,7 @@ const ADD: &str = "
                    or s.wal_bytes < l.wal_bytes or s.since is distinct from l.since) as restarts
         from seen s left join brasa.care_statement_last l
             on l.userid = s.userid and l.queryid = s.queryid and l.toplevel = s.toplevel
+        where s.queryid is not null
     ), judged as materialized (
         select m.*, case when {1} = 'baseline' then 'all' when is_new or restarts then 'none' else 'last' end as base
         from matched m where is_new or restarts or fingerprint is null or calls <> l_calls
@@ -73,7 +72,7 @@ const ADD: &str = "
         select fingerprint, {sums}, sum(restarts)::int as restarts from deltas
         where fingerprint is not null and calls > 0 group by fingerprint
     ), {written}
-    select (select count(*) from seen), (select count(*) from all_seen) - (select count(*) from seen),
+    select (select count(queryid) from seen), (select count(*) - count(queryid) from seen),
            coalesce((select sum(calls) from deltas), 0)::bigint, coalesce((select sum(restarts) from deltas), 0)::bigint,
            (select coalesce(jsonb_agg(to_jsonb(d)), '[]') from deltas d where fingerprint is null)::text";
 
@@ -150,7 +149,10 @@ pub(super) async fn add(
     let mode = match &before {
         None => "baseline",
         Some(_) if relation == Relation::Strange => "baseline",
-        Some((before, _)) if relation == Relation::Anew || *before != reset => "restart",
+        // Where it is not said when they were reset, a crash is known to have done so.
+        Some((before, _)) if *before != reset || reset.is_none() && relation == Relation::Crashed => {
+            "restart"
+        }
         Some(_) => "same",
     };
     let rows = fetch(connection, &filled(ADD, &extension), &values(mode, now, "")).await?;

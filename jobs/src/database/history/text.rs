@@ -138,12 +138,13 @@ fn is_ours(tokens: &[Spaced<'_>]) -> bool {
     for place in 0..tokens.len() {
         let leads = ["from", "join", "into", "update", "table"].iter().any(|lead| is(place, lead));
         let before = place.wrapping_sub(1);
-        if !leads || is(before, "for") || is(before, "do") || is(before, "distinct") {
+        let of_an_instant = is(place.wrapping_sub(3), "extract");
+        if !leads || of_an_instant || is(before, "for") || is(before, "do") || is(before, "distinct") {
             continue;
         }
         let skipped = ["only", "if", "not", "exists"];
         let is_skipped = |at: &usize| skipped.iter().any(|word| is(*at, word));
-        let at = (place + 1..).find(|at| !is_skipped(at)).unwrap_or(place + 1);
+        let at = (place + 1..=tokens.len()).find(|at| !is_skipped(at)).unwrap_or(place + 1);
         let Some((_, Token::Word(name))) = tokens.get(at) else { continue };
         if is(at, "brasa") && is(at + 1, ".") {
             found = true;
@@ -337,6 +338,7 @@ mod tests {
         assert!(ours(
             "create table if not exists brasa.x partition of brasa.y for values from ('a') to ('b')"
         ));
+        assert!(ours("select extract($1 from last_at) from brasa.x"));
         assert!(ours("/* brasa */ select * from pg_stat_archiver"));
     }
 }
