@@ -29,7 +29,7 @@ async fn why(pool: &PgPool) -> Vec<String> {
 }
 
 /// Kills a process of the server as a fault of it would, and waits until the server is back.
-async fn crash(world: &World) {
+pub(super) async fn crash(world: &World) {
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&world.pool).await.unwrap();
     let before = started_with(world).await.unwrap();
     Signal::Kill.send(u32::try_from(pid).unwrap()).unwrap();

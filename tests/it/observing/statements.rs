@@ -10,14 +10,19 @@ use brasa_tests::process::Brasa;
 use jiff::Timestamp;
 use sqlx::{PgPool, Row as _};
 
+use super::servers::crash;
 use super::{look_at, noon, run};
 
 const BY_KEY: &str = "select v from items where k = $1";
 
 /// A server of its own, since whoever resets these counters does it for all.
-pub(super) async fn scene() -> (PostgresServer, World) {
-    let postgres =
-        PostgresServer::start(PostgresOptions { fsync: false, ..PostgresOptions::default() }).unwrap();
+async fn scene() -> (PostgresServer, World) {
+    scene_with(&[]).await
+}
+
+async fn scene_with(settings: &[(&str, &str)]) -> (PostgresServer, World) {
+    let extra = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let postgres = PostgresServer::start(PostgresOptions { fsync: false, extra }).unwrap();
     let redis = World::of_queues().redis_url;
     let world = World::on_servers(&redis, &postgres.url("postgres")).await;
     migrate(&world.pool).await.unwrap();
@@ -32,7 +37,7 @@ pub(super) async fn scene() -> (PostgresServer, World) {
     (postgres, world)
 }
 
-pub(super) async fn call(pool: &PgPool, times: i32) {
+async fn call(pool: &PgPool, times: i32) {
     let mut connection = pool.acquire().await.unwrap();
     for key in 0..times {
         sqlx::query(BY_KEY).bind(key + 1).fetch_all(&mut *connection).await.unwrap();
@@ -49,7 +54,7 @@ async fn by_key(pool: &PgPool, now: Timestamp) -> StatementUse {
     found.expect("the statement is known")
 }
 
-pub(super) fn after(at: Timestamp, minutes: i64) -> Timestamp {
+fn after(at: Timestamp, minutes: i64) -> Timestamp {
     Timestamp::from_second(at.as_second() + minutes * 60).unwrap()
 }
 
@@ -68,11 +73,14 @@ async fn sums_of_differences_are_what_the_client_did_whoever_resets_the_counters
             // More calls than before come after it, so no counter falls.
             world.execute("select tools.pg_stat_statements_reset()").await;
         }
+        if tick == 4 {
+            crash(&world).await;
+        }
         call(&world.pool, calls).await;
         truth += i64::from(calls);
         let looked = look_at(&world.pool, None, after(noon(0), 5 * i64::try_from(tick).unwrap())).await;
         assert!(looked.problems.is_empty(), "{looked:?}");
-        assert_eq!(looked.statements.restarts > 0, tick == 3, "{tick}: {looked:?}");
+        assert_eq!(looked.statements.restarts > 0, [3, 4].contains(&tick), "{tick}: {looked:?}");
     }
     let found = by_key(&world.pool, after(noon(0), 25)).await;
     assert_eq!((found.calls, found.rows), (truth, truth));
@@ -90,6 +98,31 @@ async fn sums_of_differences_are_what_the_client_did_whoever_resets_the_counters
     let hourly = world.rows("select sum(calls)::int as n from brasa.care_statement_hours h
         join brasa.care_statement_texts t using (fingerprint) where t.text = 'select v from items where k = $1'").await;
     assert_eq!(hourly[0]["n"], truth + 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_statements_are_thrown_out_all_the_time_none_is_counted_twice_and_busy_ones_are_counted_whole()
+{
+    let (_postgres, world) = scene_with(&[("pg_stat_statements.max", "100")]).await;
+    look_at(&world.pool, None, noon(0)).await;
+    let (mut truth, mut evictions) = (0, 0);
+    for tick in 1..=8 {
+        // Each of them is another statement, and there is room for a hundred.
+        for columns in 1..=150 {
+            world.execute(&format!("select {} from items limit 0", vec!["k"; columns].join(", "))).await;
+            call(&world.pool, 2).await;
+            truth += 2;
+        }
+        let looked = look_at(&world.pool, None, after(noon(0), 5 * tick)).await;
+        assert!(looked.problems.is_empty(), "{looked:?}");
+        evictions += looked.statements.evictions.unwrap();
+    }
+    assert!(evictions > 8, "{evictions}");
+    let found = by_key(&world.pool, after(noon(0), 40)).await;
+    assert_eq!(found.calls, truth);
+    let all = all(&world.pool, after(noon(0), 40)).await;
+    let rare: Vec<_> = all.iter().filter(|one| one.text.ends_with("from items limit $1")).collect();
+    assert!(rare.len() > 50 && rare.iter().all(|one| one.calls <= 8), "{rare:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

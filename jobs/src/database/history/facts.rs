@@ -13,7 +13,7 @@ pub struct IndexUse {
     pub index: String,
     /// The signature that it had all the while.
     pub signature: String,
-    /// Scans on all servers, in the days that count.
+    /// Scans on all servers, in the whole window: also those that were seen on days that do not count.
     pub scans: i64,
     /// So many days count: they are whole, in one spell of counting each, and known of every server.
     pub days: u32,

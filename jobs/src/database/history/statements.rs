@@ -76,9 +76,10 @@ const ADD: &str = "
            coalesce((select sum(calls) from deltas), 0)::bigint, coalesce((select sum(restarts) from deltas), 0)::bigint,
            (select coalesce(jsonb_agg(to_jsonb(d)), '[]') from deltas d where fingerprint is null)::text";
 
-/// Texts, which cost far more to read than counters do. What is longer than that differs only behind it.
+/// Texts, which cost far more to read than counters do. What is longer than that is told apart by its begin, so that
+/// thousands of them fit into memory at the first look.
 const TEXTS: &str = "
-    /* brasa */ select s.userid::bigint, s.queryid, {toplevel}, left(s.query, 65536) from {schema}.pg_stat_statements(true) s
+    /* brasa */ select s.userid::bigint, s.queryid, {toplevel}, left(s.query, 8192) from {schema}.pg_stat_statements(true) s
     where s.dbid = (select oid from pg_database where datname = current_database()) and s.query is not null
         and s.queryid = any ($1::text[]::bigint[])";
 
