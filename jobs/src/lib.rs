@@ -46,6 +46,7 @@ pub fn catalog() -> Catalog {
         .with::<database::PruneRows>()
         .with::<database::Reindex>()
         .with::<database::Vacuum>()
+        .with::<database::ReviewDatabase>()
         .with::<sql::Run>()
         .with::<writes::Flush>()
 }

@@ -291,6 +291,7 @@ async fn kinds_say_what_they_do() {
             "db.analyze",
             "db.observe",
             "db.prune",
+            "db.review",
             "sql.run",
             "writes.flush"
         ]

@@ -53,6 +53,7 @@ mod rebuilding;
 mod replacing;
 mod retention;
 mod retries;
+mod reviewing;
 mod running;
 mod schedule_changes;
 mod scheduling;

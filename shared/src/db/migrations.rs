@@ -18,6 +18,11 @@ const ALL: &[(i64, &str, &str)] = &[
     (6, "number writes", include_str!("../../../migrations/0006_number_writes.sql")),
     (7, "create care ledger", include_str!("../../../migrations/0007_create_care_ledger.sql")),
     (8, "create care history", include_str!("../../../migrations/0008_create_care_history.sql")),
+    (
+        9,
+        "create care recommendations",
+        include_str!("../../../migrations/0009_create_care_recommendations.sql"),
+    ),
 ];
 
 /// What `brasa migrate` runs.

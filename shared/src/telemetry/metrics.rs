@@ -137,6 +137,8 @@ metrics! {
     counter reindex_regained_bytes_total [];
     /// Rows of the outbox in a state: waiting or refused.
     gauge outbox_rows [state];
+    /// Recommendations about the database that are open, by severity: critical, warning or info.
+    gauge care_recommendations [severity];
     /// Rows of the outbox that this worker pushed into Redis.
     counter outbox_relayed_total [];
     /// Time from when a row was put into the outbox to when it was in Redis, in seconds.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brasa_jobs::database::review::store;
 use brasa_jobs::database::session::{Session, SessionError, Until};
 use brasa_shared::config::CareMode;
 use clap::Subcommand;
@@ -18,7 +19,9 @@ mod history;
 mod indexes;
 mod plan;
 mod prune;
+mod recommendations;
 mod reindex;
+mod review;
 mod statements;
 mod status;
 mod tend;
@@ -45,6 +48,10 @@ pub(crate) enum Db {
     Statements(statements::Statements),
     /// Say what was done to the database
     History(history::History),
+    /// Look at the database, keep what is to be recommended, and show it
+    Review(review::Review),
+    /// List what reviews recommend; dismiss what nobody wants to hear of
+    Recommendations(recommendations::Recommendations),
 }
 
 impl Db {
@@ -60,6 +67,8 @@ impl Db {
             Self::Indexes(verb) => verb.obey(app, out).await,
             Self::Statements(verb) => verb.obey(app, out).await,
             Self::History(verb) => verb.obey(app, out).await,
+            Self::Review(verb) => Box::pin(verb.obey(app, out)).await,
+            Self::Recommendations(verb) => verb.obey(app, out).await,
         }
     }
 }
@@ -117,4 +126,17 @@ fn permit(app: &App, is_outside_allowed: bool) -> Result<Until, Failure> {
 fn actor() -> String {
     let name = ["USER", "LOGNAME"].into_iter().find_map(crate::app::env);
     name.map_or_else(|| "by hand".to_owned(), |name| format!("{name}, by hand"))
+}
+/// The database, with the tables that recommendations are kept in.
+async fn with_tables(app: &App) -> Result<PgPool, Failure> {
+    let pool = app.pool_needed()?;
+    greet_postgres(&pool).await?;
+    let mut connection = pool.acquire().await?;
+    if store::exists(&mut connection).await? {
+        Ok(pool)
+    } else {
+        Err(Failure::environment(
+            "this database has no tables for recommendations\n  help: run `brasa migrate`",
+        ))
+    }
 }

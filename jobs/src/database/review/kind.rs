@@ -1,0 +1,96 @@
+//! `db.review`: looks at the database, keeps what is recommended, and says how much that is.
+
+use std::time::Duration;
+
+use brasa_shared::telemetry::metrics;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::facts::Limits;
+use super::gather::{Past, gather, limit};
+use super::recommendation::Severity;
+use super::report::Report;
+use super::{rules, store};
+use crate::context::{JobContext, Reach};
+use crate::job::{Job, Policy};
+use crate::sql::judge;
+use crate::verdict::{JobError, JobResult};
+
+/// Reviews the database.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewDatabase {}
+
+/// What came of a review.
+#[derive(Debug, Clone)]
+pub struct Reviewed {
+    /// What was found, to be shown.
+    pub report: Report,
+    /// How many recommendations were done with since the last time.
+    pub cleared: u64,
+}
+
+impl Reviewed {
+    /// What is kept of it as a summary.
+    pub fn summary(&self) -> Value {
+        let count = |severity| self.report.count(severity);
+        json!({
+            "review": self.report.review,
+            "critical": count(Severity::Critical),
+            "warning": count(Severity::Warning),
+            "info": count(Severity::Info),
+            "dismissed": self.report.dismissed(),
+            "cleared": self.cleared,
+            "gaps": self.report.gaps.len(),
+        })
+    }
+}
+
+impl Job for ReviewDatabase {
+    const KIND: &'static str = "db.review";
+    const ABOUT: &'static str =
+        "Looks at the database, and recommends what to change, with evidence and statements";
+    const POLICY: Policy = Policy::new()
+        .attempts(3)
+        .timeout(Duration::from_mins(10))
+        .backoff(Duration::from_secs(30), Duration::from_mins(10));
+
+    async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
+        let mut connection = ctx.connection().await?;
+        let is_there =
+            store::exists(&mut connection).await.map_err(|error| judge(error, "look for schema brasa"))?;
+        if !is_there {
+            return Err(JobError::bury(
+                "this database has no tables for recommendations: run `brasa migrate`",
+            ));
+        }
+        // Its time limits are not those of other jobs, so it is never given back, and closed at the end.
+        limit(&mut connection).await.map_err(|error| judge(error, "set time limits"))?;
+        let reviewed = review(&mut connection, &ctx.reach, Past::default(), Limits::default()).await;
+        let reviewed = reviewed.map_err(|error| judge(error, "review the database"))?;
+        for severity in Severity::ALL {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics::care_recommendations(severity.word()).set(reviewed.report.count(severity) as f64);
+        }
+        Ok(reviewed.summary())
+    }
+}
+
+/// Looks at the database and keeps what is recommended.
+///
+/// # Errors
+/// The database is out of reach, or does not take what is to be kept.
+pub async fn review(
+    connection: &mut PgConnection,
+    reach: &Reach,
+    past: Past,
+    limits: Limits,
+) -> Result<Reviewed, sqlx::Error> {
+    let facts = gather(connection, reach, past, limits).await?;
+    let recommendations = rules::judge(&facts);
+    let conclusive = rules::conclusive(&facts);
+    let mut report = Report::of(&facts, recommendations);
+    let saved = store::save(connection, &mut report, &conclusive).await?;
+    Ok(Reviewed { report, cleared: saved })
+}

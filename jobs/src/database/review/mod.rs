@@ -1,0 +1,20 @@
+//! `db.review`: facts, rules, recommendations, report.
+//!
+//! [`gather`] loads facts, each with the subject that it belongs to; [`rules::RULES`] are plain functions over them; what
+//! they recommend is kept until its evidence goes ([`store`]); [`report`] shows it. Nothing here changes anything of the
+//! application's: whoever reads a report decides.
+
+pub mod facts;
+mod gather;
+mod interim;
+mod kind;
+mod recommendation;
+pub mod report;
+pub mod rules;
+pub mod store;
+mod words;
+
+pub use facts::{Facts, Limits};
+pub use gather::{Past, gather, limit};
+pub use kind::{ReviewDatabase, Reviewed, review};
+pub use recommendation::{Confidence, Does, Recommendation, Severity};

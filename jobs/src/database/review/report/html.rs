@@ -1,0 +1,205 @@
+//! A report as a page by itself: it loads nothing, and reads on a phone and in the dark.
+
+use super::{Report, Shown, about, heading, who};
+use crate::database::review::recommendation::Severity;
+
+const STYLE: &str = include_str!("style.css");
+
+/// A report as a page by itself.
+pub fn html(report: &Report) -> String {
+    let groups: String = Severity::ALL.into_iter().map(|severity| group(report, severity)).collect();
+    let title = format!("Review of database {}", escaped(&report.database));
+    let number = report.review.map_or_else(String::new, |id| format!(" · review {id}"));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
+         <p class=\"soft\">{} · looked at on {} UTC{number}</p>\n{}<p class=\"summary\">{}</p>\n\
+         {groups}{}{}</main>\n</body>\n</html>\n",
+        escaped(&report.server),
+        escaped(&report.at),
+        counts(report),
+        text(&report.summary),
+        overview(report),
+        rest(report),
+    )
+}
+
+fn counts(report: &Report) -> String {
+    let count = |severity: Severity, words: &str| {
+        let class = if report.count(severity) > 0 { severity.word() } else { "none" };
+        format!("<div class=\"{class}\"><b>{}</b>{words}</div>\n", report.count(severity))
+    };
+    let mut parts = count(Severity::Critical, "critical");
+    parts.push_str(&count(Severity::Warning, "warnings"));
+    parts.push_str(&count(Severity::Info, "could be better"));
+    let dismissed = match report.dismissed() {
+        0 => String::new(),
+        count => format!("<div><b>{count}</b>dismissed</div>\n"),
+    };
+    format!("<div class=\"counts\">\n{parts}{dismissed}</div>\n")
+}
+
+fn group(report: &Report, severity: Severity) -> String {
+    let of: Vec<String> =
+        report.open().filter(|shown| shown.recommendation.severity == severity).map(one).collect();
+    if of.is_empty() {
+        return String::new();
+    }
+    let (class, count) = (severity.word(), of.len());
+    format!(
+        "<section class=\"{class}\">\n<h2>{} ({count})</h2>\n{}</section>\n",
+        heading(severity),
+        of.concat()
+    )
+}
+
+fn one(shown: &Shown) -> String {
+    let told = &shown.recommendation;
+    let since =
+        shown.first_seen.as_ref().map_or_else(String::new, |at| format!(" · since {} UTC", escaped(at)));
+    let figures: Vec<String> = told
+        .evidence
+        .iter()
+        .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", text(name), text(value)))
+        .collect();
+    let statement = match &told.statement {
+        Some(statement) => {
+            format!("<p class=\"soft\">{}</p>\n<pre>{}</pre>\n", who(told.does), escaped(statement))
+        }
+        None => format!("<p class=\"soft\">{}</p>\n", who(told.does)),
+    };
+    let undo = told.undo.as_ref().map_or_else(String::new, |undo| {
+        format!("<details><summary>Undo</summary>\n<pre>{}</pre>\n</details>\n", escaped(undo))
+    });
+    format!(
+        "<article id=\"{print}\">\n<h3>{}</h3>\n<p class=\"soft\">{} · {} ({}) · confidence {}{since} · \
+         <code>{print}</code></p>\n<dl>\n{}</dl>\n{statement}{undo}<p class=\"soft\">Done with when: {}</p>\n</article>\n",
+        text(&told.title),
+        escaped(&told.object),
+        about(&told.rule),
+        escaped(&told.rule),
+        told.confidence.word(),
+        figures.concat(),
+        text(&told.clears),
+        print = escaped(&shown.fingerprint),
+    )
+}
+
+fn overview(report: &Report) -> String {
+    let figures: Vec<String> = report
+        .overview
+        .figures
+        .iter()
+        .map(|(name, value)| {
+            format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value))
+        })
+        .collect();
+    let tables: Vec<String> = report
+        .overview
+        .tables
+        .iter()
+        .map(|one| {
+            let cells =
+                [&one.name, &one.size, &one.with_indexes, &one.rows, &one.dead, &one.analyzed, &one.vacuumed];
+            let cells: Vec<String> =
+                cells.into_iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+            format!("<tr>{}</tr>\n", cells.concat())
+        })
+        .collect();
+    let heads = "<thead><tr><th>Table</th><th>Size</th><th>With indexes</th><th>Rows</th><th>Dead</th><th>Analyzed</th>\
+                 <th>Vacuumed</th></tr></thead>";
+    let (figures, tables) = (figures.concat(), tables.concat());
+    let largest = if tables.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<h2>The largest tables</h2>\n<div class=\"wide\"><table>{heads}<tbody>\n{tables}</tbody></table></div>\n"
+        )
+    };
+    format!(
+        "<section>\n<h2>The database as it is</h2>\n<div class=\"wide\"><table><tbody>\n{figures}</tbody></table></div>\n\
+         {largest}</section>\n"
+    )
+}
+
+fn rest(report: &Report) -> String {
+    let notes: Vec<String> = report
+        .notes
+        .iter()
+        .map(|note| format!("<li>{}: {}</li>\n", escaped(&note.object), text(&note.text)))
+        .collect();
+    let gaps: Vec<String> = report
+        .gaps
+        .iter()
+        .map(|gap| {
+            let grant =
+                gap.grant.as_ref().map_or_else(String::new, |grant| format!("<pre>{}</pre>", escaped(grant)));
+            format!("<li><b>{}</b>: {}{grant}</li>\n", gap.subject.words(), text(&gap.why))
+        })
+        .collect();
+    let section = |title: &str, items: &[String]| {
+        let items = items.concat();
+        if items.is_empty() {
+            items
+        } else {
+            format!("<section>\n<h2>{title}</h2>\n<ul>\n{items}</ul>\n</section>\n")
+        }
+    };
+    section("Not enough evidence", &notes) + &section("What could not be looked at", &gaps)
+}
+
+/// Text in which what is in backticks is code.
+fn text(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escaped(text);
+    }
+    let part = |(place, part): (usize, &&str)| {
+        if place.is_multiple_of(2) { escaped(part) } else { format!("<code>{}</code>", escaped(part)) }
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
+/// Text that stands for itself.
+fn escaped(text: &str) -> String {
+    let mut found = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => found.push_str("&amp;"),
+            '<' => found.push_str("&lt;"),
+            '>' => found.push_str("&gt;"),
+            '"' => found.push_str("&quot;"),
+            '\'' => found.push_str("&#39;"),
+            c => found.push(c),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::report;
+    use super::*;
+
+    #[test]
+    fn no_text_becomes_part_of_the_page() {
+        let page = html(&report());
+        assert!(page.contains("97 % of <code>id</code> &lt;script&gt; are used."), "{page}");
+        assert!(
+            page.contains("Review of database shop &lt;b&gt;") && page.contains("public.&quot;a|b&quot;.id")
+        );
+        assert!(!page.contains("<script") && !page.contains("<b>shop"));
+    }
+
+    #[test]
+    fn a_page_loads_nothing_and_has_all_that_the_report_has() {
+        let page = html(&report());
+        assert!(!page.contains("http") && !page.contains("src=") && !page.contains("@import"));
+        for part in
+            ["1</b>critical", "Undo", "The database as it is", "Not enough evidence", "GRANT pg_monitor"]
+        {
+            assert!(page.contains(part), "{part}");
+        }
+    }
+}

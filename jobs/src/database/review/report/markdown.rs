@@ -1,0 +1,190 @@
+//! A report as Markdown.
+
+use std::fmt::Write as _;
+
+use super::{Report, Shown, about, heading, who};
+use crate::database::review::recommendation::Severity;
+
+/// A report as Markdown.
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    line(&mut text, &format!("# Review of database {}", escaped(&report.database)));
+    let number = report.review.map_or_else(String::new, |id| format!(" Review {id}."));
+    line(&mut text, &format!("{}, looked at on {} UTC.{number}", report.server, report.at));
+    line(&mut text, &escaped(&report.summary));
+    for severity in Severity::ALL {
+        let group: Vec<&Shown> =
+            report.open().filter(|shown| shown.recommendation.severity == severity).collect();
+        if !group.is_empty() {
+            line(&mut text, &format!("## {} ({})", heading(severity), group.len()));
+            for shown in group {
+                one(&mut text, shown);
+            }
+        }
+    }
+    overview(&mut text, report);
+    rest(&mut text, report);
+    text
+}
+
+fn one(text: &mut String, shown: &Shown) {
+    let told = &shown.recommendation;
+    line(text, &format!("### {}", escaped(&told.title)));
+    let since = shown.first_seen.as_ref().map_or_else(String::new, |at| format!(" · since {at} UTC"));
+    line(
+        text,
+        &format!(
+            "{} · {} ({}) · confidence {}{since} · `{}`",
+            escaped(&told.object),
+            about(&told.rule),
+            told.rule,
+            told.confidence.word(),
+            shown.fingerprint
+        ),
+    );
+    for (name, value) in &told.evidence {
+        // One line each: what has more of them would end the list.
+        wrote(text, &format!("- {}: {}\n", escaped(name), escaped(&value.replace('\n', " "))));
+    }
+    wrote(text, "\n");
+    if let Some(statement) = &told.statement {
+        line(text, &format!("{}:", who(told.does)));
+        code(text, statement);
+    } else {
+        line(text, &format!("{}.", who(told.does)));
+    }
+    if let Some(undo) = &told.undo {
+        line(text, "Undo:");
+        code(text, undo);
+    }
+    line(text, &format!("It is done with when: {}", escaped(&told.clears)));
+}
+
+fn overview(text: &mut String, report: &Report) {
+    line(text, "## The database as it is");
+    table(text, &["", ""], report.overview.figures.iter().map(|(name, value)| vec![&**name, &**value]));
+    if !report.overview.tables.is_empty() {
+        line(text, "### The largest tables");
+        let rows = report.overview.tables.iter().map(|one| {
+            vec![
+                &*one.name,
+                &*one.size,
+                &*one.with_indexes,
+                &*one.rows,
+                &*one.dead,
+                &*one.analyzed,
+                &*one.vacuumed,
+            ]
+        });
+        table(text, &["Table", "Size", "With indexes", "Rows", "Dead", "Analyzed", "Vacuumed"], rows);
+    }
+}
+
+fn rest(text: &mut String, report: &Report) {
+    if !report.notes.is_empty() {
+        line(text, "## Not enough evidence");
+        for note in &report.notes {
+            wrote(text, &format!("- {}: {}\n", escaped(&note.object), escaped(&note.text)));
+        }
+        wrote(text, "\n");
+    }
+    if report.gaps.is_empty() {
+        return;
+    }
+    line(text, "## What could not be looked at");
+    for gap in &report.gaps {
+        wrote(text, &format!("- {}: {}", gap.subject.words(), escaped(&gap.why)));
+        wrote(
+            text,
+            &gap.grant.as_ref().map_or_else(|| "\n".to_owned(), |grant| format!(" Run {}\n", inline(grant))),
+        );
+    }
+    wrote(text, "\n");
+}
+
+fn table<'r>(text: &mut String, heads: &[&str], rows: impl Iterator<Item = Vec<&'r str>>) {
+    wrote(text, &format!("| {} |\n|{}\n", heads.join(" | "), " --- |".repeat(heads.len())));
+    for row in rows {
+        let cells: Vec<String> = row.into_iter().map(escaped).collect();
+        wrote(text, &format!("| {} |\n", cells.join(" | ")));
+    }
+    wrote(text, "\n");
+}
+
+/// A paragraph.
+fn line(text: &mut String, paragraph: &str) {
+    wrote(text, &format!("{paragraph}\n\n"));
+}
+
+/// A block of SQL, in a fence that is longer than any in it.
+fn code(text: &mut String, sql: &str) {
+    let mut fence = "```".to_owned();
+    while sql.contains(&fence) {
+        fence.push('`');
+    }
+    wrote(text, &format!("{fence}sql\n{sql}\n{fence}\n\n"));
+}
+
+/// A piece of SQL in a line.
+fn inline(sql: &str) -> String {
+    let mut fence = "`".to_owned();
+    while sql.contains(&fence) {
+        fence.push('`');
+    }
+    format!("{fence}{sql}{fence}")
+}
+
+fn wrote(text: &mut String, more: &str) {
+    // To write into a text does not fail.
+    let _done = text.write_str(more);
+}
+
+/// Text that stands for itself. What is in backticks is code, in which nothing else means anything.
+fn escaped(text: &str) -> String {
+    let mut is_code = false;
+    let is_paired = text.matches('`').count().is_multiple_of(2);
+    let mut found = String::new();
+    for c in text.chars() {
+        match c {
+            '`' if is_paired => is_code = !is_code,
+            '|' => found.push('\\'),
+            '`' | '\\' | '*' | '_' | '<' | '>' | '[' | ']' | '#' if !is_code => found.push('\\'),
+            _ => {}
+        }
+        found.push(if c == '\n' { ' ' } else { c });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::report;
+    use super::*;
+
+    #[test]
+    fn it_begins_with_what_is_wrong_and_ends_with_what_could_not_be_looked_at() {
+        let text = markdown(&report());
+        let places = [
+            "# Review of database shop \\<b\\>",
+            "1 thing hurts now",
+            "## Critical",
+            "ALTER COLUMN id TYPE bigint;",
+            "Undo:",
+            "## Could be better (1)",
+            "## The database as it is",
+            "## Not enough evidence",
+            "## What could not be looked at",
+            "`GRANT pg_monitor TO \"app\";`",
+        ]
+        .map(|part| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}")));
+        assert!(places.is_sorted(), "{places:?}\n{text}");
+    }
+
+    #[test]
+    fn text_stands_for_itself_and_statements_are_whole() {
+        let text = markdown(&report());
+        assert!(text.contains("97 % of `id` \\<script\\> are used."), "{text}");
+        assert!(text.contains("````sql\nALTER TABLE t\nALTER COLUMN id TYPE bigint; -- ```\n````"), "{text}");
+        assert!(text.contains("- Last \\| number: 2,000"), "{text}");
+    }
+}

@@ -1,0 +1,171 @@
+//! R01, R02 and R03: indexes that are larger than they have to be.
+
+use crate::database::indexes::Index;
+use crate::database::review::facts::{Facts, Rebuild};
+use crate::database::review::recommendation::{Confidence, Recommendation, Severity};
+use crate::database::review::words::{float, list, percent, seconds, size};
+
+/// So soon after a rebuild an index should not be as large again, in seconds.
+const AGAIN_S: u64 = 14 * 86_400;
+
+/// Indexes that a rebuild makes much smaller.
+pub(super) fn bloated(facts: &Facts) -> Vec<Recommendation> {
+    let all =
+        candidates(facts).filter(|index| upserts(facts, index).is_empty() && again(facts, index).is_none());
+    let recommend = |index| {
+        measured("R01", facts, index, bloat_title(index))
+            .applies(format!("REINDEX INDEX CONCURRENTLY {};", index.name))
+            .clears_when("It is rebuilt: `brasa db reindex` does that once a second sign agrees, and proves what it won.")
+    };
+    all.map(recommend).collect()
+}
+
+/// The same of unique indexes that are written with ON CONFLICT: a rebuild beside that makes the application fail.
+pub(super) fn bloated_in_upserts(facts: &Facts) -> Vec<Recommendation> {
+    let recommend = |index: &Index| {
+        let statements = upserts(facts, index);
+        let title = format!(
+            "{} But its table is written with ON CONFLICT, and while a unique index is rebuilt beside that, such \
+             statements fail with errors that they cannot have otherwise.",
+            bloat_title(index)
+        );
+        let found = measured("R02", facts, index, title)
+            .shows("Statements with ON CONFLICT", list(&statements))
+            .proposes(format!("SET lock_timeout = '200ms';\nREINDEX INDEX {};", index.name))
+            .clears_when(
+                "It is rebuilt while the application does not write: this statement blocks writes and some reads.",
+            );
+        (!statements.is_empty() && again(facts, index).is_none()).then_some(found)
+    };
+    candidates(facts).filter_map(recommend).collect()
+}
+
+/// Indexes that were rebuilt a short while ago and are as large again: a rebuild does not help them for long.
+pub(super) fn bloated_again(facts: &Facts) -> Vec<Recommendation> {
+    let recommend = |index: &Index| {
+        let last = again(facts, index)?;
+        let title = format!(
+            "{} was rebuilt {} ago and is as large again: to rebuild it once more does not help for long.",
+            index.name,
+            seconds(float(last.seconds_ago))
+        );
+        let found = measured("R03", facts, index, title)
+            .shows(
+                "Size before and after the last rebuild",
+                format!("{} and {}", size(last.before), size(last.after)),
+            )
+            .clears_when(
+                "It stays small for two weeks: with a lower fillfactor, by partitions, or keys that grow.",
+            );
+        Some(found)
+    };
+    candidates(facts).filter_map(recommend).collect()
+}
+
+fn candidates(facts: &Facts) -> impl Iterator<Item = &Index> {
+    let limits = &facts.limits;
+    facts.indexes.iter().filter(|index| {
+        let is_worth_it = index
+            .bloat()
+            .is_some_and(|(excess, share)| excess >= limits.bloat_bytes && share >= limits.bloat);
+        let is_large = index.bytes().is_some_and(|bytes| bytes >= limits.bloated_bytes);
+        is_large && is_worth_it && index.is_valid && !index.is_exclusion && !index.is_of_system
+    })
+}
+
+fn bloat_title(index: &Index) -> String {
+    let (excess, share) = index.bloat().unwrap_or_default();
+    let mut part = percent(share);
+    part.retain(|c| c != ' ');
+    format!("{part} of {}, {}, is room that a rebuild gives back.", index.name, size(excess))
+}
+
+fn measured(rule: &str, facts: &Facts, index: &Index, title: String) -> Recommendation {
+    let (excess, share) = index.bloat().unwrap_or_default();
+    let is_grave = share >= 0.5 && excess >= 8 * facts.limits.bloat_bytes;
+    let severity = if is_grave { Severity::Warning } else { Severity::Info };
+    let trust = index.estimate.map_or(Confidence::Low, |estimate| estimate.trust.into());
+    Recommendation::new(rule, &index.name, severity, title)
+        .with(trust)
+        .may_show("Size now", index.bytes().map(size))
+        .may_show("Size after a rebuild, estimated", index.estimate.ok().map(|estimate| size(estimate.bytes)))
+}
+
+/// The statements that write the table of a unique index with ON CONFLICT, by their fingerprints.
+fn upserts(facts: &Facts, index: &Index) -> Vec<String> {
+    if !index.is_unique {
+        return Vec::new();
+    }
+    let bare = index.table.rsplit('.').next().unwrap_or(&index.table).trim_matches('"').to_ascii_lowercase();
+    let writes = facts.statement_uses.iter().filter(|statement| {
+        let text = statement.text.to_ascii_lowercase();
+        text.contains("on conflict") && text.contains(&bare)
+    });
+    writes.map(|statement| statement.fingerprint.clone()).collect()
+}
+
+/// The rebuild after which it should still be small.
+fn again<'f>(facts: &'f Facts, index: &Index) -> Option<&'f Rebuild> {
+    let bytes = index.bytes()?;
+    let mut of_index = facts.rebuilds.iter().filter(|rebuild| rebuild.index == index.name);
+    of_index.find(|rebuild| {
+        // What was won is lost again for the most part.
+        rebuild.seconds_ago < AGAIN_S
+            && bytes >= rebuild.after + (rebuild.before.saturating_sub(rebuild.after)) / 2
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cover::tests::index;
+    use super::*;
+    use crate::database::indexes::{Estimate, Size, Trust};
+    use crate::database::review::rules::statements::tests::statement;
+
+    fn with(megabytes: u64, estimated: u64) -> Index {
+        Index {
+            size: Size::Bytes(megabytes << 20),
+            estimate: Ok(Estimate { bytes: estimated << 20, trust: Trust::High }),
+            ..index("i", &["a"])
+        }
+    }
+
+    #[test]
+    fn an_index_is_bloated_by_share_and_size_both() {
+        let found = |index| bloated(&Facts { indexes: vec![index], ..Facts::default() });
+        let one = found(with(100, 40));
+        assert_eq!(one[0].statement.as_deref(), Some("REINDEX INDEX CONCURRENTLY public.i;"));
+        assert!(one[0].title.starts_with("60% of public.i, 60 MB,"), "{}", one[0].title);
+        for small in [with(15, 1), with(100, 71), with(20, 13)] {
+            assert_eq!(found(small), []);
+        }
+        assert_eq!(found(Index { size: Size::Locked, ..with(100, 40) }), []);
+    }
+
+    #[test]
+    fn a_unique_one_beside_upserts_is_not_rebuilt_while_they_run() {
+        let unique = Index { is_unique: true, ..with(100, 40) };
+        let mut facts = Facts { indexes: vec![unique], ..Facts::default() };
+        assert_eq!((bloated(&facts).len(), bloated_in_upserts(&facts).len()), (1, 0));
+        facts.statement_uses =
+            vec![statement("insert into t values ($1) on conflict (a) do nothing", 1.0, 1)];
+        assert_eq!((bloated(&facts).len(), bloated_in_upserts(&facts).len()), (0, 1));
+        let proposed = bloated_in_upserts(&facts)[0].statement.clone().unwrap();
+        assert!(proposed.ends_with("REINDEX INDEX public.i;"), "{proposed}");
+    }
+
+    #[test]
+    fn what_is_as_large_again_soon_is_not_rebuilt_once_more() {
+        let rebuild = |days: u64| Rebuild {
+            index: "public.i".to_owned(),
+            seconds_ago: days * 86_400,
+            before: 110 << 20,
+            after: 40 << 20,
+        };
+        let mut facts =
+            Facts { indexes: vec![with(100, 40)], rebuilds: vec![rebuild(10)], ..Facts::default() };
+        assert_eq!((bloated(&facts).len(), bloated_again(&facts).len()), (0, 1));
+        facts.rebuilds = vec![rebuild(20)];
+        assert_eq!((bloated(&facts).len(), bloated_again(&facts).len()), (1, 0));
+    }
+}

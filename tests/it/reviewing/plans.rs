@@ -1,0 +1,98 @@
+//! Missing indexes are found in the plans of statements, none of which is run.
+
+use brasa_jobs::database::history::StatementUse;
+use brasa_jobs::database::review::{Past, gather, review};
+use brasa_tests::World;
+use serde_json::json;
+
+use super::{connection, limits, of, only, reach, run, scene};
+
+fn statement(text: &str) -> StatementUse {
+    StatementUse {
+        fingerprint: format!("{:016x}", brasa_shared::hash::fnv1a(text)),
+        text: text.to_owned(),
+        seconds: 86_400.0,
+        calls: 1_000,
+        total_ms: 50_000.0,
+        mean_ms: 50.0,
+        deviation_ms: 5.0,
+        share: 0.3,
+        rows: 1_000,
+        hit: 0,
+        read: 0,
+        temp: 0,
+        usual_ms: None,
+        is_regressed: false,
+    }
+}
+
+async fn with_orders() -> World {
+    scene(
+        "create sequence told;
+         create table orders (id int primary key, customer int, state varchar(9), at timestamptz, \"Odd \"\"Name\" int);
+         insert into orders select n, n % 5000, 's' || n % 5, now() - n * interval '1 minute', n % 9000
+         from generate_series(1, 50000) n;
+         analyze orders",
+    )
+    .await
+}
+
+fn past(texts: &[&str]) -> Past {
+    Past { statement_uses: Some(texts.iter().map(|text| statement(text)).collect()), ..Past::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_proposed_that_the_planner_then_uses() {
+    let world = with_orders().await;
+    for (text, columns) in [
+        ("select * from orders where customer = $1", "(\"customer\")"),
+        (
+            "select * from orders o where o.state = $1 and o.\"Odd \"\"Name\" = $2",
+            "(\"Odd \"\"Name\", \"state\")",
+        ),
+        ("update orders set state = $1 where customer = $2 and at > $3", "(\"customer\", \"at\")"),
+        (
+            "with a as (select id from orders where \"Odd \"\"Name\" = any($1)) select count(*) from a",
+            "(\"Odd \"\"Name\")",
+        ),
+    ] {
+        let mut connection = connection(&world).await;
+        let found = review(&mut connection, &reach(&world, ""), past(&[text]), limits()).await.unwrap();
+        let told = &only(&found, "R11").recommendation;
+        assert!(told.statement.as_ref().unwrap().contains(columns), "{text}: {:?}", told.statement);
+        run(&world, told.statement.as_ref().unwrap()).await;
+        let again = review(&mut connection, &reach(&world, ""), past(&[text]), limits()).await.unwrap();
+        assert_eq!(of(&again, "R11").len(), 0, "{text}");
+        let facts = gather(&mut connection, &reach(&world, ""), past(&[text]), limits()).await.unwrap();
+        assert!(facts.scans.is_empty(), "the planner uses it for {text}: {:?}", facts.scans);
+        run(&world, told.undo.as_ref().unwrap()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_run_and_what_cannot_be_planned_is_left_out() {
+    let world = with_orders().await;
+    let texts = [
+        "insert into orders select nextval('told')::int + $1, $2, $3",
+        "select nextval('told') from orders where customer = $1",
+        "delete from orders where customer > $1",
+        "select * from gone where a = $1",
+        "select * from orders where customer = $1; drop table orders",
+        "drop table orders",
+        "select * from orders where (customer = $1 or at = $2)",
+        "select * from orders where state like $1",
+    ];
+    let mut connection = connection(&world).await;
+    let facts = gather(&mut connection, &reach(&world, ""), past(&texts), limits()).await.unwrap();
+    let columns: Vec<_> =
+        facts.scans.iter().flat_map(|scan| &scan.conditions).map(|one| &*one.column).collect();
+    assert_eq!(columns, ["customer", "customer"], "{:?}", facts.scans);
+    let left = world.rows("select count(*) as n, (select is_called from told) as told from orders").await;
+    assert_eq!(left, json!([{ "n": 50_000, "told": false }]));
+    let prepared: i64 =
+        sqlx::query_scalar("select count(*) from pg_prepared_statements where name = 'brasa_plan'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(prepared, 0);
+}
