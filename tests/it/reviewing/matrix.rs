@@ -34,14 +34,14 @@ const PAIRS: [(&str, Option<(&str, &str)>); 24] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_pairs_of_indexes_those_that_say_the_same_are_found_and_no_others() {
-    let mut sql = String::new();
-    for (place, (make, _)) in PAIRS.iter().enumerate() {
-        sql.push_str(&format!(
+    let each = |(place, (make, _)): (usize, &(&str, _))| {
+        format!(
             "create schema s{place}; set search_path = s{place};
              create table t (id int primary key, a int, b int, c text); {make};"
-        ));
-    }
-    let world = scene(&sql).await;
+        )
+    };
+    let sql: Vec<String> = PAIRS.iter().enumerate().map(each).collect();
+    let world = scene(&sql.concat()).await;
     let found = look(&world).await;
     let said: Vec<(&str, &str)> = ["R05", "R06"]
         .into_iter()
@@ -76,15 +76,15 @@ const KEYS: [(&str, &str, bool); 14] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_foreign_keys_those_without_an_index_are_found_and_no_others() {
-    let mut sql = String::new();
-    for (place, (key, index, _)) in KEYS.iter().enumerate() {
-        sql.push_str(&format!(
+    let each = |(place, (key, index, _)): (usize, &(&str, &str, bool))| {
+        format!(
             "create schema s{place}; set search_path = s{place};
              create table one (x int primary key); create table two (x int, y int, primary key (x, y));
              create table t (id int primary key, a int, b int, c int, foreign key {key}); {index};"
-        ));
-    }
-    let world = scene(&sql).await;
+        )
+    };
+    let sql: Vec<String> = KEYS.iter().enumerate().map(each).collect();
+    let world = scene(&sql.concat()).await;
     let found = look(&world).await;
     let said: Vec<&str> = of(&found, "R10").into_iter().map(|one| &*one.recommendation.object).collect();
     for (place, (key, index, is_covered)) in KEYS.iter().enumerate() {

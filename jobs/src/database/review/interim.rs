@@ -21,14 +21,14 @@ const INDEXES: &str = "
         coalesce(s.idx_scan, 0) as scans, coalesce(s.idx_tup_read, 0) as read, pg_get_indexdef(c.oid) as definition,
         exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = t.oid and d.deptype = 'e') as is_of_extension,
         exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid) as is_being_built,
-        array(select pg_get_indexdef(c.oid, p, true) from generate_series(1, i.indnatts) p order by p) as texts,
-        i.indkey::int2[] as numbers,
+        array(select coalesce(pg_get_indexdef(c.oid, p, true), '') from generate_series(1, i.indnatts) p order by p) as texts,
+        array(select number from unnest(i.indkey::int2[]) with ordinality u(number, place) order by place) as numbers,
         array(select on_.nspname || '.' || o.opcname from unnest(i.indclass) with ordinality u(class, place)
               join pg_opclass o on o.oid = u.class join pg_namespace on_ on on_.oid = o.opcnamespace order by u.place) as classes,
         array(select coalesce(cn.nspname || '.' || l.collname, '') from unnest(i.indcollation) with ordinality u(collation_, place)
               left join pg_collation l on l.oid = u.collation_ left join pg_namespace cn on cn.oid = l.collnamespace
               order by u.place) as collations,
-        i.indoption::int2[] as options
+        array(select option from unnest(i.indoption::int2[]) with ordinality u(option, place) order by place) as options
     from pg_index i
     join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
     join pg_class t on t.oid = i.indrelid join pg_namespace tn on tn.oid = t.relnamespace
@@ -42,7 +42,11 @@ const INDEXES: &str = "
 /// The indexes of the application's tables.
 pub(super) async fn indexes(connection: &mut PgConnection) -> Result<Vec<Index>, sqlx::Error> {
     let rows = sqlx::query(INDEXES).fetch_all(connection).await?;
-    rows.iter().map(index).collect()
+    // What has gone since it was listed has no definition any more.
+    let is_there = |row: &&sqlx::postgres::PgRow| {
+        row.try_get::<Option<&str>, _>("definition").is_ok_and(|it| it.is_some())
+    };
+    rows.iter().filter(is_there).map(index).collect()
 }
 
 fn index(row: &sqlx::postgres::PgRow) -> Result<Index, sqlx::Error> {

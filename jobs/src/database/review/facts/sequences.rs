@@ -63,7 +63,7 @@ const SEQUENCES: &str = "
         select d.refobjid, f.adrelid, f.adnum from pg_depend d join pg_attrdef f on f.oid = d.objid
         where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid <> f.adrelid
     ), seen as (
-        select s.*, c.relname, n.nspname, has_sequence_privilege(c.oid, 'select') and not exists (
+        select s.*, c.relname, n.nspname, coalesce(has_sequence_privilege(c.oid, 'select'), false) and not exists (
             select from locked where relation = c.oid) and (not pg_is_in_recovery() or c.relpersistence = 'p') as is_seen
         from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
         where n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_' and c.relpersistence <> 't'

@@ -96,7 +96,7 @@ const TABLES: &str = "
             or exists (select from pg_publication_rel r where r.prrelid = c.oid) as is_published,
         case when c.relkind = 'p' then 0 else age(c.relfrozenxid) end::bigint as xid_age,
         case when c.relkind = 'p' then 0 else mxid_age(c.relminmxid) end::bigint as mxid_age,
-        has_table_privilege(c.oid, 'select') as is_readable, pg_get_userbyid(c.relowner)::text as owner
+        coalesce(has_table_privilege(c.oid, 'select'), false) as is_readable, pg_get_userbyid(c.relowner)::text as owner
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     left join recursive_rows p on p.parent = c.oid

@@ -44,14 +44,14 @@ macro_rules! rules {
 
 /// Every rule, in order.
 pub const RULES: &[Rule] = rules! {
-    "R01" "bloated indexes" [Indexes, StatementUses] bloat::bloated;
+    "R01" "bloated indexes" [Indexes] bloat::bloated;
     "R02" "bloated unique indexes that are written with ON CONFLICT" [Indexes, StatementUses] bloat::bloated_in_upserts;
     "R03" "indexes that bloat again soon" [Indexes, Ledger] bloat::bloated_again;
     "R04" "unused indexes" [Indexes, IndexUses, ForeignKeys] unused::unused;
     "R05" "duplicate indexes" [Indexes, ForeignKeys] duplicates::duplicates;
     "R06" "indexes that another one covers" [Indexes, ForeignKeys] duplicates::redundant;
     "R07" "invalid indexes that a rebuild of ours left" [Indexes, Ledger] invalid::ours;
-    "R08" "invalid indexes of others" [Indexes, Ledger] invalid::of_others;
+    "R08" "invalid indexes of others" [Indexes] invalid::of_others;
     "R09" "copies that an interrupted rebuild left" [Indexes] invalid::copies;
     "R10" "foreign keys without an index" [Indexes, ForeignKeys] foreign_keys::uncovered;
     "R11" "missing indexes" [Plans, StatementUses, Indexes] scans::missing;
