@@ -25,6 +25,10 @@ pub(super) fn size(bytes: u64) -> String {
 /// A share between 0 and 1: `37 %`, `0.4 %`.
 pub(super) fn percent(share: f64) -> String {
     let number = share * 100.0;
+    // All of it is all of it, and nothing less.
+    if (99.5..100.0).contains(&number) {
+        return near(share);
+    }
     if number.abs() >= 9.95 || number.abs() < 0.005 || (number - number.round()).abs() < 0.005 {
         format!("{number:.0} %")
     } else {
@@ -134,6 +138,7 @@ mod tests {
     #[test]
     fn figures_read_as_people_write_them() {
         assert_eq!([12, 8_192, 1_572_864, 157_286_400].map(size), ["12 bytes", "8 kB", "1.5 MB", "150 MB"]);
+        assert_eq!([0.9965, 0.994].map(percent), ["99.65 %", "99 %"]);
         assert_eq!([0.0, 0.004, 0.05, 0.372, 1.0].map(percent), ["0 %", "0.4 %", "5 %", "37 %", "100 %"]);
         assert_eq!(
             [0, 999, 1_000, 1_234_567, -4_000].map(count),

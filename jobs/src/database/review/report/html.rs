@@ -1,6 +1,6 @@
 //! A report as a page by itself: it loads nothing, and reads on a phone and in the dark.
 
-use super::{Report, Shown, about, heading, who};
+use super::{Note, Report, Shown, about, heading, shown_notes, who};
 use crate::database::review::recommendation::Severity;
 
 const STYLE: &str = include_str!("style.css");
@@ -124,11 +124,10 @@ fn overview(report: &Report) -> String {
 }
 
 fn rest(report: &Report) -> String {
-    let notes: Vec<String> = report
-        .notes
-        .iter()
-        .map(|note| format!("<li>{}: {}</li>\n", escaped(&note.object), text(&note.text)))
-        .collect();
+    let (shown, more) = shown_notes(report);
+    let note = |note: &Note| format!("<li>{}: {}</li>\n", escaped(&note.object), text(&note.text));
+    let notes: Vec<String> =
+        shown.iter().map(note).chain(more.map(|more| format!("<li>{more}</li>\n"))).collect();
     let gaps: Vec<String> = report
         .gaps
         .iter()

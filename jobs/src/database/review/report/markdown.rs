@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Shown, about, heading, who};
+use super::{Report, Shown, about, heading, shown_notes, who};
 use crate::database::review::recommendation::Severity;
 
 /// A report as Markdown.
@@ -83,8 +83,12 @@ fn overview(text: &mut String, report: &Report) {
 fn rest(text: &mut String, report: &Report) {
     if !report.notes.is_empty() {
         line(text, "## Not enough evidence");
-        for note in &report.notes {
+        let (shown, rest) = shown_notes(report);
+        for note in shown {
             wrote(text, &format!("- {}: {}\n", escaped(&note.object), escaped(&note.text)));
+        }
+        if let Some(rest) = rest {
+            wrote(text, &format!("- {rest}\n"));
         }
         wrote(text, "\n");
     }

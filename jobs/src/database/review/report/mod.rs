@@ -139,6 +139,16 @@ impl Report {
     }
 }
 
+/// How many notes are shown; all are in the JSON.
+const NOTES_MAX: usize = 20;
+
+/// The notes that are shown, and what is said of the others.
+fn shown_notes(report: &Report) -> (&[Note], Option<String>) {
+    let shown = report.notes.get(..NOTES_MAX).unwrap_or(&report.notes);
+    let rest = report.notes.len() - shown.len();
+    (shown, (rest > 0).then(|| format!("And {} more.", many(rest, "index", "indexes"))))
+}
+
 /// What is said of whoever does it.
 fn who(does: Does) -> &'static str {
     match does {

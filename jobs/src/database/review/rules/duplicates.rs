@@ -10,11 +10,12 @@ use crate::database::review::words::{count, size};
 
 /// Indexes that are judged: those that queries may use, and of a partitioned table the common one. Copies that a rebuild
 /// left are told by themselves.
-fn judged(facts: &Facts) -> impl Iterator<Item = &Index> {
-    facts.indexes.iter().filter(|index| {
+fn judged(facts: &Facts) -> Vec<&Index> {
+    let judged = facts.indexes.iter().filter(|index| {
         let is_own = !index.is_of_system && !index.is_of_extension;
         is_usable(index) && index.parent.is_none() && is_own && twin(facts, index).is_none()
-    })
+    });
+    judged.collect()
 }
 
 /// Which of some that do the same is to be kept: the lowest. What other things rest on comes first, then what is used
@@ -38,9 +39,9 @@ fn may_go(facts: &Facts, index: &Index) -> bool {
 
 /// Indexes that are the same as another one in all but their names.
 pub(super) fn duplicates(facts: &Facts) -> Vec<Recommendation> {
-    let mut found = Vec::new();
-    for index in judged(facts) {
-        let same = judged(facts).filter(|other| other.oid == index.oid || is_same(index, other));
+    let (mut found, judged) = (Vec::new(), judged(facts));
+    for index in judged.iter().copied() {
+        let same = judged.iter().copied().filter(|other| other.oid == index.oid || is_same(index, other));
         let Some(kept) = same.min_by_key(|other| rank(facts, other)) else { continue };
         if kept.oid != index.oid && may_go(facts, index) {
             let title = format!(
@@ -55,10 +56,10 @@ pub(super) fn duplicates(facts: &Facts) -> Vec<Recommendation> {
 
 /// Indexes that another one with more columns, or a unique one, covers.
 pub(super) fn redundant(facts: &Facts) -> Vec<Recommendation> {
-    let mut found = Vec::new();
+    let (mut found, judged) = (Vec::new(), judged(facts));
     let mut gone: Vec<u32> = Vec::new();
-    for index in judged(facts).filter(|index| !index.is_unique && may_go(facts, index)) {
-        let others = judged(facts).filter(|other| does_for(other, index) && !is_same(other, index));
+    for index in judged.iter().copied().filter(|index| !index.is_unique && may_go(facts, index)) {
+        let others = judged.iter().copied().filter(|other| does_for(other, index) && !is_same(other, index));
         // Of two that cover each other one has to stay.
         let mut others = others.filter(|other| !gone.contains(&other.oid));
         let Some(kept) = others.next() else { continue };
@@ -86,7 +87,8 @@ fn superfluous(rule: &str, facts: &Facts, index: &Index, kept: &Index, title: St
         .may_show("Size that is saved", bytes.map(size))
         .shows("Scans of this one since counters began", count(index.scans))
         .shows("Scans of the one to keep", count(kept.scans));
-    let served = facts.foreign_keys.iter().find(|key| {
+    let mut keys = facts.foreign_keys.iter().filter(|key| key.table_oid == index.table_oid);
+    let served = keys.find(|key| {
         let covers = of_key(facts, key);
         [index, kept].iter().all(|one| covers.iter().any(|cover| cover.oid == one.oid))
     });

@@ -7,7 +7,7 @@ use super::duplicates::rank;
 use super::names::{drop_index, make_again};
 use crate::database::history::IndexUse;
 use crate::database::indexes::Index;
-use crate::database::review::facts::Facts;
+use crate::database::review::facts::{Facts, Subject};
 use crate::database::review::recommendation::{Recommendation, Severity};
 use crate::database::review::words::{count, list, many, percent, seconds, share, size};
 
@@ -39,8 +39,12 @@ pub(super) fn unused(facts: &Facts) -> Vec<Recommendation> {
     judged.collect()
 }
 
-/// Indexes that this server has never scanned, and of which that says too little.
+/// Indexes that this server has never scanned, and of which that says too little. Where nothing is known of any, that is
+/// said once, as a gap.
 pub(in crate::database::review) fn notes(facts: &Facts) -> Vec<Note> {
+    if !facts.knows(Subject::IndexUses) {
+        return Vec::new();
+    }
     let judged = facts.indexes.iter().filter_map(|index| match verdict(facts, index) {
         Verdict::Unknown(text) if index.scans == 0 => Some(Note { object: index.name.clone(), text }),
         _ => None,
@@ -77,7 +81,8 @@ fn verdict(facts: &Facts, index: &Index) -> Verdict {
 /// Whether a foreign key would be without an index, once all that is recommended is done: this one is the best that finds
 /// its rows, or the one that stays for others which do the same.
 fn serves_a_key(facts: &Facts, index: &Index) -> bool {
-    facts.foreign_keys.iter().any(|key| {
+    let mut keys = facts.foreign_keys.iter().filter(|key| key.table_oid == index.table_oid);
+    keys.any(|key| {
         let covers = of_key(facts, key);
         let is_cover = covers.iter().any(|cover| cover.oid == index.oid);
         let best = covers.iter().min_by_key(|cover| rank(facts, cover));
