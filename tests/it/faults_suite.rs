@@ -113,3 +113,18 @@ fn rows_that_are_handed_over_are_written_once_whoever_is_killed() {
 fn rebuilds_that_are_interrupted_leave_nothing_invalid_and_take_nothing_else_away() {
     a_few_rounds_of("rebuild");
 }
+
+#[test]
+fn a_change_of_a_table_does_not_wait_for_a_rebuild() {
+    a_few_rounds_of("yield");
+}
+
+#[test]
+fn whoever_builds_an_index_beside_us_never_loses_it() {
+    a_few_rounds_of("neighbour");
+}
+
+#[test]
+fn upserts_never_fail_because_their_index_is_rebuilt() {
+    a_few_rounds_of("upsert");
+}

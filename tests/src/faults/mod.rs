@@ -75,7 +75,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub static CASES: [Case; 21] = [
+pub static CASES: [Case; 24] = [
     Case {
         name: "kill",
         about: "workers are killed at random moments",
@@ -222,6 +222,27 @@ pub static CASES: [Case; 21] = [
         rounds: 120,
         few: 8,
         play: |plan| Box::pin(rebuild::run(plan)),
+    },
+    Case {
+        name: "yield",
+        about: "changes of a table come while one of its indexes is rebuilt",
+        rounds: 50,
+        few: 3,
+        play: |plan| Box::pin(rebuild::yields(plan)),
+    },
+    Case {
+        name: "neighbour",
+        about: "others build indexes where something of ours is to be tidied",
+        rounds: 100,
+        few: 4,
+        play: |plan| Box::pin(rebuild::neighbours(plan)),
+    },
+    Case {
+        name: "upsert",
+        about: "rows are upserted without a rest while their unique index is rebuilt",
+        rounds: 500,
+        few: 40,
+        play: |plan| Box::pin(rebuild::upserts(plan)),
     },
 ];
 

@@ -1,6 +1,7 @@
 //! Rebuilds of indexes are interrupted in every phase, in every way: nothing invalid stays, and nothing else goes.
 
 mod blockers;
+mod others;
 mod shapes;
 
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 
 pub use blockers::{Blockers, PHASES};
+pub(super) use others::{neighbours, upserts, yields};
 pub use shapes::{Shape, shapes};
 
 use super::{LIMIT, Plan, Report};
