@@ -89,8 +89,15 @@ async fn sums_of_differences_are_what_the_client_did_whoever_resets_the_counters
     let shares: f64 = all(&world.pool, after(noon(0), 25)).await.iter().map(|one| one.share).sum();
     assert!((shares - 1.0).abs() < 1e-6, "{shares}");
     // One that was thrown out and came back begins anew, too.
-    let id: i64 = sqlx::query("select queryid, tools.pg_stat_statements_reset(userid, dbid, queryid) from tools.pg_stat_statements where query = $1")
-        .bind(BY_KEY).fetch_one(&world.pool).await.unwrap().get(0);
+    let id: i64 = sqlx::query(
+        "select queryid, tools.pg_stat_statements_reset(userid, dbid, queryid)
+        from tools.pg_stat_statements where query = $1",
+    )
+    .bind(BY_KEY)
+    .fetch_one(&world.pool)
+    .await
+    .unwrap()
+    .get(0);
     assert_ne!(id, 0);
     call(&world.pool, 30).await;
     look_at(&world.pool, None, after(noon(0), 30)).await;
@@ -142,7 +149,9 @@ async fn a_secret_is_never_kept_and_neither_is_a_literal() {
         "{texts}"
     );
     assert!(texts.contains("select count(*) from items where v = $1"), "{texts}");
-    let tables = "select format('select count(*) as n from brasa.%I t where t::text like ''%%hunter2%%''', tablename) as q
+    let tables =
+        "select format('select count(*) as n from brasa.%I t where t::text like ''%%hunter2%%''', tablename)
+                      as q
                   from pg_tables where schemaname = 'brasa'";
     let tables = world.rows(tables).await;
     let queries = tables.as_array().unwrap();

@@ -1,8 +1,8 @@
 //! What is usual for a statement, and when it became slower.
 //!
-//! Days and nights differ, and so do weekdays. So the mean of a call is compared with what it was at the same hour of the
-//! week in the last four weeks; before there is so much of a past, with the same time of the day, an hour more or less,
-//! of the last seven days. Median and MAD (the median of the distances from it) do not mind a bad night.
+//! Days and nights differ, and so do weekdays. So the mean of a call is compared with what it was at the same hour of
+//! the week in the last four weeks; before there is so much of a past, with the same time of the day, an hour more or
+//! less, of the last seven days. Median and MAD (the median of the distances from it) do not mind a bad night.
 
 /// A statement that is called less often in an hour has no mean worth the name.
 pub(super) const SAMPLE_CALLS_MIN: i64 = 5;

@@ -52,7 +52,8 @@ const TABLES: &str = r#"
         select s.*, l as before,
                $2 <> 'strange' and l."table" is not null as is_known,
                $2 = 'anew' or s.whole_scans < l.whole_scans or s.whole_rows < l.whole_rows or s.inserted < l.inserted
-                   or s.updated < l.updated or s.updated_in_place < l.updated_in_place or s.deleted < l.deleted as is_anew
+                   or s.updated < l.updated or s.updated_in_place < l.updated_in_place or s.deleted < l.deleted
+                   as is_anew
         from seen s left join brasa.care_table_last l on l.node = $3 and l.schema = s.schema and l."table" = s."table"
     ), kept as (
         insert into brasa.care_table_last as l

@@ -87,8 +87,8 @@ pub struct StatementUse {
     pub read: i64,
     /// Blocks it wrote to temporary files.
     pub temp: i64,
-    /// What is usual for it: the median of the mean of a call in ms, and how far it usually is from that (MAD), if there
-    /// is enough of a past.
+    /// What is usual for it: the median of the mean of a call in ms, and how far it usually is from that (MAD), if
+    /// there is enough of a past.
     pub usual_ms: Option<(f64, f64)>,
     /// Whether it became slower, as of the last three looks.
     pub is_regressed: bool,

@@ -26,8 +26,8 @@ const CLUSTER: &str = "/* brasa */ select system_identifier::text,
              else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end
     from pg_control_system()";
 
-/// What an index is, whatever it is called, out of the catalogue alone: `pg_get_indexdef` waits where somebody holds the
-/// table. Places in the text of the statement that made it are left out. This is the one place where it is made.
+/// What an index is, whatever it is called, out of the catalogue alone: `pg_get_indexdef` waits where somebody holds
+/// the table. Places in the text of the statement that made it are left out. This is the one place where it is made.
 const SIGNATURE: &str = r"md5(concat_ws('|', a.amname, x.indkey::text, x.indnkeyatts, x.indclass::text,
         x.indcollation::text, x.indoption::text, x.indisunique, {nulls},
         regexp_replace(coalesce(x.indexprs::text, ''), ':location -?\d+', '', 'g'),

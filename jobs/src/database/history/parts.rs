@@ -109,7 +109,8 @@ async fn alone(connection: &mut PgConnection, sql: String) -> Result<bool, sqlx:
     }
 }
 
-/// When the parts begin that are needed now and soon. What is looked at now may belong to yesterday, where clocks differ.
+/// When the parts begin that are needed now and soon. What is looked at now may belong to yesterday, where clocks
+/// differ.
 fn wanted(span: Span, today: Date) -> BTreeSet<Date> {
     (-1..=AHEAD_DAYS).map(|ahead| start(span, today.saturating_add(ahead.days()))).collect()
 }
@@ -136,7 +137,8 @@ fn make(table: &str, part: &str, from: Date, until: Date) -> String {
     // The bound of a table by instants is a text with its zone, which a date by itself has not.
     let zone = if table.ends_with("_days") { "" } else { " 00:00+00" };
     format!(
-        "create table if not exists brasa.{part} partition of brasa.{table} for values from ('{from}{zone}') to ('{until}{zone}')"
+        "create table if not exists brasa.{part} partition of brasa.{table} for values
+         from ('{from}{zone}') to ('{until}{zone}')"
     )
 }
 

@@ -34,7 +34,8 @@ const SPENT: &str = "
     from summed s left join brasa.care_statement_texts t using (fingerprint)
     order by s.total_ms desc, s.fingerprint";
 
-/// The last looks, the newest first, with what each statement had of each. The time of a look covers what was before it.
+/// The last looks, the newest first, with what each statement had of each. The time of a look covers what was before
+/// it.
 const TICKS_OF: &str = "
     with looks as (
         select taken_at, seconds from brasa.care_looks
@@ -55,8 +56,8 @@ const HOURS_OF: &str = "
     where fingerprint = any ($1) and calls >= $4
         and hour >= to_timestamp($2::bigint / 1000.0) and hour < to_timestamp($3::bigint / 1000.0)";
 
-/// What statements of the primary cost in the time before `now`, the most costly first, with what is usual for the first
-/// five hundred.
+/// What statements of the primary cost in the time before `now`, the most costly first, with what is usual for the
+/// first five hundred.
 ///
 /// # Errors
 /// What Postgres says.

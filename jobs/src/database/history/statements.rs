@@ -26,15 +26,18 @@ const EXTENSION: &str = "/* brasa */ select n.nspname::text, e.extversion,
 
 const ADD: &str = "
     /* brasa */ with seen as materialized (
-        select s.userid, s.queryid, {toplevel} as toplevel, s.calls, s.total_exec_time as total_ms, s.max_exec_time as max_ms,
+        select s.userid, s.queryid, {toplevel} as toplevel, s.calls, s.total_exec_time as total_ms,
+               s.max_exec_time as max_ms,
                s.calls * (s.stddev_exec_time * s.stddev_exec_time + s.mean_exec_time * s.mean_exec_time) as squares,
                s.rows, s.shared_blks_hit + s.local_blks_hit as hit, s.shared_blks_read + s.local_blks_read as read,
                s.temp_blks_written as temp, s.wal_bytes, {since} as since
         from {schema}.pg_stat_statements(false) s
         where s.dbid = (select oid from pg_database where datname = current_database())
     ), matched as (
-        select s.*, l.fingerprint, l.calls as l_calls, l.total_ms as l_total_ms, l.squares as l_squares, l.rows as l_rows,
-               l.hit as l_hit, l.read as l_read, l.temp as l_temp, l.wal_bytes as l_wal_bytes, l.queryid is null as is_new,
+        select s.*, l.fingerprint, l.calls as l_calls, l.total_ms as l_total_ms, l.squares as l_squares,
+               l.rows as l_rows,
+               l.hit as l_hit, l.read as l_read, l.temp as l_temp, l.wal_bytes as l_wal_bytes, l.since as l_since,
+               l.queryid is null as is_new,
                l.queryid is not null and ({1} = 'restart' or s.calls < l.calls or s.total_ms < l.total_ms
                    or s.max_ms < l.max_ms or s.rows < l.rows or s.hit < l.hit or s.read < l.read or s.temp < l.temp
                    or s.wal_bytes < l.wal_bytes or s.since is distinct from l.since) as restarts
@@ -43,10 +46,14 @@ const ADD: &str = "
         where s.queryid is not null
     ), judged as materialized (
         select m.*, case when {1} = 'baseline' then 'all' when is_new or restarts then 'none' else 'last' end as base
-        from matched m where is_new or restarts or fingerprint is null or calls <> l_calls
+        from matched m
+        -- Most statements did not run: that is seen by two of their figures.
+        where is_new or {1} = 'restart' or fingerprint is null or calls <> l_calls or total_ms <> l_total_ms
+            or since is distinct from l_since
     ), kept as (
         insert into brasa.care_statement_last as l
-        select userid, queryid, toplevel, fingerprint, calls, total_ms, max_ms, squares, rows, hit, read, temp, wal_bytes,
+        select userid, queryid, toplevel, fingerprint, calls, total_ms, max_ms, squares, rows, hit, read, temp,
+            wal_bytes,
                since
         from judged
         on conflict (userid, queryid, toplevel) do update
@@ -61,7 +68,8 @@ const ADD: &str = "
         select userid::bigint, queryid, toplevel, fingerprint, restarts::int as restarts,
                case base when 'last' then calls - l_calls when 'none' then calls else 0 end as calls,
                case base when 'last' then total_ms - l_total_ms when 'none' then total_ms else 0 end as total_ms,
-               greatest(case base when 'last' then squares - l_squares when 'none' then squares else 0 end, 0) as squares,
+               greatest(case base when 'last' then squares - l_squares when 'none' then squares else 0 end, 0)
+                   as squares,
                case base when 'last' then rows - l_rows when 'none' then rows else 0 end as rows,
                case base when 'last' then hit - l_hit when 'none' then hit else 0 end as hit,
                case base when 'last' then read - l_read when 'none' then read else 0 end as read,
@@ -73,13 +81,15 @@ const ADD: &str = "
         where fingerprint is not null and calls > 0 group by fingerprint
     ), {written}
     select (select count(queryid) from seen), (select count(*) - count(queryid) from seen),
-           coalesce((select sum(calls) from deltas), 0)::bigint, coalesce((select sum(restarts) from deltas), 0)::bigint,
+           coalesce((select sum(calls) from deltas), 0)::bigint,
+           coalesce((select sum(restarts) from deltas), 0)::bigint,
            (select coalesce(jsonb_agg(to_jsonb(d)), '[]') from deltas d where fingerprint is null)::text";
 
 /// Texts, which cost far more to read than counters do. What is longer than that is told apart by its begin, so that
 /// thousands of them fit into memory at the first look.
 const TEXTS: &str = "
-    /* brasa */ select s.userid::bigint, s.queryid, {toplevel}, left(s.query, 8192) from {schema}.pg_stat_statements(true) s
+    /* brasa */ select s.userid::bigint, s.queryid, {toplevel}, left(s.query, 8192)
+    from {schema}.pg_stat_statements(true) s
     where s.dbid = (select oid from pg_database where datname = current_database()) and s.query is not null
         and s.queryid = any ($1::text[]::bigint[])";
 
@@ -87,8 +97,8 @@ const TEXTS: &str = "
 const ADD_NAMED: &str = "
     /* brasa */ with deltas as materialized (
         select * from jsonb_to_recordset({4}::jsonb) as d(userid bigint, queryid bigint, toplevel boolean,
-            fingerprint text, restarts int, calls bigint, total_ms double precision, squares double precision, rows bigint,
-            hit bigint, read bigint, temp bigint, wal_bytes numeric)
+            fingerprint text, restarts int, calls bigint, total_ms double precision, squares double precision,
+            rows bigint, hit bigint, read bigint, temp bigint, wal_bytes numeric)
     ), named as (
         update brasa.care_statement_last l set fingerprint = d.fingerprint from deltas d
         where l.userid = d.userid::oid and l.queryid = d.queryid and l.toplevel = d.toplevel and d.fingerprint <> {1}
@@ -108,7 +118,9 @@ const WRITTEN: &str = "written as (
         set {added}, restarts = w.restarts + excluded.restarts
     ), hourly as (
         insert into brasa.care_statement_hours as w
-        select to_timestamp({3}::bigint / 1000.0), fingerprint, calls, total_ms, squares, rows, hit, read, temp, wal_bytes from summed
+        select to_timestamp({3}::bigint / 1000.0), fingerprint, calls, total_ms, squares, rows, hit, read, temp,
+            wal_bytes
+        from summed
         on conflict (hour, fingerprint) do update set {added}
     )";
 
@@ -294,7 +306,8 @@ async fn keep(
         ours.push(statement.is_ours);
     }
     let query = "insert into brasa.care_statement_texts (fingerprint, text, is_ours, known_at)
-                 select f, t, o, to_timestamp($4::bigint / 1000.0) from unnest($1::text[], $2::text[], $3::bool[]) as x(f, t, o)
+                 select f, t, o, to_timestamp($4::bigint / 1000.0)
+                 from unnest($1::text[], $2::text[], $3::bool[]) as x(f, t, o)
                  on conflict (fingerprint) do nothing";
     let query = sqlx::query(query).bind(fingerprints).bind(texts).bind(ours).bind(now.ms);
     query.execute(connection).await.map(drop)

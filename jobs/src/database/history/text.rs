@@ -1,7 +1,8 @@
 //! Texts of statements as they may be kept: without literals, without comments, without secrets.
 //!
 //! `pg_stat_statements` replaces the literals of queries only, not those of other statements, of which
-//! `create role … password '…'` is one. So all texts are read here again, and what may hold a secret is not kept at all.
+//! `create role … password '…'` is one. So all texts are read here again, and what may hold a secret is not kept at
+//! all.
 
 use brasa_shared::hash::fnv1a;
 
@@ -245,8 +246,8 @@ fn literal(text: &str) -> Option<(usize, bool)> {
     Some((prefix.len() + length, is_sure))
 }
 
-/// How long something in quotes is. Whether a backslash before a quote means that quote depends on a setting, unless the
-/// literal says that it does: then nobody can be sure.
+/// How long something in quotes is. Whether a backslash before a quote means that quote depends on a setting, unless
+/// the literal says that it does: then nobody can be sure.
 fn quoted(text: &str, quote: char, escapes: bool) -> (usize, bool) {
     let mut chars = text.char_indices().skip(1).peekable();
     let mut is_sure = true;

@@ -12,8 +12,8 @@ use super::moment::{Moment, instant};
 const SILENT_MS: i64 = 24 * 3_600_000;
 
 /// A day counts where one spell of each server covers it whole, and only from when on all scans of the index are in the
-/// days. A scan counts on whichever day it was seen, so that none is lost at the edges. An index of a server is the same
-/// one where it has the same name and does the same.
+/// days. A scan counts on whichever day it was seen, so that none is lost at the edges. An index of a server is the
+/// same one where it has the same name and does the same.
 const INDEX_USES: &str = r#"
     with nodes as (
         select distinct unnest($1::text[]) as node
