@@ -7,9 +7,14 @@ use serde_json::json;
 
 use super::scene;
 
+const PLANTED: &str = "
+    create table no_key (n int);
+    create table t (id serial primary key);
+    select setval('t_id_seq', 2147000000)";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_is_shown_in_each_format_and_kept() {
-    let world = scene("create table no_key (n int); create table t (id serial primary key); select setval('t_id_seq', 2147000000)").await;
+    let world = scene(PLANTED).await;
     let brasa = Brasa::configured(&world, "");
     let text = brasa.run(["db", "review"]).await.with_code(0).stdout;
     assert!(
@@ -83,7 +88,7 @@ async fn without_its_tables_a_review_says_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_reviews_and_says_how_much_it_found() {
-    let world = scene("create table no_key (n int); create table t (id serial primary key); select setval('t_id_seq', 2147000000)").await;
+    let world = scene(PLANTED).await;
     let worker = Worker::start(world.settings(catalog(), ""));
     let job = world.enqueue("db.review", json!({})).await;
     let result = world.result(&job).await;

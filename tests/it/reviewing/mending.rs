@@ -89,7 +89,9 @@ async fn what_is_planted_is_found_and_what_is_recommended_mends_it() {
     let left: Vec<_> =
         second.report.recommendations.iter().map(|shown| &*shown.recommendation.rule).collect();
     assert!(left.iter().all(|rule| *rule == "R36" || OF_THE_SERVER.contains(rule)), "{left:?}");
-    let open = "select count(*) as n from brasa.care_recommendations where cleared_at is null and rule < 'R33' and rule <> 'R24'";
+    let open =
+        "select count(*) as n from brasa.care_recommendations where cleared_at is null and rule < 'R33'
+        and rule <> 'R24'";
     assert_eq!(world.rows(open).await, json!([{ "n": 0 }]));
 }
 
@@ -194,7 +196,8 @@ async fn statistics_are_stale_until_somebody_analyzes() {
 async fn rows_that_have_expired_are_told_by_the_planner_alone() {
     let world = scene(
         "create table sessions (id int primary key, expires_at timestamptz not null);
-         insert into sessions select n, now() + interval '1 day' - n * interval '1 minute' from generate_series(1, 10000) n;
+         insert into sessions select n, now() + interval '1 day' - n * interval '1 minute'
+         from generate_series(1, 10000) n;
          analyze sessions",
     )
     .await;
@@ -209,7 +212,8 @@ async fn rows_that_have_expired_are_told_by_the_planner_alone() {
 async fn a_clean_database_gets_no_warning() {
     let world = scene(
         "create table customers (id bigint generated always as identity primary key, mail text unique);
-         create table orders (id bigint generated always as identity primary key, customer bigint not null references customers,
+         create table orders (id bigint generated always as identity primary key,
+             customer bigint not null references customers,
              at timestamptz not null default now());
          create index on orders (customer, at);
          create table parts (at date not null, id bigint not null, primary key (at, id)) partition by range (at);
@@ -235,8 +239,9 @@ async fn a_clean_database_gets_no_warning() {
 async fn odd_names_are_names_in_every_statement() {
     let long = "ü".repeat(20) + "\"'; drop table t; --";
     let quoted = brasa_shared::db::quoted(&long);
-    let world = scene(&format!(
-        r#"create schema "My ""Shop""";
+    let world = scene(
+        &format!(
+            r#"create schema "My ""Shop""";
            set search_path = "My ""Shop""";
            create table target (id int primary key);
            create table {quoted} (id serial primary key, {quoted} int references target, a int);
@@ -244,10 +249,14 @@ async fn odd_names_are_names_in_every_statement() {
            create index {quoted}_a on {quoted} (a);
            create index {quoted}_b on {quoted} (a);
            create table "No ""Key" (n int);
-           select setval(pg_get_serial_sequence(quote_ident(relname), 'id'), 2000000000) from pg_class where relname like 'ü%' and relkind = 'r';
+           select setval(pg_get_serial_sequence(quote_ident(relname), 'id'), 2000000000) from pg_class
+               where relname like 'ü%' and relkind = 'r';
            reset search_path;
            analyze"#
-    ).replace(&format!("{quoted}_a"), "\"x a\"").replace(&format!("{quoted}_b"), "\"x\"\"b\""))
+        )
+        .replace(&format!("{quoted}_a"), "\"x a\"")
+        .replace(&format!("{quoted}_b"), "\"x\"\"b\""),
+    )
     .await;
     let first = look(&world).await;
     for rule in ["R05", "R10", "R29", "R30"] {

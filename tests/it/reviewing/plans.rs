@@ -90,7 +90,7 @@ async fn nothing_is_run_and_what_cannot_be_planned_is_left_out() {
     let left = world.rows("select count(*) as n, (select is_called from told) as told from orders").await;
     assert_eq!(left, json!([{ "n": 50_000, "told": false }]));
     let prepared: i64 =
-        sqlx::query_scalar("select count(*) from pg_prepared_statements where name = 'brasa_plan'")
+        sqlx::query_scalar("select count(*) from pg_prepared_statements where name = 'planned_by_brasa'")
             .fetch_one(&mut connection)
             .await
             .unwrap();

@@ -81,7 +81,8 @@ async fn what_cannot_be_looked_at_closes_no_recommendation() {
     let blind = review(&mut connection, &reach(&world, ""), Past::default(), sharp.clone()).await.unwrap();
     assert_eq!(of(&blind, "R27").len(), 0);
     let open = format!(
-        "select count(*) as n from brasa.care_recommendations where fingerprint = '{fingerprint}' and cleared_at is null"
+        "select count(*) as n from brasa.care_recommendations where fingerprint = '{fingerprint}'
+            and cleared_at is null"
     );
     assert_eq!(world.rows(&open).await[0]["n"], 1, "nobody saw that it is gone");
     assert!(blind.report.summary.contains("as rights are missing"), "{}", blind.report.summary);
@@ -89,7 +90,8 @@ async fn what_cannot_be_looked_at_closes_no_recommendation() {
     let seen = look_with(&world, sharp).await;
     assert_eq!(of(&seen, "R27").len(), 0);
     let kept = format!(
-        "select count(*) as n from brasa.care_recommendations where fingerprint = '{fingerprint}' and cleared_at is not null"
+        "select count(*) as n from brasa.care_recommendations where fingerprint = '{fingerprint}'
+            and cleared_at is not null"
     );
     assert_eq!(world.rows(&kept).await[0]["n"], 1);
     remove_role(&world, &role).await;
@@ -99,7 +101,8 @@ async fn what_cannot_be_looked_at_closes_no_recommendation() {
 async fn a_locked_table_is_not_waited_for() {
     let world = scene(
         "create table held (id serial primary key, n int); create table wanted (id serial primary key, n int);
-         create table parts (n int) partition by range (n); create table p1 partition of parts for values from (0) to (9);
+         create table parts (n int) partition by range (n);
+         create table p1 partition of parts for values from (0) to (9);
          analyze",
     )
     .await;

@@ -132,11 +132,8 @@ async fn with_tables(app: &App) -> Result<PgPool, Failure> {
     let pool = app.pool_needed()?;
     greet_postgres(&pool).await?;
     let mut connection = pool.acquire().await?;
-    if store::exists(&mut connection).await? {
-        Ok(pool)
-    } else {
-        Err(Failure::environment(
-            "this database has no tables for recommendations\n  help: run `brasa migrate`",
-        ))
+    match store::obstacle(&mut connection).await? {
+        None => Ok(pool),
+        Some((why, help)) => Err(Failure::environment(format!("{why}\n  help: {help}"))),
     }
 }

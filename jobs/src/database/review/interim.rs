@@ -7,25 +7,32 @@ use crate::database::indexes::{Index, Key, Size, Withheld};
 /// Sizes are not asked of what somebody has locked for himself, or waits to: the question would queue behind him.
 const INDEXES: &str = "
     with locked as materialized (
-        select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock' and pid <> pg_backend_pid()
+        select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
+            and pid <> pg_backend_pid()
           and database = (select oid from pg_database where datname = current_database())
     )
     select c.oid::bigint as oid, t.oid::bigint as table_oid, n.nspname::text as schema, c.relname::text as bare,
-        format('%I.%I', n.nspname, c.relname) as name, format('%I.%I', tn.nspname, t.relname) as table, m.amname::text as method,
+        format('%I.%I', n.nspname, c.relname) as name, format('%I.%I', tn.nspname, t.relname) as table,
+            m.amname::text as method,
         i.indnkeyatts::int as keys, i.indnatts::int as columns, pg_get_expr(i.indpred, i.indrelid) as predicate,
         i.indisunique, coalesce((to_jsonb(i)->>'indnullsnotdistinct')::boolean, false) as nulls_same, i.indisprimary,
         i.indisexclusion, i.indimmediate, i.indisvalid, i.indisready, i.indislive, i.indisreplident, i.indisclustered,
-        k.conname::text as constraint, c.relkind = 'I' as is_partitioned, h.inhparent::bigint as parent, c.reltuples::float8 as tuples,
+        k.conname::text as constraint, c.relkind = 'I' as is_partitioned, h.inhparent::bigint as parent,
+            c.reltuples::float8 as tuples,
         case when c.relkind = 'I' then 0 when not exists (select from locked where relation in (c.oid, t.oid))
             then pg_relation_size(c.oid) end as bytes,
         coalesce(s.idx_scan, 0) as scans, coalesce(s.idx_tup_read, 0) as read, pg_get_indexdef(c.oid) as definition,
-        exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = t.oid and d.deptype = 'e') as is_of_extension,
+        exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = t.oid
+            and d.deptype = 'e') as is_of_extension,
         exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid) as is_being_built,
-        array(select coalesce(pg_get_indexdef(c.oid, p, true), '') from generate_series(1, i.indnatts) p order by p) as texts,
+        array(select coalesce(pg_get_indexdef(c.oid, p, true), '') from generate_series(1, i.indnatts) p
+            order by p) as texts,
         array(select number from unnest(i.indkey::int2[]) with ordinality u(number, place) order by place) as numbers,
         array(select on_.nspname || '.' || o.opcname from unnest(i.indclass) with ordinality u(class, place)
-              join pg_opclass o on o.oid = u.class join pg_namespace on_ on on_.oid = o.opcnamespace order by u.place) as classes,
-        array(select coalesce(cn.nspname || '.' || l.collname, '') from unnest(i.indcollation) with ordinality u(collation_, place)
+              join pg_opclass o on o.oid = u.class join pg_namespace on_ on on_.oid = o.opcnamespace
+                  order by u.place) as classes,
+        array(select coalesce(cn.nspname || '.' || l.collname, '')
+            from unnest(i.indcollation) with ordinality u(collation_, place)
               left join pg_collation l on l.oid = u.collation_ left join pg_namespace cn on cn.oid = l.collnamespace
               order by u.place) as collations,
         array(select option from unnest(i.indoption::int2[]) with ordinality u(option, place) order by place) as options

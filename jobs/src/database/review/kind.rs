@@ -58,12 +58,9 @@ impl Job for ReviewDatabase {
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let mut connection = ctx.connection().await?;
-        let is_there =
-            store::exists(&mut connection).await.map_err(|error| judge(error, "look for schema brasa"))?;
-        if !is_there {
-            return Err(JobError::bury(
-                "this database has no tables for recommendations: run `brasa migrate`",
-            ));
+        let obstacle = store::obstacle(&mut connection).await;
+        if let Some((why, help)) = obstacle.map_err(|error| judge(error, "look for schema brasa"))? {
+            return Err(JobError::bury(format!("{why}: {help}")));
         }
         // Its time limits are not those of other jobs, so it is never given back, and closed at the end.
         limit(&mut connection).await.map_err(|error| judge(error, "set time limits"))?;

@@ -1,8 +1,8 @@
 //! `db.review`: facts, rules, recommendations, report.
 //!
-//! [`gather`] loads facts, each with the subject that it belongs to; [`rules::RULES`] are plain functions over them; what
-//! they recommend is kept until its evidence goes ([`store`]); [`report`] shows it. Nothing here changes anything of the
-//! application's: whoever reads a report decides.
+//! [`gather`] loads facts, each with the subject that it belongs to; [`rules::RULES`] are plain functions over them;
+//! what they recommend is kept until its evidence goes ([`store`]); [`report`] shows it. Nothing here changes
+//! anything of the application's: whoever reads a report decides.
 
 pub mod facts;
 mod gather;

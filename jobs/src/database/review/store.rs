@@ -38,18 +38,28 @@ pub struct Kept {
     pub dismissed: Option<Dismissal>,
 }
 
-/// Whether the tables are there.
+/// Why nothing can be kept here, and what to do, in words for people; none where it can.
 ///
 /// # Errors
 /// What Postgres says.
-pub async fn exists(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select to_regclass('brasa.care_recommendations') is not null")
-        .fetch_one(connection)
-        .await
+pub async fn obstacle(
+    connection: &mut PgConnection,
+) -> Result<Option<(&'static str, &'static str)>, sqlx::Error> {
+    let query = "select to_regclass('brasa.care_recommendations') is not null, pg_is_in_recovery()";
+    let row = sqlx::query(query).fetch_one(connection).await?;
+    let (is_there, is_standby): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(match (is_there, is_standby) {
+        (_, true) => Some((
+            "this server is a standby, and keeps nothing of its own",
+            "give the address of the primary",
+        )),
+        (false, _) => Some(("this database has no tables for recommendations", "run `brasa migrate`")),
+        (true, false) => None,
+    })
 }
 
-/// Keeps what a review recommends, and closes what the rules that could conclude something no longer recommend. Fills in
-/// the number of the review and what was known of each recommendation; returns how many were closed.
+/// Keeps what a review recommends, and closes what the rules that could conclude something no longer recommend.
+/// Fills in the number of the review and what was known of each recommendation; returns how many were closed.
 ///
 /// # Errors
 /// What Postgres says.
@@ -64,10 +74,12 @@ pub async fn save(
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
         let query = "insert into brasa.care_recommendations as known (fingerprint, rule, object, severity, body)
             values ($1, $2, $3, $4, $5::text::jsonb)
-            on conflict (fingerprint) do update set severity = excluded.severity, body = excluded.body, last_seen = now(),
+            on conflict (fingerprint) do update set severity = excluded.severity, body = excluded.body,
+                last_seen = now(),
                 first_seen = case when known.cleared_at is null then known.first_seen else now() end, cleared_at = null
             returning to_char(first_seen at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as first_seen,
-                to_char(dismissed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as dismissed_at, dismissed_by, dismissed_why";
+                to_char(dismissed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as dismissed_at, dismissed_by,
+                    dismissed_why";
         let query = sqlx::query(query)
             .bind(&shown.fingerprint)
             .bind(&shown.recommendation.rule)
@@ -110,7 +122,8 @@ pub async fn save(
 /// What Postgres says.
 pub async fn list(connection: &mut PgConnection, all: bool) -> Result<Vec<Kept>, sqlx::Error> {
     let query = format!(
-        "select {COLUMNS} from brasa.care_recommendations where {} order by cleared_at is not null, dismissed_at is not null,
+        "select {COLUMNS} from brasa.care_recommendations where {} order by cleared_at is not null,
+            dismissed_at is not null,
             array_position(array['critical', 'warning', 'info'], severity), rule, object",
         if all { "true" } else { "cleared_at is null and dismissed_at is null" }
     );

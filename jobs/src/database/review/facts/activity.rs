@@ -65,9 +65,11 @@ const COUNTS: &str = "
     from pg_stat_activity where backend_type = 'client backend' group by 1, 2 order by 3 desc, 1, 2";
 
 const SESSIONS: &str = "
-    select a.pid, a.backend_start::text as began, a.application_name as application, coalesce(a.usename::text, '') as role,
+    select a.pid, a.backend_start::text as began, a.application_name as application,
+        coalesce(a.usename::text, '') as role,
         coalesce(a.state, '') as state, coalesce(a.wait_event_type, '') = 'Lock' as is_waiting,
-        greatest(extract(epoch from clock_timestamp() - coalesce(a.state_change, a.backend_start)), 0)::float8 as seconds,
+        greatest(extract(epoch from clock_timestamp()
+            - coalesce(a.state_change, a.backend_start)), 0)::float8 as seconds,
         case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{}' end as blockers,
         case when a.wait_event_type = 'Lock' then (
             select format('%I.%I', n.nspname, c.relname) from pg_locks l
@@ -77,7 +79,8 @@ const SESSIONS: &str = "
     from pg_stat_activity a
     where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()";
 
-const MOST: &str = "select current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
+const MOST: &str = "select current_setting('max_connections')::bigint
+    - current_setting('superuser_reserved_connections')::bigint
     - coalesce(current_setting('reserved_connections', true)::bigint, 0)";
 
 struct Seen {

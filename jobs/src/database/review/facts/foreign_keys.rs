@@ -60,7 +60,8 @@ const KEYS: &str = "
     join pg_class t on t.oid = k.confrelid join pg_namespace tn on tn.oid = t.relnamespace
     left join pg_stat_all_tables s on s.relid = t.oid
     where k.contype = 'f' and k.conparentid = 0 and n.nspname <> 'brasa' and n.nspname !~ '^pg_'
-      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+          and d.deptype = 'e')
     order by k.oid";
 
 /// The parts of the partitioned tables that refer. Not by `pg_partition_tree`, which locks what it looks at.

@@ -50,11 +50,13 @@ const HOLDERS: &str = "
         age(p.transaction)::bigint
     from pg_prepared_xacts p where p.database = current_database()
     union all
-    select 'slot', s.slot_name::text, '', coalesce(s.active_pid, 0), '', case when s.active then 'active' else 'inactive' end,
+    select 'slot', s.slot_name::text, '', coalesce(s.active_pid, 0), '',
+        case when s.active then 'active' else 'inactive' end,
         null, greatest(age(s.xmin), age(s.catalog_xmin))::bigint
     from pg_replication_slots s where s.xmin is not null or s.catalog_xmin is not null
     union all
-    select 'standby', r.application_name, coalesce(r.usename::text, ''), r.pid, r.backend_start::text, coalesce(r.state, ''),
+    select 'standby', r.application_name, coalesce(r.usename::text, ''), r.pid, r.backend_start::text,
+        coalesce(r.state, ''),
         null, age(r.backend_xmin)::bigint
     from pg_stat_replication r where r.backend_xmin is not null";
 

@@ -11,7 +11,7 @@ use crate::database::history::StatementUse;
 /// How many statements are planned.
 const STATEMENTS_MAX: usize = 20;
 /// What a statement is prepared as, so that its plan can be asked for without values. The same on every version.
-const PREPARED: &str = "brasa_plan";
+const PREPARED: &str = "planned_by_brasa";
 /// What a statement begins with that can be planned.
 const PLANNED: [&str; 5] = ["select", "with", "update", "delete", "insert"];
 
@@ -82,7 +82,8 @@ async fn plan(connection: &mut PgConnection, text: &str) -> Result<Value, sqlx::
 }
 
 async fn planned(connection: &mut PgConnection, text: &str) -> Result<Value, sqlx::Error> {
-    let set = "select set_config('transaction_read_only', 'on', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+    let set = "select set_config('transaction_read_only', 'on', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true),
         set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)";
     sqlx::query(set).execute(&mut *connection).await?;
     // Through the extended protocol, which takes one statement and no more.

@@ -41,11 +41,13 @@ pub struct Slot {
 
 const STANDBYS: &str = "
     select application_name as name, extract(epoch from replay_lag)::float8 as seconds,
-        case when not pg_is_in_recovery() then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint end as bytes
+        case when not pg_is_in_recovery()
+            then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint end as bytes
     from pg_stat_replication where application_name <> 'pg_basebackup'";
 const SLOTS: &str = "
     select slot_name::text as name, active as is_active, coalesce(wal_status, '') as state,
-        case when not pg_is_in_recovery() then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint end as bytes
+        case when not pg_is_in_recovery()
+            then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint end as bytes
     from pg_replication_slots where not temporary";
 /// A primary that writes nothing leaves nothing to replay: then there is no lag, whatever the clock says.
 const BEHIND: &str = "

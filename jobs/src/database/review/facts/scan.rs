@@ -191,7 +191,8 @@ mod tests {
         let plan = serde_json::json!({ "Node Type": "Limit", "Plans": [
             { "Node Type": "Seq Scan", "Schema": "public", "Relation Name": "orders", "Alias": "o",
               "Filter": "(o.customer = $1)", "Plan Rows": 5 },
-            { "Node Type": "Index Scan", "Schema": "public", "Relation Name": "x", "Alias": "x", "Filter": "(x.a = $1)" },
+            { "Node Type": "Index Scan", "Schema": "public", "Relation Name": "x", "Alias": "x",
+                "Filter": "(x.a = $1)" },
             { "Node Type": "Seq Scan", "Schema": "public", "Relation Name": "x", "Alias": "x" },
         ]});
         let scans = scans(&plan);

@@ -54,28 +54,33 @@ impl Sequence {
 /// A sequence belongs to a column, or is only named by its default.
 const SEQUENCES: &str = "
     with locked as materialized (
-        select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock' and pid <> pg_backend_pid()
+        select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
+            and pid <> pg_backend_pid()
           and database = (select oid from pg_database where datname = current_database())
     ), fills as (
         select objid as sequence, refobjid as relation, refobjsubid as number from pg_depend
-        where classid = 'pg_class'::regclass and refclassid = 'pg_class'::regclass and deptype in ('a', 'i') and refobjsubid > 0
+        where classid = 'pg_class'::regclass and refclassid = 'pg_class'::regclass and deptype in ('a', 'i')
+            and refobjsubid > 0
         union
         select d.refobjid, f.adrelid, f.adnum from pg_depend d join pg_attrdef f on f.oid = d.objid
         where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid <> f.adrelid
     ), seen as (
         select s.*, c.relname, n.nspname, coalesce(has_sequence_privilege(c.oid, 'select'), false) and not exists (
-            select from locked where relation = c.oid) and (not pg_is_in_recovery() or c.relpersistence = 'p') as is_seen
+            select from locked where relation = c.oid)
+            and (not pg_is_in_recovery() or c.relpersistence = 'p') as is_seen
         from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
         where n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_' and c.relpersistence <> 't'
     )
     select format('%I.%I', s.nspname, s.relname) as name, format_type(s.seqtypid, null) as kind,
         case when s.is_seen then pg_sequence_last_value(s.seqrelid) end as last, not s.is_seen as is_hidden,
         s.seqmin as least, s.seqmax as most, s.seqincrement < 0 as is_falling, s.seqcycle as is_circular,
-        format('%I.%I', tn.nspname, t.relname) as table, quote_ident(a.attname) as column, t.oid is not null as has_table,
+        format('%I.%I', tn.nspname, t.relname) as table, quote_ident(a.attname) as column,
+            t.oid is not null as has_table,
         format_type(a.atttypid, null) as column_kind, coalesce(a.attidentity <> '', false) as is_identity
     from seen s
     left join fills f on f.sequence = s.seqrelid
-    left join pg_class t on t.oid = f.relation and t.relkind in ('r', 'p') left join pg_namespace tn on tn.oid = t.relnamespace
+    left join pg_class t on t.oid = f.relation and t.relkind in ('r', 'p')
+    left join pg_namespace tn on tn.oid = t.relnamespace
     left join pg_attribute a on a.attrelid = t.oid and a.attnum = f.number
     order by 1, 9";
 

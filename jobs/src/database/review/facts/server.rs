@@ -148,12 +148,13 @@ pub(in crate::database::review) async fn server(
 
 async fn statements(connection: &mut PgConnection) -> Result<StatementsModule, sqlx::Error> {
     // Without the right the setting is not shown as empty, but not shown at all.
-    let query = "select current_setting('pg_stat_statements.max', true)::bigint as most,
+    let query = "select nullif(current_setting('pg_stat_statements.max', true), '')::bigint as most,
             exists (select from pg_settings where name = 'pg_stat_statements.max') as is_loaded,
             (select n.nspname::text from pg_extension e join pg_namespace n on n.oid = e.extnamespace
              where e.extname = 'pg_stat_statements') as schema,
             to_regclass((select format('%I.pg_stat_statements_info', n.nspname) from pg_extension e
-             join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_stat_statements')) is not null as tells";
+             join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_stat_statements'))
+             is not null as tells";
     let row = sqlx::query(query).fetch_one(&mut *connection).await?;
     let most: Option<i64> = row.try_get("most")?;
     let is_loaded: bool = row.try_get("is_loaded")?;
@@ -172,7 +173,8 @@ async fn statements(connection: &mut PgConnection) -> Result<StatementsModule, s
     module.held = most.map(|most| (held, most));
     if row.try_get("tells")? {
         let query = format!(
-            "select dealloc, coalesce(extract(epoch from now() - stats_reset), 0)::float8 from {schema}.pg_stat_statements_info"
+            "select dealloc, coalesce(extract(epoch from now() - stats_reset), 0)::float8
+                from {schema}.pg_stat_statements_info"
         );
         let row = first(connection, &query).await?;
         module.evictions = Some((row.try_get(0)?, row.try_get(1)?));

@@ -67,7 +67,8 @@ pub struct Table {
 /// Sizes are not asked of what somebody has locked for himself, or waits to: the question would queue behind him.
 const TABLES: &str = "
     with locked as materialized (
-        select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock' and pid <> pg_backend_pid()
+        select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
+            and pid <> pg_backend_pid()
           and database = (select oid from pg_database where datname = current_database())
     ), recursive_rows as (
         with recursive tree as (
@@ -76,19 +77,23 @@ const TABLES: &str = "
         ) select t.parent, sum(greatest(c.reltuples, 0))::float8 as rows from tree t join pg_class c on c.oid = t.part
           where c.relkind = 'r' group by t.parent
     )
-    select c.oid::bigint as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind, c.relispartition as is_part,
+    select c.oid::bigint as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
+        c.relispartition as is_part,
         case when c.relkind = 'p' then 0 when not exists (select from locked where relation in (c.oid, c.reltoastrelid))
             then pg_table_size(c.oid) end as bytes,
         case when c.relkind = 'p' then coalesce(p.rows, 0) else c.reltuples::float8 end as rows, c.relpages,
-        coalesce(s.n_live_tup, 0) as live, coalesce(s.n_dead_tup, 0) as dead, coalesce(s.n_mod_since_analyze, 0) as changed,
+        coalesce(s.n_live_tup, 0) as live, coalesce(s.n_dead_tup, 0) as dead,
+        coalesce(s.n_mod_since_analyze, 0) as changed,
         coalesce(o.threshold, current_setting('autovacuum_vacuum_threshold')::float8)
-            + coalesce(o.factor, current_setting('autovacuum_vacuum_scale_factor')::float8) * greatest(c.reltuples, 0) as vacuum_from,
+            + coalesce(o.factor, current_setting('autovacuum_vacuum_scale_factor')::float8)
+            * greatest(c.reltuples, 0) as vacuum_from,
         coalesce(o.is_off, false) or current_setting('autovacuum') = 'off' as is_vacuum_off,
         extract(epoch from now() - greatest(s.last_vacuum, s.last_autovacuum))::float8 as vacuumed,
         extract(epoch from now() - greatest(s.last_analyze, s.last_autoanalyze))::float8 as analyzed,
         case when c.relkind <> 'p' then null when has_table_privilege(c.oid, 'select') then exists (
             select from pg_stats t where t.schemaname = n.nspname and t.tablename = c.relname and t.inherited)
-            when c.reltuples >= 0 and current_setting('server_version_num')::int >= 140000 then true end as has_statistics,
+            when c.reltuples >= 0 and current_setting('server_version_num')::int >= 140000 then true end
+            as has_statistics,
         exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary) as has_key,
         c.relreplident = 'f' or exists (select from pg_index i where i.indrelid = c.oid and
             (i.indisreplident or i.indisprimary and c.relreplident = 'd')) as has_identity,
@@ -110,7 +115,8 @@ const TABLES: &str = "
     ) o on true
     where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't'
       and n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_'
-      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+          and d.deptype = 'e')
     order by c.oid";
 
 /// The application's tables.

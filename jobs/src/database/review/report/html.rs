@@ -74,7 +74,8 @@ fn one(shown: &Shown) -> String {
     });
     format!(
         "<article id=\"{print}\">\n<h3>{}</h3>\n<p class=\"soft\">{} · {} ({}) · confidence {}{since} · \
-         <code>{print}</code></p>\n<dl>\n{}</dl>\n{statement}{undo}<p class=\"soft\">Done with when: {}</p>\n</article>\n",
+         <code>{print}</code></p>\n<dl>\n{}</dl>\n{statement}{undo}<p class=\"soft\">Done with when: \
+         {}</p>\n</article>\n",
         text(&told.title),
         escaped(&told.object),
         about(&told.rule),
@@ -118,7 +119,8 @@ fn overview(report: &Report) -> String {
         )
     };
     format!(
-        "<section>\n<h2>The database as it is</h2>\n<div class=\"wide\"><table><tbody>\n{figures}</tbody></table></div>\n\
+        "<section>\n<h2>The database as it is</h2>\n\
+         <div class=\"wide\"><table><tbody>\n{figures}</tbody></table></div>\n\
          {largest}</section>\n"
     )
 }

@@ -15,7 +15,9 @@ pub(super) fn bloated(facts: &Facts) -> Vec<Recommendation> {
     let recommend = |index| {
         measured("R01", facts, index, bloat_title(index))
             .applies(format!("REINDEX INDEX CONCURRENTLY {};", index.name))
-            .clears_when("It is rebuilt: `brasa db reindex` does that once a second sign agrees, and proves what it won.")
+            .clears_when(
+                "It is rebuilt: `brasa db reindex` does that once a second sign agrees, and proves what it won.",
+            )
     };
     all.map(recommend).collect()
 }

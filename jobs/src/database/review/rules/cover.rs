@@ -52,7 +52,8 @@ pub(super) fn is_covered(facts: &Facts, key: &ForeignKey) -> bool {
         || !key.parts.is_empty() && key.parts.iter().all(|part| in_part(part.oid, &part.numbers))
 }
 
-/// Whether all that an index can do another one of the same table can do, too: it has the same keys or begins with them.
+/// Whether all that an index can do another one of the same table can do, too: it has the same keys or begins with
+/// them.
 pub(super) fn does_for(other: &Index, index: &Index) -> bool {
     let begins = || {
         let leading = other.keys.get(..index.keys.len());

@@ -8,8 +8,8 @@ use crate::database::review::facts::Facts;
 use crate::database::review::recommendation::{Recommendation, Severity};
 use crate::database::review::words::{count, size};
 
-/// Indexes that are judged: those that queries may use, and of a partitioned table the common one. Copies that a rebuild
-/// left are told by themselves.
+/// Indexes that are judged: those that queries may use, and of a partitioned table the common one. Copies that a
+/// rebuild left are told by themselves.
 fn judged(facts: &Facts) -> Vec<&Index> {
     let judged = facts.indexes.iter().filter(|index| {
         let is_own = !index.is_of_system && !index.is_of_extension;

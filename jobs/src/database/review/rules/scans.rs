@@ -49,8 +49,8 @@ fn is_worth_it(facts: &Facts, table: &Table, scan: &Scan) -> bool {
     rows >= facts.limits.scan_rows && scan.kept <= rows * facts.limits.scan_kept
 }
 
-/// The columns of an index: those that are compared with `=` first, the most telling before the others, and then one that
-/// is compared with `<` and the like.
+/// The columns of an index: those that are compared with `=` first, the most telling before the others, and then one
+/// that is compared with `<` and the like.
 fn columns(conditions: &[Condition], rows: f64) -> Vec<String> {
     // A share of the rows is written below zero.
     let values = |condition: &Condition| {
@@ -137,9 +137,14 @@ pub(super) fn heavy(facts: &Facts) -> Vec<Recommendation> {
             Recommendation::new("R12", &table.name, Severity::Info, title)
                 .with(Confidence::Low)
                 .may_show("Size", table.bytes.map(size))
-                .shows("Scans of all of it", format!("{} in {}", count(seen.whole_scans), seconds(seen.seconds)))
+                .shows(
+                    "Scans of all of it",
+                    format!("{} in {}", count(seen.whole_scans), seconds(seen.seconds)),
+                )
                 .shows("Scans by an index in that time", count(seen.index_scans))
-                .clears_when("It is read as a whole less than once in a minute: look at R11 and at the slow statements."),
+                .clears_when(
+                    "It is read as a whole less than once in a minute: look at R11 and at slow statements.",
+                ),
         );
     }
     found

@@ -36,8 +36,8 @@ fn recommend(sequence: &Sequence) -> Recommendation {
     let found = if sequence.table.is_some() && narrow(sequence.column_kind.as_deref()) {
         found.shows(
             "What it costs",
-            "Nobody can read or write the table while all its rows are written anew. Columns that refer to this one have \
-             to become bigint, too.",
+            "Nobody can read or write the table while all its rows are written anew. Columns that refer to this \
+             one have to become bigint, too.",
         )
     } else {
         found

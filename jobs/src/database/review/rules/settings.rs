@@ -72,7 +72,8 @@ pub(super) fn statements(facts: &Facts) -> Vec<Recommendation> {
         return Vec::new();
     }
     let title = format!(
-        "The rarest statements are thrown out {a_day:.0} times a day, and what they cost is lost: there are more than {}.",
+        "The rarest statements are thrown out {a_day:.0} times a day, and what they cost is lost: there are \
+         more than {}.",
         count(most)
     );
     let found = Recommendation::new("R34", "pg_stat_statements.max", Severity::Info, title)
@@ -104,8 +105,8 @@ pub(super) fn version(facts: &Facts) -> Vec<Recommendation> {
     let mended = [(130_000, 130_007), (140_000, 140_003)];
     if let Some((_, safe)) = mended.iter().find(|(from, safe)| (*from..*safe).contains(&server.version)) {
         let title = format!(
-            "On Postgres {} whoever may create an index can run anything as the role that maintains it (CVE-2022-1552): \
-             Brasa maintains nothing there as a superuser.",
+            "On Postgres {} whoever may create an index can run anything as the role that maintains it \
+             (CVE-2022-1552): Brasa maintains nothing there as a superuser.",
             server.version_text
         );
         found.push(

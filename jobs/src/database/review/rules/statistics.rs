@@ -50,7 +50,8 @@ pub(super) fn without(facts: &Facts) -> Vec<Recommendation> {
     });
     let recommend = |table: &Table| {
         let title = format!(
-            "There are no statistics over all parts of {}, and autovacuum never makes any: joins on it are planned blindly.",
+            "There are no statistics over all parts of {}, and autovacuum never makes any: joins on it are \
+             planned blindly.",
             table.name
         );
         Recommendation::new("R16", &table.name, Severity::Warning, title)
@@ -81,8 +82,8 @@ pub(super) fn lost(facts: &Facts) -> Vec<Recommendation> {
         return Vec::new();
     }
     let title = format!(
-        "The counters of this server were lost {} ago: {}. Until a table is analyzed again, autovacuum does not know what \
-         it is due for.",
+        "The counters of this server were lost {} ago: {}. Until a table is analyzed again, autovacuum does not \
+         know what it is due for.",
         seconds(ago),
         last.why
     );

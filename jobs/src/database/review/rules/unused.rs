@@ -39,8 +39,8 @@ pub(super) fn unused(facts: &Facts) -> Vec<Recommendation> {
     judged.collect()
 }
 
-/// Indexes that this server has never scanned, and of which that says too little. Where nothing is known of any, that is
-/// said once, as a gap.
+/// Indexes that this server has never scanned, and of which that says too little. Where nothing is known of any,
+/// that is said once, as a gap.
 pub(in crate::database::review) fn notes(facts: &Facts) -> Vec<Note> {
     if !facts.knows(Subject::IndexUses) {
         return Vec::new();
@@ -78,8 +78,8 @@ fn verdict(facts: &Facts, index: &Index) -> Verdict {
     if days == u32::MAX { Verdict::Stays } else { Verdict::Idle(days) }
 }
 
-/// Whether a foreign key would be without an index, once all that is recommended is done: this one is the best that finds
-/// its rows, or the one that stays for others which do the same.
+/// Whether a foreign key would be without an index, once all that is recommended is done: this one is the best that
+/// finds its rows, or the one that stays for others which do the same.
 fn serves_a_key(facts: &Facts, index: &Index) -> bool {
     let mut keys = facts.foreign_keys.iter().filter(|key| key.table_oid == index.table_oid);
     keys.any(|key| {
