@@ -60,9 +60,9 @@ pub(super) fn redundant(facts: &Facts) -> Vec<Recommendation> {
     let mut gone: Vec<u32> = Vec::new();
     for index in judged.iter().copied().filter(|index| !index.is_unique && may_go(facts, index)) {
         let others = judged.iter().copied().filter(|other| does_for(other, index) && !is_same(other, index));
-        // Of two that cover each other one has to stay.
-        let mut others = others.filter(|other| !gone.contains(&other.oid));
-        let Some(kept) = others.next() else { continue };
+        // Of two that cover each other one has to stay; of two that are the same, the one that does.
+        let others = others.filter(|other| !gone.contains(&other.oid));
+        let Some(kept) = others.min_by_key(|other| rank(facts, other)) else { continue };
         gone.push(index.oid);
         let title = format!(
             "{} can do all that {} does: every write to {} keeps both, and the longer one is enough.",

@@ -65,7 +65,7 @@ fn verdict(facts: &Facts, index: &Index) -> Verdict {
         || index.constraint.is_some()
         || index.parent.is_some()
         || has_expression;
-    if must_stay || !is_usable(index) || serves_a_key(facts, index) {
+    if must_stay || !is_usable(index) || serves_a_key(facts, index) || stands_in(facts, index) {
         return Verdict::Stays;
     }
     let mut days = u32::MAX;
@@ -78,17 +78,23 @@ fn verdict(facts: &Facts, index: &Index) -> Verdict {
     if days == u32::MAX { Verdict::Stays } else { Verdict::Idle(days) }
 }
 
-/// Whether a foreign key would be without an index, once all that is recommended is done: this one is the best that
-/// finds its rows, or the one that stays for others which do the same.
+/// Whether a foreign key would be without an index: this one is the best that finds its rows.
 fn serves_a_key(facts: &Facts, index: &Index) -> bool {
     let mut keys = facts.foreign_keys.iter().filter(|key| key.table_oid == index.table_oid);
     keys.any(|key| {
-        let covers = of_key(facts, key);
-        let is_cover = covers.iter().any(|cover| cover.oid == index.oid);
-        let best = covers.iter().min_by_key(|cover| rank(facts, cover));
-        let stands_in =
-            |cover: &&Index| cover.oid != index.oid && (does_for(index, cover) || is_same(index, cover));
-        is_cover && (best.is_some_and(|best| best.oid == index.oid) || covers.iter().any(stands_in))
+        let best = of_key(facts, key).into_iter().min_by_key(|cover| rank(facts, cover));
+        best.is_some_and(|best| best.oid == index.oid)
+    })
+}
+
+/// Whether it is the one that stays for another, which R05 or R06 proposes to drop: whoever does both at once must not
+/// be left with neither.
+fn stands_in(facts: &Facts, index: &Index) -> bool {
+    let mut others =
+        facts.indexes.iter().filter(|other| other.table_oid == index.table_oid && other.oid != index.oid);
+    others.any(|other| {
+        let is_same = is_same(index, other) && rank(facts, index) < rank(facts, other);
+        is_usable(other) && (is_same || !other.is_unique && does_for(index, other))
     })
 }
 
@@ -245,10 +251,28 @@ mod tests {
     }
 
     #[test]
+    fn what_stays_for_another_that_is_superfluous_is_not_dropped_with_it() {
+        let (short, long) = (Index { scans: 9, ..index("short", &["a"]) }, index("long", &["a", "b"]));
+        let mut facts = Facts {
+            index_uses: vec![seen(&short, 9, 99), seen(&long, 0, 99)],
+            indexes: vec![short, long],
+            ..Facts::default()
+        };
+        assert_eq!(
+            super::super::duplicates::redundant(&facts).len(),
+            1,
+            "the long one does what the short one does"
+        );
+        assert_eq!(unused(&facts), []);
+        facts.indexes.remove(0);
+        assert_eq!(unused(&facts).len(), 1, "once the short one is gone, nothing rests on the long one");
+    }
+
+    #[test]
     fn the_index_of_a_partitioned_table_is_judged_by_all_its_parts() {
         let parent = Index { is_partitioned: true, ..index("parent", &["a"]) };
-        let part = |name| Index { parent: Some(parent.oid), ..index(name, &["a"]) };
-        let (one, other) = (part("one"), part("other"));
+        let part = |name, table_oid| Index { table_oid, parent: Some(parent.oid), ..index(name, &["a"]) };
+        let (one, other) = (part("one", 2), part("other", 3));
         let mut facts = Facts {
             index_uses: vec![seen(&one, 0, 40), seen(&other, 0, 50)],
             indexes: vec![parent, one, other],
