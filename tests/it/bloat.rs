@@ -81,11 +81,11 @@ async fn nothing_is_said_where_statistics_are_missing_or_say_nothing() {
         .execute(
             "create table t (id bigint primary key, a int, doc jsonb) with (autovacuum_enabled = off);
              insert into t select n, n % 9, '{}' from generate_series(1, 5000) n;
-             create index by_a on t (a); create index by_doc on t using gin (doc)",
+             create index by_a on t (a); create index by_doc on t using gin (doc);
+             select pg_stat_force_next_flush()",
         )
         .await;
     world.execute("analyze t; create index by_sum on t ((a + 1)); create index by_both on t (a, id)").await;
-    world.execute("alter table t rename to u; select pg_stat_clear_snapshot()").await;
     assert_eq!(one(&world, "by_doc").await.estimate, Err(Withheld::Method));
     assert_eq!(
         one(&world, "by_sum").await.estimate,
@@ -93,7 +93,7 @@ async fn nothing_is_said_where_statistics_are_missing_or_say_nothing() {
         "nobody has analyzed it since"
     );
     assert!(one(&world, "by_a").await.estimate.is_ok());
-    world.execute("insert into u select n, n % 9, '{}' from generate_series(5001, 90000) n").await;
+    world.execute("insert into t select n, n % 9, '{}' from generate_series(5001, 90000) n").await;
     // Its size says so, even where the counters of changes are lost.
     assert_eq!(one(&world, "by_both").await.estimate, Err(Withheld::Stale));
 }
@@ -255,17 +255,18 @@ async fn the_command_lists_them_with_what_there_is_to_gain() {
         .execute(
             "create table t (id int, doc jsonb) with (autovacuum_enabled = off);
              insert into t select n, '{}' from generate_series(1, 30000) n;
-             create unique index worn on t (id); create index searched on t using gin (doc)",
+             create unique index worn on t (id); create index searched on t using gin (doc);
+             select pg_stat_force_next_flush()",
         )
         .await;
-    world.execute("delete from t where id % 10 > 0").await;
+    world.execute("delete from t where id % 10 > 0; select pg_stat_force_next_flush()").await;
     world.execute("vacuum t").await;
     world.execute("analyze t; create index fresh on t (id)").await;
     let brasa = Brasa::configured(&world, "");
     let text = brasa.run(["db", "indexes"]).await.with_code(0).stdout;
     let lines: Vec<&str> = text.lines().collect();
     assert!(
-        lines[1].contains("public.worn") && lines[1].contains("90 %") && lines[1].contains("unique"),
+        lines[1].contains("public.worn") && lines[1].contains("87 %") && lines[1].contains("unique"),
         "{text}"
     );
     assert!(text.contains("no model of its method"), "{text}");
