@@ -9,6 +9,7 @@ use super::{connection, limits, of, only, reach, run, scene};
 
 fn statement(text: &str) -> StatementUse {
     StatementUse {
+        is_ours: false,
         fingerprint: format!("{:016x}", brasa_shared::hash::fnv1a(text)),
         text: text.to_owned(),
         seconds: 86_400.0,

@@ -36,7 +36,9 @@ impl Review {
         let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
         limit(&mut connection).await?;
         let reach = app.reach(None)?;
-        let reviewed = review(&mut connection, &reach, Past::default(), Limits::default()).await?;
+        let past = Past::of(&mut connection, &reach).await?;
+        let limits = Limits::of(&app.config.maintenance.indexes);
+        let reviewed = review(&mut connection, &reach, past, limits).await?;
         connection.close().await?;
         let report = &reviewed.report;
         let format = if out.json { Format::Json } else { self.format };

@@ -4,6 +4,7 @@ use brasa_shared::db;
 use sqlx::{PgConnection, Row as _};
 
 use super::spells::Marks;
+use crate::database::indexes::signature;
 
 /// What shows whether counters began anew.
 const MARKS: &str = "/* brasa */ select jsonb_build_object(
@@ -25,13 +26,6 @@ const CLUSTER: &str = "/* brasa */ select system_identifier::text,
         case when pg_is_in_recovery() then (select timeline_id::bigint from pg_control_checkpoint())
              else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end
     from pg_control_system()";
-
-/// What an index is, whatever it is called, out of the catalogue alone: `pg_get_indexdef` waits where somebody holds
-/// the table. Places in the text of the statement that made it are left out. This is the one place where it is made.
-const SIGNATURE: &str = r"md5(concat_ws('|', a.amname, x.indkey::text, x.indnkeyatts, x.indclass::text,
-        x.indcollation::text, x.indoption::text, x.indisunique, {nulls},
-        regexp_replace(coalesce(x.indexprs::text, ''), ':location -?\d+', '', 'g'),
-        regexp_replace(coalesce(x.indpred::text, ''), ':location -?\d+', '', 'g')))";
 
 /// Indexes that can be used: schema, table, name, signature, scans, when it was scanned last in µs.
 const INDEXES: &str =
@@ -88,12 +82,13 @@ pub(super) async fn sample(connection: &mut PgConnection) -> Result<Sample, sqlx
 }
 
 fn indexes_sql(version: i32) -> String {
-    let nulls = if version >= 150_000 { "x.indnullsnotdistinct" } else { "false" };
     let last = if version >= 160_000 {
         "(extract(epoch from pg_stat_get_lastscan(i.oid)) * 1000000)::bigint"
     } else {
         "null::bigint"
     };
-    let signature = SIGNATURE.replace("{nulls}", nulls);
-    INDEXES.replace("{signature}", &signature).replace("{last}", last).replace("{ours}", APPLICATION)
+    INDEXES
+        .replace("{signature}", signature!("x", "a.amname", "i.reloptions"))
+        .replace("{last}", last)
+        .replace("{ours}", APPLICATION)
 }

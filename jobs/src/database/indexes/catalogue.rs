@@ -11,9 +11,11 @@ use sqlx::{PgConnection, Row as _};
 
 use super::index::{Index, Key, Size, Withheld};
 use super::model::Layout;
+use super::signature::signature;
 
 /// All indexes of tables of users, or those of some tables, or some.
-const INDEXES: &str = "
+const INDEXES: &str = concat!(
+    "
     with exclusive as materialized (
         select relation from pg_locks
         where locktype = 'relation' and mode = 'AccessExclusiveLock'
@@ -56,9 +58,7 @@ const INDEXES: &str = "
                array_agg(coalesce(ta.attnotnull, false) order by a.attnum) as not_nulls,
                bool_and(case when a.attnum > p.indnkeyatts then false when pr.proname = 'btequalimage' then true
                              when pr.proname = 'btvarstrequalimage' then coalesce(co.collisdeterministic, true)
-                             else false end) as is_equal_image,
-               string_agg(concat_ws(E'\\x02', coalesce(ta.attname, ''), ocn.nspname, oc.opcname, con.nspname, co.collname,
-                                    a.attoptions::text), E'\\x03' order by a.attnum) as signed
+                             else false end) as is_equal_image
         from picked p
         join pg_attribute a on a.attrelid = p.indexrelid and a.attnum > 0
         left join pg_attribute ta on ta.attrelid = p.indrelid and ta.attnum = p.indkey[a.attnum - 1]
@@ -103,18 +103,14 @@ const INDEXES: &str = "
                is not null as is_analyzed,
            k.texts, k.columns, k.classes, k.collations, k.options, k.lengths, k.aligns, k.packables, k.not_nulls,
            k.is_equal_image,
-           left(encode(sha256(convert_to(concat_ws(E'\\x01', p.amname, p.indisunique, p.indimmediate, p.indisexclusion,
-               p.indisunique and coalesce((to_jsonb(p) ->> 'indnullsnotdistinct')::boolean, false), p.indnkeyatts,
-               k.signed, p.indoption::text, array(select unnest(p.reloptions) order by 1)::text,
-               regexp_replace(coalesce(p.indexprs::text, ''), ':location -?\\d+', '', 'g'),
-               regexp_replace(coalesce(p.indpred::text, ''), ':location -?\\d+', '', 'g'),
-               (select conexclop::text from pg_constraint
-                where p.indisexclusion and conindid = p.indexrelid and contype = 'x' limit 1)),
-               'UTF8')), 'hex'), 32) as signature
+           ",
+    signature!("p", "p.amname", "p.reloptions"),
+    " as signature
     from picked p
     left join pg_stat_all_indexes s on s.indexrelid = p.indexrelid
     join k on k.indexrelid = p.indexrelid
-    order by p.nspname, p.table_name, p.relname";
+    order by p.nspname, p.table_name, p.relname"
+);
 
 /// An index, and what its estimate is made of.
 #[derive(Debug)]

@@ -5,8 +5,11 @@ mod exact;
 mod index;
 mod look;
 mod model;
+mod signature;
 mod statistics;
 
 pub use exact::exact;
 pub use index::{Estimate, Index, Key, Size, Trust, Withheld};
 pub use look::{Scope, look, tables_named};
+
+pub(in crate::database) use signature::signature;

@@ -3,12 +3,11 @@
 use brasa_shared::db::quoted;
 use sqlx::PgConnection;
 
-use super::facts::{self, Facts, Gap, Limits, PoolUse, Rebuild, Server, Subject, TableKind};
-use super::interim;
+use super::facts::{self, Facts, Gap, Limits, PoolUse, Server, Subject, TableKind};
+use super::past::Past;
 use super::words::many;
 use crate::context::Reach;
-use crate::database::history::{IndexUse, Spell, StatementUse, TableUse};
-use crate::database::indexes::Size;
+use crate::database::indexes::{Scope, Size, look};
 
 /// A look waits this long for a lock: the next one may have it.
 const LOCK_TIMEOUT_MS: &str = "100";
@@ -16,21 +15,6 @@ const LOCK_TIMEOUT_MS: &str = "100";
 const STATEMENT_TIMEOUT_MS: &str = "15000";
 /// How often a look is tried that met a lock or a table that had just gone.
 const TRIES: u32 = 3;
-
-/// What is known beside what a look at the database gives: none where it is not known.
-#[derive(Debug, Clone, Default)]
-pub struct Past {
-    /// How indexes were used, over all servers.
-    pub index_uses: Option<Vec<IndexUse>>,
-    /// Since when counters are what they are.
-    pub spells: Option<Vec<Spell>>,
-    /// How tables were used.
-    pub table_uses: Option<Vec<TableUse>>,
-    /// What statements cost.
-    pub statement_uses: Option<Vec<StatementUse>>,
-    /// Invalid indexes that a rebuild of ours left behind, and rebuilds that ended well.
-    pub ledger: Option<(Vec<u32>, Vec<Rebuild>)>,
-}
 
 /// Sets the time limits of a look. They stay with the connection, so it is closed and never given back.
 ///
@@ -74,7 +58,8 @@ pub async fn gather(
     let at = sqlx::query_scalar("select extract(epoch from clock_timestamp())::float8");
     let mut facts = Facts { at: at.fetch_one(&mut *connection).await?, limits, ..Facts::default() };
     let (mut gaps, role) = (hidden(&server), server.role.clone());
-    facts.indexes = load!(gaps, &role, Subject::Indexes, interim::indexes(connection));
+    facts.indexes = load!(gaps, &role, Subject::Indexes, look(connection, Scope::All));
+    facts.indexes.retain(|index| !index.is_of_system && index.schema != "brasa");
     facts.foreign_keys = load!(gaps, &role, Subject::ForeignKeys, facts::foreign_keys(connection));
     facts.tables = load!(gaps, &role, Subject::Tables, facts::tables(connection));
     facts.holders = load!(gaps, &role, Subject::Holders, facts::horizon(connection));
@@ -115,6 +100,7 @@ fn is_passing(error: &sqlx::Error) -> bool {
 
 /// What belongs to the past, as far as it is known.
 fn recall(facts: &mut Facts, past: Past, gaps: &mut Vec<Gap>) {
+    facts.ratios = past.ratios;
     let mut missing = |subject| gaps.push(Gap::new(subject, "Nothing has been recorded yet."));
     facts.index_uses = past.index_uses.unwrap_or_else(|| {
         missing(Subject::IndexUses);

@@ -7,12 +7,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::facts::Limits;
-use super::gather::{Past, gather, limit};
+use super::facts::{Limits, Subject};
+use super::gather::{gather, limit};
+use super::past::Past;
 use super::recommendation::Severity;
 use super::report::Report;
 use super::{rules, store};
 use crate::context::{JobContext, Reach};
+use crate::database::rebuild::note_ratios;
 use crate::job::{Job, Policy};
 use crate::sql::judge;
 use crate::verdict::{JobError, JobResult};
@@ -64,7 +66,10 @@ impl Job for ReviewDatabase {
         }
         // Its time limits are not those of other jobs, so it is never given back, and closed at the end.
         limit(&mut connection).await.map_err(|error| judge(error, "set time limits"))?;
-        let reviewed = review(&mut connection, &ctx.reach, Past::default(), Limits::default()).await;
+        let past = Past::of(&mut connection, &ctx.reach).await;
+        let past = past.map_err(|error| judge(error, "read what was noted"))?;
+        let limits = Limits::of(&ctx.reach.config.maintenance.indexes);
+        let reviewed = review(&mut connection, &ctx.reach, past, limits).await;
         let reviewed = reviewed.map_err(|error| judge(error, "review the database"))?;
         for severity in Severity::ALL {
             #[expect(clippy::cast_precision_loss, reason = "a gauge")]
@@ -85,6 +90,9 @@ pub async fn review(
     limits: Limits,
 ) -> Result<Reviewed, sqlx::Error> {
     let facts = gather(connection, reach, past, limits).await?;
+    if facts.knows(Subject::Ledger) {
+        note_ratios(connection, &facts.indexes).await?;
+    }
     let recommendations = rules::judge(&facts);
     let conclusive = rules::conclusive(&facts);
     let mut report = Report::of(&facts, recommendations);

@@ -6,8 +6,8 @@
 
 pub mod facts;
 mod gather;
-mod interim;
 mod kind;
+mod past;
 mod recommendation;
 pub mod report;
 pub mod rules;
@@ -15,6 +15,7 @@ pub mod store;
 mod words;
 
 pub use facts::{Facts, Limits};
-pub use gather::{Past, gather, limit};
+pub use gather::{gather, limit};
 pub use kind::{ReviewDatabase, Reviewed, review};
+pub use past::Past;
 pub use recommendation::{Confidence, Does, Recommendation, Severity};

@@ -1,5 +1,7 @@
 //! From when on something is worth a word.
 
+use brasa_shared::config::Indexes;
+
 /// From when on something is worth a word. Times are in seconds, shares between 0 and 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -87,6 +89,18 @@ impl Default for Limits {
             expired: 0.2,
             lag: (30.0, 16 * MB),
             slot_bytes: 10 << 30,
+        }
+    }
+}
+
+impl Limits {
+    /// What an index must be to be worth a rebuild is said in the configuration.
+    pub fn of(rules: &Indexes) -> Self {
+        Self {
+            bloated_bytes: rules.size_min,
+            bloat_bytes: rules.gain_min,
+            bloat: f64::from(rules.bloat_min) / 100.0,
+            ..Self::default()
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) use {activity::activity, caches::caches, expired::expired, foreign_ke
 pub(super) use {horizon::horizon, plans::plans, replication::replication, sequences::sequences};
 pub(super) use {server::server, tables::tables};
 
+use std::collections::BTreeMap;
+
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
@@ -76,6 +78,8 @@ pub struct Facts {
     pub table_uses: Vec<TableUse>,
     /// What statements cost.
     pub statement_uses: Vec<StatementUse>,
+    /// The fewest bytes that an entry of an index ever took, by schema and name.
+    pub ratios: BTreeMap<(String, String), f64>,
     /// Invalid indexes that a rebuild of ours left behind, by their numbers.
     pub leftovers: Vec<u32>,
     /// Rebuilds that ended well.

@@ -1,10 +1,12 @@
-//! R01, R02 and R03: indexes that are larger than they have to be.
+//! R01, R02, R03 and R14: indexes that are larger than they have to be.
 
 use crate::database::indexes::Index;
 use crate::database::review::facts::{Facts, Rebuild};
 use crate::database::review::recommendation::{Confidence, Recommendation, Severity};
 use crate::database::review::words::{float, list, percent, seconds, size};
 
+/// From fewer entries nothing is concluded.
+const ENTRIES_MIN: f64 = 10_000.0;
 /// So soon after a rebuild an index should not be as large again, in seconds.
 const AGAIN_S: u64 = 14 * 86_400;
 
@@ -62,6 +64,31 @@ pub(super) fn bloated_again(facts: &Facts) -> Vec<Recommendation> {
         Some(found)
     };
     candidates(facts).filter_map(recommend).collect()
+}
+
+/// Indexes of which nothing is known but how small they once were: GIN, hash and others.
+pub(super) fn outgrown(facts: &Facts) -> Vec<Recommendation> {
+    let recommend = |index: &Index| {
+        let was = facts.ratios.get(&(index.schema.clone(), index.bare.clone()))?;
+        let (bytes, tuples) = (index.bytes()?, index.tuples.filter(|tuples| *tuples >= ENTRIES_MIN)?);
+        let (now, anew) = (float(bytes) / tuples, was * tuples);
+        let is_worth_it = now >= 2.0 * was && float(bytes) - anew >= float(facts.limits.bloat_bytes);
+        let is_ours = index.is_valid && !index.is_of_system && !index.is_exclusion;
+        let title = format!(
+            "An entry of {} takes {:.1} times what it once took: a rebuild gives the rest back.",
+            index.name,
+            now / was
+        );
+        let found = Recommendation::new("R14", &index.name, Severity::Info, title)
+            .with(Confidence::Medium)
+            .shows("Size now", size(bytes))
+            .shows("Bytes that an entry takes, and once took", format!("{now:.0} and {was:.0}"))
+            .applies(format!("REINDEX INDEX CONCURRENTLY {};", index.name))
+            .clears_when("It is rebuilt: `brasa db reindex` does that.");
+        (is_worth_it && is_ours && index.method != "btree" && bytes >= facts.limits.bloated_bytes)
+            .then_some(found)
+    };
+    facts.indexes.iter().filter_map(recommend).collect()
 }
 
 fn candidates(facts: &Facts) -> impl Iterator<Item = &Index> {
@@ -169,5 +196,19 @@ mod tests {
         assert_eq!((bloated(&facts).len(), bloated_again(&facts).len()), (0, 1));
         facts.rebuilds = vec![rebuild(20)];
         assert_eq!((bloated(&facts).len(), bloated_again(&facts).len()), (1, 0));
+    }
+
+    #[test]
+    fn an_index_without_a_model_is_held_against_its_own_past() {
+        let gin = Index { method: "gin".to_owned(), tuples: Some(1e6), ..with(64, 64) };
+        let ratio = |ratio| {
+            let ratios = [((gin.schema.clone(), gin.bare.clone()), ratio)].into();
+            outgrown(&Facts { indexes: vec![gin.clone()], ratios, ..Facts::default() })
+        };
+        let found = ratio(30.0);
+        assert!(found[0].title.contains("2.2 times"), "{}", found[0].title);
+        assert_eq!(found[0].statement.as_deref(), Some("REINDEX INDEX CONCURRENTLY public.i;"));
+        assert_eq!(ratio(40.0), []);
+        assert_eq!(outgrown(&Facts { indexes: vec![gin.clone()], ..Facts::default() }), []);
     }
 }

@@ -56,6 +56,7 @@ pub const RULES: &[Rule] = rules! {
     "R10" "foreign keys without an index" [Indexes, ForeignKeys] foreign_keys::uncovered;
     "R11" "missing indexes" [Plans, StatementUses, Indexes] scans::missing;
     "R12" "tables that are read as a whole" [Tables, TableUses] scans::heavy;
+    "R14" "indexes without a model that are larger than they were" [Indexes, Ledger] bloat::outgrown;
     "R15" "stale statistics" [Tables] statistics::stale;
     "R16" "partitioned tables without statistics" [Tables, Statistics] statistics::without;
     "R17" "counters that were lost" [Tables, Spells] statistics::lost;

@@ -117,6 +117,7 @@ pub(in crate::database::review) mod tests {
     /// A statement with a mean and a number of calls.
     pub(in crate::database::review) fn statement(text: &str, mean_ms: f64, calls: u32) -> StatementUse {
         StatementUse {
+            is_ours: false,
             fingerprint: format!("{:08x}", brasa_shared::hash::fnv1a(text) >> 32),
             text: text.to_owned(),
             seconds: 86_400.0,
