@@ -176,7 +176,8 @@ impl Statistics {
         (1.0 - self.null_share - self.common.iter().sum::<f64>()).max(0.0)
     }
 
-    fn distinct_of(&self, rows: f64) -> f64 {
+    /// How many values there are, as ANALYZE says.
+    pub(super) fn distinct_of(&self, rows: f64) -> f64 {
         if self.distinct < 0.0 { -self.distinct * rows } else { self.distinct }
     }
 }

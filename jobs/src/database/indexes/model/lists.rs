@@ -97,7 +97,7 @@ fn spread(mean: f64) -> Vec<(f64, f64)> {
         return around.collect();
     }
     let (mut part, mut found, mut count) = ((-mean).exp() * mean, Vec::new(), 1.0);
-    while count < mean || part > 1e-7 * mean.min(1.0) {
+    while count < mean || part > 1e-5 * mean.min(1.0) {
         found.push((count, part));
         count += 1.0;
         part *= mean / count;

@@ -159,9 +159,8 @@ impl Tree {
             self.columns.iter().take(self.keys).map(|column| (column.layout, column.draws())).collect();
         let (mut found, mut told, mut values) = (Vec::new(), 0.0, 1.0);
         for (place, column) in self.columns.iter().take(self.keys).enumerate() {
-            let own = column
-                .classes(self.sample)
-                .map_or(f64::INFINITY, |classes| joint::distinct(&classes, self.sample.rows));
+            let known = column.statistics.as_ref();
+            let own = known.map_or(f64::INFINITY, |found| found.distinct_of(self.sample.rows));
             values *= own;
             let now = (values / entries.max(1.0)).clamp(told, 1.0);
             let prefix = keys.get(..=place).unwrap_or(&keys);

@@ -112,7 +112,7 @@ impl Tail<'_> {
     fn solve(self, distinct: f64, slope: f64) -> f64 {
         let first = number(self.common.len());
         let (mut low, mut high) = ((first + 1.0).ln(), (first + self.rest * self.all_rows() * ENDLESS).ln());
-        for _ in 0..50 {
+        for _ in 0..28 {
             let middle = f64::midpoint(low, high);
             if self.says(&self.falling(middle.exp(), slope)) < distinct {
                 low = middle;
