@@ -291,7 +291,9 @@ async fn kinds_say_what_they_do() {
             "db.analyze",
             "db.observe",
             "db.prune",
+            "db.reindex",
             "db.review",
+            "db.vacuum",
             "sql.run",
             "writes.flush"
         ]

@@ -206,7 +206,7 @@ async fn nobody_waits_long_for_us() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_there_was_no_time_for_is_left_and_said() {
     let world = scene().await;
-    let view = run_once(&world, "[maintenance]\nbudget = \"1s\"", "db.analyze", &json!({})).await;
+    let view = run_once(&world, "", "db.analyze", &json!({})).await;
     assert_eq!(returned(&view)["left"], json!([]));
     world.execute_counted(
             "create function slowly(int) returns int immutable language plpgsql as
