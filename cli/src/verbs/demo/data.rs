@@ -10,6 +10,7 @@ use crate::failure::{Failure, chain};
 const CONFIG: &str = include_str!("../../../demo/brasa.toml");
 const SCHEMA: &str = include_str!("../../../demo/schema.sql");
 const INDEXES: &str = include_str!("../../../demo/indexes.sql");
+const CHURN: &str = include_str!("../../../demo/churn.sql");
 const FLIGHTS: &[u8] = include_bytes!("../../../demo/data/flights.csv.zst");
 const AIRLINES: &[u8] = include_bytes!("../../../demo/data/airlines.csv");
 const AIRPORTS: &[u8] = include_bytes!("../../../demo/data/airports.csv");
@@ -70,6 +71,15 @@ pub(super) async fn load(pool: &PgPool) -> Result<u64, Failure> {
     copy(pool, "copy airlines from stdin (format csv, header, null 'NA')", AIRLINES).await.map_err(failed)?;
     copy(pool, "copy airports from stdin (format csv, header, null 'NA')", AIRPORTS).await.map_err(failed)?;
     pool.execute(INDEXES).await.map_err(failed)?;
+    pool.execute(CHURN).await.map_err(failed)?;
+    // What statements cost, and how full pages are. Where the server came without them nobody looks.
+    for extension in
+        ["create extension if not exists pg_stat_statements", "create extension if not exists pgstattuple"]
+    {
+        if let Err(error) = pool.execute(extension).await {
+            tracing::debug!(%error, extension, "not there");
+        }
+    }
     Ok(rows)
 }
 

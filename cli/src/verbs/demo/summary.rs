@@ -14,10 +14,12 @@ use sqlx::{PgPool, Row};
 use super::application::Reads;
 use crate::app::App;
 use crate::failure::{Failure, chain};
-use crate::output::{Output, distance};
+use crate::output::{Output, bytes, distance};
 
 /// How many of the next ticks are shown.
 const TICKS_SHOWN: usize = 4;
+/// How many recommendations are shown at the end.
+const TITLES_SHOWN: usize = 5;
 
 /// What the demo shows.
 pub(super) struct Summary {
@@ -64,6 +66,7 @@ impl Summary {
                 hits + misses
             ),
             figures.line(),
+            self.care().await?.line(),
             format!(
                 "ticks     {:>7} fired   next: {}",
                 self.fired.load(Ordering::Relaxed),
@@ -87,6 +90,7 @@ impl Summary {
         let (hits, misses) = self.reads.count();
         let tables = self.tables_analyzed().await?;
         let figures = self.figures().await?;
+        let care = self.care().await?;
         let fired = self.fired.load(Ordering::Relaxed);
         if out.json {
             let text = json!({
@@ -101,6 +105,10 @@ impl Summary {
                 "changes_moved": figures.moved,
                 "groups_compared": figures.compared,
                 "groups_wrong": figures.wrong,
+                "tables_vacuumed": care.vacuumed,
+                "indexes_rebuilt": care.rebuilt,
+                "bytes_given_back": care.regained,
+                "recommendations": care.titles,
             });
             return out.raw(text.to_string());
         }
@@ -109,6 +117,10 @@ impl Summary {
         out.line(format!("{} cache reads, {:.2} % of them hits", hits + misses, rate(hits, misses) * 100.0))?;
         out.line(format!("{tables} tables analyzed"))?;
         out.line(figures.sentence())?;
+        out.line(care.sentence())?;
+        for title in care.titles.iter().take(TITLES_SHOWN) {
+            out.line(format!("  - {title}"))?;
+        }
         out.line("")?;
         out.line(
             "What ran is in cli/demo/brasa.toml. Write your own brasa.toml, then: brasa check && brasa run",
@@ -154,6 +166,21 @@ impl Summary {
         told.collect::<Vec<_>>().join(", ")
     }
 
+    /// What was done to the database, and what a review recommends.
+    async fn care(&self) -> Result<Care, Failure> {
+        let done = "select count(*) filter (where kind = 'vacuum') as vacuumed, count(*) filter (where kind = 'reindex') as rebuilt,
+                coalesce(sum(bytes_before - bytes_after) filter (where kind = 'reindex'), 0)::bigint as regained
+            from brasa.care_actions where state = 'done'";
+        let titles = "select body ->> 'title' from brasa.care_recommendations
+            where cleared_at is null and dismissed_at is null
+            order by array_position(array['critical', 'warning', 'info'], severity), rule, object";
+        let failed = |error| Failure::environment(chain(&error));
+        let row = sqlx::query(done).fetch_one(&self.pool).await.map_err(failed)?;
+        let titles = sqlx::query_scalar(titles).fetch_all(&self.pool).await.map_err(failed)?;
+        let (vacuumed, rebuilt, regained) = (row.get("vacuumed"), row.get("rebuilt"), row.get("regained"));
+        Ok(Care { vacuumed, rebuilt, regained, titles })
+    }
+
     /// How many tables Postgres itself says were analyzed by hand since it started.
     async fn tables_analyzed(&self) -> Result<i64, Failure> {
         let query = "select count(*) from pg_stat_user_tables where last_analyze is not null and schemaname <> 'brasa'";
@@ -184,6 +211,37 @@ impl Figures {
         let Self { all, live, moved, compared, wrong } = self;
         format!(
             "{live} of {all} aggregates built, {moved} changes moved into them, {wrong} of {compared} groups wrong"
+        )
+    }
+}
+
+/// What was done to the database, and what a review recommends.
+#[derive(Debug)]
+struct Care {
+    vacuumed: i64,
+    rebuilt: i64,
+    regained: i64,
+    titles: Vec<String>,
+}
+
+impl Care {
+    fn line(&self) -> String {
+        format!(
+            "database  {:>7} indexes rebuilt, {} given back   {} tables vacuumed   {} recommendations",
+            self.rebuilt,
+            bytes(self.regained.unsigned_abs()),
+            self.vacuumed,
+            self.titles.len()
+        )
+    }
+
+    fn sentence(&self) -> String {
+        format!(
+            "{} tables vacuumed, {} indexes rebuilt ({} given back); a review recommends {} things:",
+            self.vacuumed,
+            self.rebuilt,
+            bytes(self.regained.unsigned_abs()),
+            self.titles.len()
         )
     }
 }
