@@ -7,6 +7,7 @@ use brasa_jobs::Catalog;
 use brasa_jobs::aggregates::{Look, Misfit};
 use brasa_jobs::cache::{LoaderProblem, Plan};
 use brasa_jobs::database;
+use brasa_jobs::database::session::Session;
 use brasa_jobs::writes::{Table, TableProblem};
 use brasa_shared::config::{
     Aggregate, Config, Origin, Param as Source, Problem, Schedule, Statement, Warmer, Write, did_you_mean,
@@ -94,9 +95,34 @@ pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Ve
             problems.push(prune.origin.problem("where", chain(&error), help));
         }
     }
+    problems.extend(careless(config, connection).await);
     for (name, aggregate) in &config.aggregates {
         if let Err(problem) = Look::at(connection, name, aggregate).await {
             problems.push(unkeepable(aggregate, problem));
+        }
+    }
+    problems
+}
+
+/// Whether there is a session to be had in which the database can be changed, where a schedule or a person wants one.
+async fn careless(config: &Config, connection: &mut PgConnection) -> Vec<Problem> {
+    let (care, mut problems) = (&config.maintenance, Vec::new());
+    let changes = |schedule: &Schedule| matches!(&*schedule.job, "db.analyze" | "db.vacuum" | "db.reindex");
+    if care.url.is_some() || config.schedules.values().any(changes) {
+        match Session::open(config, None).await {
+            Ok(session) => session.close().await,
+            Err(error) => {
+                let help = "write the address of the primary itself, as a role that may change it";
+                problems.push(care.origin.problem("url", chain(&error), help));
+            }
+        }
+    }
+    for table in &care.indexes.without_upserts {
+        let ask = sqlx::query_scalar("select to_regclass($1) is not null").bind(table);
+        if let Ok(false) = ask.fetch_one(&mut *connection).await {
+            let help = "correct the name, or leave it out";
+            let why = format!("there is no table {table} that this role can see");
+            problems.push(care.indexes.origin.problem("without_upserts", why, help));
         }
     }
     problems

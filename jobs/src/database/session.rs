@@ -131,12 +131,16 @@ pub struct Until {
 }
 
 impl Session {
-    /// Opens both, where `[maintenance] url` says, or else where the pool leads.
+    /// Opens both, where `[maintenance] url` says, or else where the pool leads, or `[postgres] url`.
     ///
     /// # Errors
     /// See [`SessionError`].
     pub async fn open(config: &Config, pool: Option<&PgPool>) -> Result<Self, SessionError> {
-        let options = match (&config.maintenance.url, pool) {
+        let url = match pool {
+            Some(_) => config.maintenance.url.as_ref(),
+            None => config.maintenance.url.as_ref().or(config.postgres.url.as_ref()),
+        };
+        let options = match (url, pool) {
             (Some(url), _) => PgConnectOptions::from_str(url.expose()).map_err(SessionError::Address)?,
             (None, Some(pool)) => PgConnectOptions::clone(&pool.connect_options()),
             (None, None) => return Err(SessionError::NoAddress),

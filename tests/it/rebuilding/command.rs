@@ -72,6 +72,12 @@ async fn mistakes_are_told_apart() {
     assert_eq!(done["analyze"], json!([{ "table": "public.items", "is_done": true, "why": null }]));
     let done = brasa.run(["db", "vacuum", "items"]).await.with_code(0).stdout;
     assert!(done.contains("public.items: vacuumed in"), "{done}");
+    let strange = Brasa::configured(&world, &format!("{CONFIG}without_upserts = [\"item\"]"));
+    let checked = strange.run(["check"]).await.with_code(2).stdout;
+    assert!(
+        checked.contains("maintenance.indexes.without_upserts") && checked.contains("there is no table"),
+        "{checked}"
+    );
     let status = brasa.run(["db", "status"]).await.with_code(0).stdout;
     assert!(status.contains("mode: apply; changes may be made at any time"), "{status}");
 }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use crate::config::problem::Origin;
 use crate::config::section::Section;
 use crate::config::writes::TableName;
 
 /// The section `[maintenance.indexes]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Indexes {
+    /// Where it was written.
+    pub origin: Origin,
     /// Smaller ones are left alone, in bytes; 16 MiB by default.
     pub size_min: u64,
     /// Larger ones are left alone where nobody knows how much room the disk has, in bytes; 10 GiB by default.
@@ -46,6 +49,7 @@ const UPSERTS: &[(&str, Upserts)] =
 impl Default for Indexes {
     fn default() -> Self {
         Self {
+            origin: Origin::default(),
             size_min: 16 << 20,
             size_max: 10 << 30,
             bloat_min: 30,
@@ -63,6 +67,7 @@ impl Indexes {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         Self {
+            origin: section.origin(),
             size_min: section.size("min_size").unwrap_or(default.size_min),
             size_max: section.size("max_size").unwrap_or(default.size_max),
             bloat_min: section.whole("bloat", 1..=99).unwrap_or(default.bloat_min),

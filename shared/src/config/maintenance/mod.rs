@@ -15,6 +15,7 @@ pub use self::window::{Window, Windows};
 
 use super::address::Address;
 use super::postgres::SCHEMES;
+use super::problem::Origin;
 use super::schedules::zone;
 use super::secret::Secret;
 use super::section::Section;
@@ -25,6 +26,8 @@ const BUDGET: (Duration, Duration) = (Duration::from_hours(2), Duration::from_se
 /// `[maintenance]`
 #[derive(Debug, Clone, Default)]
 pub struct Maintenance {
+    /// Where it was written.
+    pub origin: Origin,
     /// How far it may go; to the end by default, for nothing is done that was not scheduled.
     pub mode: CareMode,
     /// Where changes are made: Postgres itself and no pooler, as a role that owns the tables; from `url` or `url_file`. By
@@ -79,6 +82,7 @@ impl Maintenance {
         let zone = section.parsed("zone", zone).unwrap_or(TimeZone::UTC);
         let windows = section.parsed_each("windows", Window::parse).unwrap_or_default();
         Self {
+            origin: section.origin(),
             mode: section.choice("mode", MODES).unwrap_or_default(),
             url,
             windows: Windows { windows, zone },
