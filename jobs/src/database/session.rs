@@ -22,6 +22,8 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long a connection may take to be there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a pooler in statement mode says to a transaction.
+const PROTOCOL_VIOLATION: &str = "08P01";
 /// What our sessions are called in `pg_stat_activity`, before their token.
 pub(super) const CALLED: &str = "brasa-care";
 
@@ -146,15 +148,18 @@ impl Session {
             (None, None) => return Err(SessionError::NoAddress),
         };
         let token = format!("{:016x}", rand::random::<u64>());
-        let options = options.application_name(&format!("{CALLED} {token}")).disable_statement_logging();
+        // A pooler is to say what it is, and not that it does not know a parameter.
+        let options = options.application_name(&format!("{CALLED} {token}")).extra_float_digits(None);
+        let options = options.disable_statement_logging();
         let (mut work, mut watch) = (connect(&options).await?, connect(&options).await?);
-        let about = sqlx::query(ABOUT).fetch_one(&mut work).await?;
+        // Until it is known that there is no pooler, nothing is prepared: that would be the first to be cut in two.
+        let about = sqlx::raw_sql(ABOUT).fetch_one(&mut work).await?;
         let pid: i32 = about.try_get("pid")?;
-        if about.try_get("is_in_recovery")? {
-            return Err(SessionError::Recovering);
-        }
         if is_pooled(&mut work, &mut watch, pid).await? {
             return Err(SessionError::Pooled);
+        }
+        if about.try_get("is_in_recovery")? {
+            return Err(SessionError::Recovering);
         }
         for (name, value) in SETTINGS {
             for connection in [&mut work, &mut watch] {
@@ -252,10 +257,17 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SessionErro
 /// Whether a pooler gives a connection away between two statements: then while one holds a transaction open, the other
 /// meets its process, or another one than it met before.
 async fn is_pooled(work: &mut PgConnection, watch: &mut PgConnection, pid: i32) -> Result<bool, sqlx::Error> {
-    let ask = "select pg_backend_pid()";
-    let mut transaction = watch.begin().await?;
-    let held: i32 = sqlx::query_scalar(ask).fetch_one(&mut *transaction).await?;
-    let again: i32 = sqlx::query_scalar(ask).fetch_one(work).await?;
+    let ask = "select pg_backend_pid() as pid";
+    let mut transaction = match watch.begin().await {
+        Ok(transaction) => transaction,
+        // One that gives it away after each statement takes no transactions.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(PROTOCOL_VIOLATION) => {
+            return Ok(true);
+        }
+        Err(error) => return Err(error),
+    };
+    let held: i32 = sqlx::raw_sql(ask).fetch_one(&mut *transaction).await?.try_get("pid")?;
+    let again: i32 = sqlx::raw_sql(ask).fetch_one(work).await?.try_get("pid")?;
     transaction.rollback().await?;
     Ok(held == pid || again != pid)
 }

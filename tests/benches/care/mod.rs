@@ -1,4 +1,5 @@
-//! How near the estimates of indexes come to the truth, and how long a look at many of them takes: on a private Postgres.
+//! How near the estimates of indexes come to the truth, how long a look at many of them takes, and what the application
+//! feels meanwhile: on a private Postgres.
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use brasa_tests::shapes::{SEEN, UNSEEN};
 use sqlx::AssertSqlSafe;
 use tokio::runtime::Runtime;
 
+mod beside;
 mod estimating;
 mod looking;
 
@@ -26,6 +28,12 @@ pub(super) fn measure(stage: &Stage) -> Result<Report> {
     }
     if is_wanted("looking") {
         report.extend(answered("looking", looking::rows(&ground)));
+    }
+    if is_wanted("beside") {
+        report.extend(answered("beside", beside::rows(&ground)));
+    }
+    if is_wanted("prune") {
+        report.extend(answered("prune", beside::prune(&ground)));
     }
     Ok(report)
 }

@@ -1,5 +1,7 @@
 //! The same by hand.
 
+use std::process::{Child, Command};
+
 use brasa::servers::{PostgresOptions, PostgresServer};
 use brasa_tests::World;
 use brasa_tests::process::Brasa;
@@ -94,4 +96,78 @@ async fn a_replica_is_not_taken_for_a_primary() {
         refused.contains("this server is a replica") && refused.contains("[maintenance] url"),
         "{refused}"
     );
+}
+
+/// A real pooler, where there is one on this machine.
+struct Bouncer(Child, u16);
+
+impl Bouncer {
+    /// In front of the server of a test, with this `pool_mode`.
+    fn start(world: &World, mode: &str) -> Option<Self> {
+        let options = world.pool.connect_options();
+        let (port, file) = (free_port(), world.folder().join(format!("{mode}.ini")));
+        let password =
+            world.database_url.split('@').next().and_then(|head| head.rsplit(':').next()).unwrap_or("");
+        let text = format!(
+            "[databases]\n{name} = host={host} port={there} dbname={name} user={user} password={password}\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n",
+            name = options.get_database().unwrap(),
+            host = options.get_host(),
+            there = options.get_port(),
+            user = options.get_username(),
+        );
+        std::fs::write(&file, text).unwrap();
+        // It does not run as root.
+        let started = Command::new("pgbouncer").arg("-q").arg("-u").arg("nobody").arg(&file).spawn();
+        started.ok().map(|child| Self(child, port))
+    }
+
+    fn url(&self, world: &World) -> String {
+        let options = world.pool.connect_options();
+        format!(
+            "postgres://{}@127.0.0.1:{}/{}",
+            options.get_username(),
+            self.1,
+            options.get_database().unwrap()
+        )
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Tried on a real PgBouncer, on machines that have one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_cuts_sessions_in_two_is_refused_and_one_that_does_not_is_fine() {
+    let world = scene().await;
+    for (mode, code) in [("transaction", 2), ("statement", 2), ("session", 0)] {
+        let Some(bouncer) = Bouncer::start(&world, mode) else {
+            eprintln!("there is no PgBouncer on this machine");
+            return;
+        };
+        brasa_tests::eventually("the pooler listens", async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", bouncer.1)).await.is_ok()
+        })
+        .await;
+        let config = format!("[maintenance]\nurl = \"{}\"{CONFIG}", bouncer.url(&world));
+        let ended = Brasa::configured(&world, &config).run(["db", "reindex", "--yes"]).await.with_code(code);
+        if code == 2 {
+            assert!(
+                ended.stderr.contains("a pooler in transaction mode")
+                    && ended.stderr.contains("[maintenance] url"),
+                "{}",
+                ended.stderr
+            );
+        } else {
+            assert!(ended.stdout.contains("public.items_k: rebuilt"), "{}", ended.stdout);
+        }
+    }
 }
