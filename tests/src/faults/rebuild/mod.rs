@@ -130,9 +130,17 @@ impl Ground {
             matches!(state, brasa_shared::queue::State::Done | brasa_shared::queue::State::Dead).then_some(())
         })
         .await;
+        // The job that was interrupted may have come back meanwhile, and be at it once more.
+        within(LIMIT, "nobody is at it", async || {
+            let sessions: i64 = sqlx::query_scalar(SESSIONS).fetch_one(&pool).await.ok()?;
+            (sessions == 0).then_some(())
+        })
+        .await;
         judge(&pool, shape).await
     }
 }
+
+const SESSIONS: &str = "select count(*) from pg_stat_activity where application_name like 'brasa-care %'";
 
 const END: &str = "select pg_terminate_backend(pid) from pg_stat_progress_create_index";
 const BUILDS: &str =
