@@ -42,9 +42,7 @@ const ABOUT: &str =
     (select string_agg(distinct quote_ident(pg_get_userbyid(c.relowner)), ', ') from pg_class c
         join pg_namespace n on n.oid = c.relnamespace
         where c.relkind in ('r', 'm', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_'
-            and n.nspname not in ('information_schema', 'brasa') and not pg_has_role(c.relowner, 'usage')
-            and not case when current_setting('server_version_num')::int >= 170000
-                then has_table_privilege(c.oid, 'maintain') else false end) as index_owners,
+            and n.nspname not in ('information_schema', 'brasa') and not pg_has_role(c.relowner, 'usage')) as index_owners,
     exists (select from pg_extension where extname = 'pg_stat_statements') as has_statements,
     current_setting('shared_preload_libraries', true) like '%pg_stat_statements%' as loads_statements,
     exists (select from pg_extension where extname = 'pgstattuple') as has_tuples,
@@ -73,7 +71,11 @@ pub async fn capabilities(connection: &mut PgConnection) -> Result<Vec<Capabilit
     let right = |has: bool, grant: String| if has { Standing::Well } else { Standing::Missing(grant) };
     let partly =
         |is_well: bool, why: &str| if is_well { Standing::Well } else { Standing::Partly(why.to_owned()) };
-    let rebuilds = unsafe_server(version, is_super).map_or_else(|| grants(index_owners), Standing::Unsafe);
+    // Who may maintain a table may rebuild its indexes, and not drop what is left of that.
+    let owns = |owners: Option<String>| {
+        owners.map_or(Standing::Well, |owners| Standing::Missing(format!("grant {owners} to {role}")))
+    };
+    let rebuilds = unsafe_server(version, is_super).map_or_else(|| owns(index_owners), Standing::Unsafe);
     let sees_columns = row.try_get::<bool, _>("reads_all")? || is_super || owners.is_none();
     let see = |what, standing| Capability { what, standing };
     Ok(vec![

@@ -163,7 +163,12 @@ impl Session {
         }
         for (name, value) in SETTINGS {
             for connection in [&mut work, &mut watch] {
-                sqlx::query(SET).bind(name).bind(value).execute(connection).await?;
+                match sqlx::query(SET).bind(name).bind(value).execute(connection).await {
+                    // Not every platform can look for its clients.
+                    Err(sqlx::Error::Database(error)) => tracing::debug!(%error, name, "not set"),
+                    Err(error) => return Err(error.into()),
+                    Ok(_) => {}
+                }
             }
         }
         Ok(Self { work, watch, pid, token, version: about.try_get("version")? })
@@ -217,8 +222,10 @@ impl Session {
             let why = why(&seen, until).or_else(|| judge(&seen));
             if let Some(why) = why {
                 // More than once: it may have come between two statements of the server's own.
-                if let Err(error) = watch.cancel().await {
-                    return Ended::Lost(error);
+                match tokio::time::timeout(LOOK_TIMEOUT, watch.cancel()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Ended::Lost(error),
+                    Err(_) => return Ended::Lost(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
                 }
                 cancelled.get_or_insert(why);
             }

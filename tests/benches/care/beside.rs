@@ -133,7 +133,7 @@ fn p99(
             break status;
         }
         meanwhile()?;
-        ground.wait(tokio::time::sleep(Duration::from_millis(100)));
+        ground.wait(async { tokio::time::sleep(Duration::from_millis(100)).await });
     };
     ensure!(status.success(), "a transaction failed: pgbench ended with {status}");
     let mut took = Vec::new();

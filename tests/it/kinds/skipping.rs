@@ -269,3 +269,14 @@ async fn outside_of_its_windows_a_job_waits_and_where_it_may_only_look_it_ends()
     assert_eq!(text(&world.pool, "select max(last_analyze)::text from pg_stat_user_tables").await, None);
     worker.drain().await;
 }
+
+/// ANALYZE goes into the parts of a partitioned table, and not into tables that inherit: nothing was passed over there.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_inherit_are_no_parts() {
+    let world = scene().await;
+    world
+        .execute_counted("create table child (more int) inherits (one); insert into child values (1, 1)")
+        .await;
+    let view = run_once(&world, "", "db.analyze", &json!({ "tables": ["one"] })).await;
+    assert_eq!(returned(&view)["skipped"], json!([]));
+}

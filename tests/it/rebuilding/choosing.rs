@@ -190,3 +190,37 @@ async fn of_two_runs_at_once_one_waits_for_the_other() {
     assert_eq!(first(&ended(&world, &again).await, "rebuilt")["index"], "public.items_k");
     worker.drain().await;
 }
+
+/// A note in one database says nothing of another: whoever closed it there would leave something for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_addresses_that_lead_to_different_databases_are_refused() {
+    let (world, other) = (scene().await, World::new().await);
+    let config = format!("[maintenance]\nurl = \"{}\"{CONFIG}", other.database_url);
+    let refused =
+        Brasa::configured(&world, &config).run(["db", "reindex", "--yes"]).await.with_code(2).stderr;
+    assert!(refused.contains("lead to different databases"), "{refused}");
+}
+
+/// A table has upserts also where they go to the table that it is a part of, or through a function.
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_are_seen_through_functions_and_wholes() {
+    let world = scene().await;
+    world
+        .execute(
+            "create table whole (id int, k int) partition by range (id);
+             create table low partition of whole for values from (0) to (100000);
+             create unique index low_id on low (id);
+             create function put(int) returns void language plpgsql as
+                 $$ begin insert into whole values ($1) on conflict do nothing; end $$",
+        )
+        .await;
+    assert_eq!(
+        decision(&world, &CONFIG.replace("min_gain = \"1KiB\"", "min_gain = \"0B\""), "public.low_id")
+            .await
+            .0,
+        "lean"
+    );
+    let view = run(&world, CONFIG, json!({ "indexes": ["low_id"] })).await;
+    let why = first(&view, "put_off")["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("upserts into its table would fail"), "{why}");
+}

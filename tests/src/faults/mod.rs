@@ -219,7 +219,7 @@ pub static CASES: [Case; 24] = [
     Case {
         name: "rebuild",
         about: "rebuilds of indexes are interrupted in every phase, in every way",
-        rounds: 120,
+        rounds: 140,
         few: 8,
         play: |plan| Box::pin(rebuild::run(plan)),
     },

@@ -38,9 +38,9 @@ impl Apply {
         analyze_all(&pool, &mut session, &whole.analyze.tables, &until, out, &mut tended).await?;
         vacuum_all(&pool, &mut session, &whole.vacuum.tables, &until, out, &mut tended).await?;
         let (tables, is_well) = tended.parts();
-        // Fresh statistics may say that an index is another one than was thought: then it is not what was agreed to.
-        let agreed = Some(whole.reindex.hash.as_str());
-        let wanted = Wanted { named: &[], agreed, until };
+        // Fresh statistics may say that an index is another one than was thought: then it is left alone. No other is touched.
+        let agreed: Vec<u32> = whole.reindex.chosen().map(|item| item.index.oid).collect();
+        let wanted = Wanted { named: &[], agreed: Some(&agreed), until };
         let report = rebuilt(app, out, &mut session, &mut notes, wanted).await?;
         session.close().await;
         out.value(&json!({ "plan": whole.hash, "tables": tables, "reindex": value(&report) }))?;

@@ -60,7 +60,7 @@ impl Reindex {
 /// What somebody wants rebuilt.
 pub(super) struct Wanted<'a> {
     pub(super) named: &'a [String],
-    pub(super) agreed: Option<&'a str>,
+    pub(super) agreed: Option<&'a [u32]>,
     pub(super) until: Until,
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn rebuilt(
     let report = ran.await.map_err(|error| match error {
         RunError::Session(error) => failed(error),
         RunError::Busy => Failure::environment(format!("{error}\n  help: wait until it is done")),
-        error => Failure::usage(error.to_string()),
+        error @ RunError::Refused(_) => Failure::usage(error.to_string()),
     })?;
     said?;
     for found in &report.recovered {

@@ -2,7 +2,7 @@
 
 /// An expression in SQL that is the same for all indexes that do the same on the same table, and that outlives a rebuild. Out
 /// of the catalogue alone: the text of an index waits where somebody holds its table. Over a row of `pg_index`, the name of
-/// its method and its `reloptions`. Places in the text of the statement that made it are left out.
+/// its method and its `reloptions`. When uniqueness is checked is left out, for Postgres sets that of a copy last. Places in the text of the statement that made it are left out.
 macro_rules! signature {
     ($x:literal, $method:literal, $options:literal) => {
         concat!(
@@ -21,8 +21,6 @@ macro_rules! signature {
             ".indoption::text, ",
             $x,
             ".indisunique, ",
-            $x,
-            ".indimmediate, ",
             $x,
             ".indisexclusion, ",
             $x,

@@ -85,15 +85,17 @@ async fn told(
             tell.send_replace((seen.share, format!("{}: {phase}", item.index.name)));
         }
     });
-    tokio::pin!(running);
-    loop {
-        tokio::select! {
-            report = &mut running => return report,
-            Ok(()) = hear.changed() => {
-                let (share, text) = hear.borrow_and_update().clone();
-                ctx.progress(share, &text).await;
-            }
+    // Beside it, and not in between: while Redis does not answer, somebody may wait for us.
+    let telling = async {
+        while hear.changed().await.is_ok() {
+            let (share, text) = hear.borrow_and_update().clone();
+            ctx.progress(share, &text).await;
         }
+    };
+    tokio::pin!(running);
+    tokio::select! {
+        report = &mut running => report,
+        () = telling => running.await,
     }
 }
 
@@ -159,6 +161,6 @@ fn failed(error: RunError) -> JobError {
     match error {
         RunError::Busy => JobError::new(Verdict::Snooze(BUSY), "another session is rebuilding indexes"),
         RunError::Session(error) => lost(error),
-        error @ (RunError::Refused(_) | RunError::Changed { .. }) => JobError::bury(error.to_string()),
+        error @ RunError::Refused(_) => JobError::bury(error.to_string()),
     }
 }

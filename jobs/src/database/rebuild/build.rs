@@ -5,6 +5,7 @@ use std::time::Duration;
 use brasa_shared::config::Indexes;
 use brasa_shared::telemetry::logs::chain;
 use sqlx::PgConnection;
+use tokio::time::Instant;
 
 use super::leftover::{Swept, sweep};
 use super::note::{Open, Outcome, Purpose, arm, close};
@@ -96,7 +97,10 @@ pub async fn rebuild(
     };
     session.set("statement_timeout", "0").await?;
     session.set("lock_timeout", "0").await?;
-    finish(session, notes, &note, failure.as_deref(), phase.as_deref(), until).await
+    // Whoever ended it by hand, and the end of a window, say nothing about the index.
+    let is_over = until.stop.is_cancelled() || until.deadline.is_some_and(|end| Instant::now() >= end);
+    let end = End { failure: failure.as_deref(), phase: phase.as_deref(), rests: !is_over };
+    finish(session, notes, &note, end).await
 }
 
 /// Before the new index takes the place of the old one, nothing is lost by giving up.
@@ -105,46 +109,75 @@ fn waits_too_long(seen: &Seen) -> Option<String> {
     (waits && seen.phase_for >= WAIT_MAX).then(|| "it waited for others for half a minute".to_owned())
 }
 
+/// How a rebuild ended, as far as is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End<'a> {
+    /// Why it did not come to its own end.
+    pub(super) failure: Option<&'a str>,
+    /// In which phase.
+    pub(super) phase: Option<&'a str>,
+    /// Whether the index is left alone for a while if it failed.
+    pub(super) rests: bool,
+}
+
 /// Sweeps, proves and closes the note.
 pub(super) async fn finish(
     session: &mut Session,
     notes: &mut PgConnection,
     note: &Open,
-    failure: Option<&str>,
-    phase: Option<&str>,
-    until: &Until,
+    end: End<'_>,
 ) -> Result<Built, SessionError> {
-    if let Swept::Held(why) = sweep(session, note, until).await? {
-        // The note stays open: somebody must come back for it.
-        return Ok(Built::Left(failure.map_or_else(|| why.clone(), |failure| format!("{failure}; {why}"))));
-    }
+    let swept = sweep(session, note).await?;
     let now = current(session.work(), note).await?;
-    let before = note.bytes_before.unwrap_or(0);
-    let is_new = now.as_ref().is_some_and(|index| i64::from(index.oid) != note.old_oid);
-    let (Some(index), None) = (&now, failure.filter(|_| !is_new)) else {
-        let error = failure.unwrap_or("the index is not there any more");
-        let outcome = Outcome { state: "failed_clean", error: Some(error), phase, ..Outcome::default() };
-        close(notes, note.id, &outcome).await?;
+    if let Swept::Held(why) = swept {
+        // The note stays open: somebody must come back for it. Until then the index is left alone.
         if let Some(index) = &now {
             remember(notes, index, None).await?;
         }
-        return Ok(Built::Failed(error.to_owned()));
+        return Ok(Built::Left(
+            end.failure.map_or_else(|| why.clone(), |failure| format!("{failure}; {why}")),
+        ));
+    }
+    let before = note.bytes_before.unwrap_or(0);
+    let is_new = now.as_ref().is_some_and(|index| i64::from(index.oid) != note.old_oid);
+    let Some(index) = now.filter(|_| is_new || end.failure.is_none()) else {
+        return failed(session, notes, note, end).await;
     };
     if !index.is_valid || !index.is_ready || !index.is_live || index.signature != note.signature {
-        return Ok(Built::Left(format!("{} is not what it was: look at it", index.name)));
+        let error = "somebody has made it anew meanwhile, as another one";
+        close(notes, note.id, &Outcome { state: "void", error: Some(error), ..Outcome::default() }).await?;
+        return Ok(Built::Failed(error.to_owned()));
     }
     let after = index.bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(before);
     let outcome = Outcome {
         // It was cut off after the new index had taken its place.
-        state: if failure.is_some() { "done_recovered" } else { "done" },
-        error: failure,
+        state: if end.failure.is_some() { "done_recovered" } else { "done" },
+        error: end.failure,
         new_oid: Some(i64::from(index.oid)),
         bytes_after: Some(after),
-        phase: failure.and(phase),
+        phase: end.failure.and(end.phase),
     };
     close(notes, note.id, &outcome).await?;
-    remember(notes, index, Some(before - after)).await?;
+    remember(notes, &index, Some(before - after)).await?;
     Ok(Built::Done { before, after })
+}
+
+async fn failed(
+    session: &mut Session,
+    notes: &mut PgConnection,
+    note: &Open,
+    end: End<'_>,
+) -> Result<Built, SessionError> {
+    let error = end.failure.unwrap_or("the index is not there any more");
+    let outcome =
+        Outcome { state: "failed_clean", error: Some(error), phase: end.phase, ..Outcome::default() };
+    close(notes, note.id, &outcome).await?;
+    if let Some(index) = current(session.work(), note).await?
+        && end.rests
+    {
+        remember(notes, &index, None).await?;
+    }
+    Ok(Built::Failed(error.to_owned()))
 }
 
 /// The index that has the name now.

@@ -105,8 +105,8 @@ impl Reason {
             Self::Resting => "it failed, and is left alone for a while",
             Self::Upserts => "it is unique, and upserts into its table would fail while it is rebuilt",
             Self::PerhapsUpserts => {
-                "it is unique, and nobody knows whether rows are upserted into its table: install pg_stat_statements, or \
-                 name the table in [maintenance.indexes] without_upserts"
+                "it is unique, and nobody knows whether rows are upserted into its table: let pg_stat_statements count for a \
+                 week, or name the table in [maintenance.indexes] without_upserts"
             }
         }
     }
@@ -166,7 +166,7 @@ pub(super) fn choose_named(index: &Index, beside: &Beside, rules: &Indexes) -> C
     let (sayings, gain) = signs(index, beside);
     let choice = Choice { reason: Reason::Chosen, gain, sayings, is_blocking: false };
     let named = Indexes { size_min: 0, ..rules.clone() };
-    match exempt(index, &named) {
+    match exempt(index, &named).or_else(|| large(index, beside, rules)) {
         Some(reason) => Choice { reason, ..choice },
         None if index.is_unique => unique(index, beside, rules, choice),
         None => choice,
@@ -266,6 +266,10 @@ fn tried(index: &Index, beside: &Beside, rules: &Indexes) -> Option<Reason> {
             return Some(Reason::Cooling);
         }
     }
+    large(index, beside, rules)
+}
+
+fn large(index: &Index, beside: &Beside, rules: &Indexes) -> Option<Reason> {
     let is_large = index.bytes().is_some_and(|bytes| bytes > rules.size_max);
     (is_large && !beside.knows_disk).then_some(Reason::Large)
 }

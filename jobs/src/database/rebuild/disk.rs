@@ -7,8 +7,10 @@ use sqlx::PgConnection;
 const NEEDED: f64 = 2.1;
 
 const LOCAL: &str = "select case when inet_server_addr() is null or inet_server_addr() <<= inet '127.0.0.0/8'
-        or inet_server_addr() = inet '::1' then current_setting('data_directory', true) end";
-/// Of all databases, and what is written ahead.
+        or inet_server_addr() = inet '::1' then current_setting('data_directory', true) end
+    from pg_database where datname = current_database() and dattablespace = 1663
+        and not exists (select from pg_class where reltablespace not in (0, 1663, 1664))";
+/// Of all databases that this role may see.
 const USED: &str = "select (select sum(pg_database_size(oid)) from pg_database
         where has_database_privilege(oid, 'connect') or pg_has_role('pg_read_all_stats', 'usage'))::bigint";
 
@@ -25,12 +27,13 @@ pub(super) async fn free(
         let used: Option<i64> = sqlx::query_scalar(USED).fetch_one(connection).await?;
         return Ok(Some(holds.saturating_sub(used.unwrap_or(0).unsigned_abs())));
     }
-    let folder: Option<String> = match sqlx::query_scalar(LOCAL).fetch_one(connection).await {
+    // Where something lies on another disk, nobody knows which one matters.
+    let folder: Option<Option<String>> = match sqlx::query_scalar(LOCAL).fetch_optional(connection).await {
         // Only some may see where it lies.
         Err(sqlx::Error::Database(_)) => None,
         folder => folder?,
     };
-    let room = folder.and_then(|folder| rustix::fs::statvfs(folder.as_str()).ok());
+    let room = folder.flatten().and_then(|folder| rustix::fs::statvfs(folder.as_str()).ok());
     Ok(room.map(|room| room.f_bavail.saturating_mul(room.f_frsize)))
 }
 

@@ -102,11 +102,12 @@ async fn finish(work: &mut PgConnection, mut items: Vec<Item>, rules: &Indexes) 
     items.sort_by_key(|item| Reverse((is_chosen(item), gain(item))));
     let most = rules.builds_max as usize;
     let chosen: Vec<&Item> = items.iter().filter(|item| is_chosen(item)).collect();
-    let text: Vec<String> = chosen
+    let mut text: Vec<String> = chosen
         .iter()
         .take(most)
         .map(|item| format!("{}\t{}\t{}", item.statement(), item.index.oid, item.index.signature))
         .collect();
+    text.sort_unstable();
     let hash = sqlx::query_scalar(HASH).bind(text.join("\n")).fetch_one(work).await?;
     let left_over = chosen.len().saturating_sub(most);
     Ok(Plan { items, hash, left_over })

@@ -24,6 +24,7 @@ const AROUND: &str = "select
         from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
             and (backend_xmin is not null or backend_xid is not null)
             and extract(epoch from clock_timestamp() - xact_start) > $3
+            and backend_type <> 'autovacuum worker' and pid not in (select pid from pg_stat_progress_vacuum)
         order by xact_start limit 1) as old,
     (select format('transaction %L is prepared and waits for its end', gid) from pg_prepared_xacts
         where database = current_database() limit 1) as prepared,
@@ -48,12 +49,13 @@ const AROUND: &str = "select
     (select format('replica %s is %s MB behind', coalesce(nullif(application_name, ''), client_addr::text, '?'),
             pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint / 1048576)
         from pg_stat_replication where pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) > $4 limit 1) as lagging,
-    (select case when pg_has_role(c.relowner, 'usage') or (current_setting('server_version_num')::int >= 170000
-            and has_table_privilege($1::bigint::oid, case when current_setting('server_version_num')::int >= 170000
-                then 'maintain' else 'select' end)) then null
-            else format('it belongs to %I: grant %I to %I', pg_get_userbyid(c.relowner), pg_get_userbyid(c.relowner),
+    (select case when not pg_has_role(c.relowner, 'usage')
+            then format('it belongs to %I: grant %I to %I', pg_get_userbyid(c.relowner), pg_get_userbyid(c.relowner),
                 current_user) end
         from pg_class c where c.oid = $2::bigint::oid) as foreign_owner,
+    case when not pg_has_role('pg_read_all_stats', 'usage')
+        then format('this role does not see for whom it would have to wait: grant pg_monitor to %I', current_user)
+        end as blind,
     (select rolsuper from pg_roles where rolname = current_user) as is_super";
 
 /// The present state of the index, and the numbers of the invalid indexes of its table; or what does not hold.
@@ -85,6 +87,7 @@ pub(super) async fn check(
     }
     for column in [
         "foreign_owner",
+        "blind",
         "old",
         "prepared",
         "advisory",

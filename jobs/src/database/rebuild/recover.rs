@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use super::build::{Built, current, finish};
+use super::build::{Built, End, current, finish};
 use super::note::{Open, Outcome, close, open_notes};
-use crate::database::session::{CALLED, Session, SessionError, Until};
+use crate::database::session::{CALLED, Session, SessionError};
 
 /// How long the session of a worker that is gone may take to end by itself: the server looks for its clients.
 const GRACE: (u32, Duration) = (60, Duration::from_millis(500));
@@ -34,11 +34,10 @@ pub async fn recover(
     session: &mut Session,
     notes: &mut PgConnection,
     server: &str,
-    until: &Until,
 ) -> Result<Vec<Recovered>, SessionError> {
     let mut recovered = Vec::new();
     for note in open_notes(notes).await? {
-        let built = one(session, notes, &note, server, until).await?;
+        let built = one(session, notes, &note, server).await?;
         recovered.push(Recovered { index: format!("{}.{}", note.schema, note.index), built });
     }
     Ok(recovered)
@@ -49,7 +48,6 @@ async fn one(
     notes: &mut PgConnection,
     note: &Open,
     server: &str,
-    until: &Until,
 ) -> Result<Option<Built>, SessionError> {
     // It came with a dump, or from before an upgrade: its numbers mean nothing here.
     if note.server != server {
@@ -62,7 +60,7 @@ async fn one(
     let now = current(session.work(), note).await?;
     let is_new = now.is_some_and(|index| i64::from(index.oid) != note.old_oid);
     let why = if is_new { "its end was not seen" } else { "it was interrupted" };
-    finish(session, notes, note, Some(why), None, until).await.map(Some)
+    finish(session, notes, note, End { failure: Some(why), phase: None, rests: true }).await.map(Some)
 }
 
 /// Waits until the session that did it is gone, and ends it where it does not go by itself.
@@ -75,5 +73,8 @@ async fn wait_for(connection: &mut PgConnection, note: &Open) -> Result<(), sqlx
         }
         tokio::time::sleep(GRACE.1).await;
     }
-    sqlx::query(END).bind(&called).execute(connection).await.map(drop)
+    if let Err(error) = sqlx::query(END).bind(&called).execute(connection).await {
+        tracing::warn!(%error, "a session that lost its worker could not be ended");
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::build::{Built, Rebuild, rebuild};
 use super::choose::Reason;
+use super::note::open_notes;
 use super::past::note_ratios;
 use super::plan::{Item, Plan, plan};
 use super::preflight::unsafe_server;
@@ -19,6 +20,8 @@ use crate::database::indexes::Withheld;
 use crate::database::session::{Seen, Session, SessionError, Until};
 use crate::database::tables::{Analyzed, analyze, look};
 
+const NEVER_IDLE: &str =
+    "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'";
 /// How often the turn is tried for, and how long apart: the session of a worker that died ends within a second or two.
 const TURN: (u32, Duration) = (20, Duration::from_millis(250));
 
@@ -29,8 +32,9 @@ pub struct Run<'a> {
     pub rules: &'a Indexes,
     /// Indexes that somebody named, as they are written in SQL; all that are worth it where there are none.
     pub named: &'a [String],
-    /// The plan that somebody agreed to, by its hash: nothing is done if it is another one by now.
-    pub agreed: Option<&'a str>,
+    /// The indexes that somebody agreed to, by their numbers: nothing is done about others, nor about those that are no
+    /// longer worth it.
+    pub agreed: Option<&'a [u32]>,
     /// By whom: a job, or a person.
     pub actor: &'a str,
     /// Until when.
@@ -68,14 +72,6 @@ pub enum RunError {
     /// What was named is not there, or the server is not safe.
     #[error("{0}")]
     Refused(String),
-    /// The plan is another one.
-    #[error("the plan has changed: it is {now} now, and {agreed} was agreed to; look at it again")]
-    Changed {
-        /// What was agreed to.
-        agreed: String,
-        /// What it is.
-        now: String,
-    },
     /// The session is lost, or there is none.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -103,19 +99,28 @@ pub async fn run(
         return Err(RunError::Refused(why));
     }
     wait_for_turn(session).await?;
-    let server = server(session.work()).await?;
-    let recovered = recover(session, notes, &server, &run.until).await?;
+    let (server, elsewhere) = (server(session.work()).await?, server(notes).await?);
+    if server != elsewhere {
+        return Err(RunError::Refused(
+            "[maintenance] url and [postgres] url lead to different databases: what is noted in one says nothing of the other"
+                .to_owned(),
+        ));
+    }
+    // A build may take longer than a session may be idle.
+    sqlx::query(NEVER_IDLE).execute(&mut *notes).await?;
+    let recovered = recover(session, notes, &server).await?;
+    let open: Vec<_> = open_notes(notes).await?.into_iter().map(|note| (note.schema, note.index)).collect();
     let mut planned = plan(session.work(), notes, run.rules, run.named).await?.map_err(RunError::Refused)?;
     if run.agreed.is_none() && refresh(session, &planned, run).await? {
         planned = plan(session.work(), notes, run.rules, run.named).await?.map_err(RunError::Refused)?;
     }
-    if let Some(agreed) = run.agreed.filter(|agreed| **agreed != planned.hash) {
-        return Err(RunError::Changed { agreed: agreed.to_owned(), now: planned.hash });
-    }
     note_ratios(notes, planned.items.iter().map(|item| &item.index)).await?;
     let mut report = Report { recovered, left_over: planned.left_over, ..Report::default() };
+    refuse(&planned, run, &open, &mut report);
+    let is_open = |item: &&Item| !open.contains(&(item.index.schema.clone(), item.index.bare.clone()));
+    let is_agreed = |item: &&Item| run.agreed.is_none_or(|agreed| agreed.contains(&item.index.oid));
     let most = run.rules.builds_max as usize;
-    for item in planned.chosen().take(most) {
+    for item in planned.chosen().filter(is_open).filter(is_agreed).take(most) {
         let is_over = run.until.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if is_over || run.until.stop.is_cancelled() {
             report.left.push(item.index.name.clone());
@@ -127,7 +132,6 @@ pub async fn run(
         told(Told::Built(item, &built));
         report.built.push((item.clone(), built));
     }
-    refuse_named(&planned, run.named, &mut report);
     Ok(report)
 }
 
@@ -147,14 +151,24 @@ async fn refresh(session: &mut Session, planned: &Plan, run: &Run<'_>) -> Result
     Ok(!tables.is_empty())
 }
 
-/// Whoever named an index is told why nothing was done about it.
-fn refuse_named(planned: &Plan, named: &[String], report: &mut Report) {
-    if named.is_empty() {
-        return;
-    }
-    let chosen: Vec<_> = planned.chosen().map(|item| item.index.oid).collect();
-    for item in planned.items.iter().filter(|item| !chosen.contains(&item.index.oid)) {
-        report.built.push((item.clone(), Built::Put(item.choice.reason.words().to_owned())));
+/// Whoever named an index, or agreed to it, is told why nothing was done about it.
+fn refuse(planned: &Plan, run: &Run<'_>, open: &[(String, String)], report: &mut Report) {
+    for item in &planned.items {
+        let is_wanted = match run.agreed {
+            Some(agreed) => agreed.contains(&item.index.oid),
+            None => !run.named.is_empty(),
+        };
+        let is_chosen = item.choice.reason == Reason::Chosen;
+        let why = if open.contains(&(item.index.schema.clone(), item.index.bare.clone()))
+            && (is_wanted || is_chosen)
+        {
+            "something is left of an earlier rebuild, and could not be taken away yet"
+        } else if is_wanted && !is_chosen {
+            item.choice.reason.words()
+        } else {
+            continue;
+        };
+        report.built.push((item.clone(), Built::Put(why.to_owned())));
     }
 }
 

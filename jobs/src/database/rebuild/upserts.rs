@@ -23,13 +23,27 @@ pub(super) enum HasUpserts {
     Unknown,
 }
 
+/// Counters that are younger than this say nothing about what is done once a week.
+const COUNTED_DAYS: f64 = 7.0;
+
 const EXTENSION: &str =
     "select quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace
     where e.extname = 'pg_stat_statements' and (pg_has_role('pg_read_all_stats', 'usage') or
         (select rolsuper from pg_roles where rolname = current_user))";
+/// What a table may be called where rows are put into it: by itself, by a table that it is a part of, by a view of it.
+const NAMES: &str = "with recursive up as (
+        select $1::bigint::oid as oid union select a.relid::oid from pg_partition_ancestors($1::bigint::oid) a (relid)),
+    seen as (select oid from up union
+        select r.ev_class from seen s join pg_depend d on d.refobjid = s.oid and d.refclassid = 'pg_class'::regclass
+            and d.classid = 'pg_rewrite'::regclass join pg_rewrite r on r.oid = d.objid)
+    select c.relname::text from seen join pg_class c on c.oid = seen.oid";
+/// Statements inside of functions are counted only where that was asked for, so their texts are looked through.
+const FUNCTIONS: &str =
+    "select p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where p.prosrc ~* '\\mon\\s+conflict\\M' and n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_'";
 
-/// Looks which tables of these unique indexes have upserts, as far as the statements are known that ran. By the table's
-/// name alone: one of that name in another schema counts as well.
+/// Looks which tables of these unique indexes have upserts, as far as the statements are known that ran. By names alone: a
+/// table of that name in another schema counts as well.
 ///
 /// # Errors
 /// What Postgres says.
@@ -41,44 +55,77 @@ pub(super) async fn upserts(
     let mut found = BTreeMap::new();
     let mut declared = Vec::new();
     for table in &rules.without_upserts {
-        let oid: Option<i64> = sqlx::query_scalar("select to_regclass($1)::oid::bigint")
-            .bind(table)
-            .fetch_one(&mut *connection)
-            .await?;
+        let oid = sqlx::query_scalar("select to_regclass($1)::oid::bigint").bind(table);
+        let oid: Option<i64> = oid.fetch_one(&mut *connection).await?;
         declared.extend(oid);
     }
-    let statements = statements(connection).await?;
-    for index in indexes.iter().filter(|index| index.is_unique) {
-        let is_declared = declared.contains(&i64::from(index.table_oid));
-        found.entry(index.table_oid).or_insert_with(|| match &statements {
-            _ if is_declared => HasUpserts::No,
-            None => HasUpserts::Unknown,
-            Some(statements) if statements.iter().any(|text| names(text, &index.table)) => HasUpserts::Yes,
-            Some(_) => HasUpserts::No,
-        });
+    let known = statements(connection).await?;
+    for index in indexes.iter().filter(|index| index.is_unique && !index.is_of_system) {
+        if found.contains_key(&index.table_oid) {
+            continue;
+        }
+        let oid = i64::from(index.table_oid);
+        let called: Vec<String> = sqlx::query_scalar(NAMES).bind(oid).fetch_all(&mut *connection).await?;
+        let is_named = known.texts.iter().any(|text| called.iter().any(|name| names(text, name)));
+        let has = match (declared.contains(&oid), is_named, known.is_all) {
+            (true, ..) | (false, false, true) => HasUpserts::No,
+            (false, true, _) => HasUpserts::Yes,
+            (false, false, false) => HasUpserts::Unknown,
+        };
+        found.insert(index.table_oid, has);
     }
     Ok(found)
 }
 
-/// The upserts that ran, of all databases' texts those of this one; none where nobody keeps them, or we may not see them.
-async fn statements(connection: &mut PgConnection) -> Result<Option<Vec<String>>, sqlx::Error> {
-    let schema: Option<String> = sqlx::query_scalar(EXTENSION).fetch_optional(&mut *connection).await?;
-    let Some(schema) = schema else { return Ok(None) };
-    let sql = format!(
-        "select lower(s.query) as text from {schema}.pg_stat_statements s join pg_database d on d.oid = s.dbid
-         where d.datname = current_database() and s.query ~* '\\mon\\s+conflict\\M'"
-    );
-    let rows = match db::fetch(connection, &sql, &[]).await {
-        // It is there, and was not loaded when the server started.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55000") => return Ok(None),
-        rows => rows?,
-    };
-    rows.iter().map(|row| row.try_get("text")).collect::<Result<_, _>>().map(Some)
+/// The upserts that are known of, in small letters.
+#[derive(Debug, Default)]
+struct Known {
+    texts: Vec<String>,
+    /// Whether there are no others.
+    is_all: bool,
 }
 
-/// Whether a statement, in small letters, names a table, which is as it is written in SQL.
+/// The upserts that ran in this database, or that are in its functions.
+async fn statements(connection: &mut PgConnection) -> Result<Known, sqlx::Error> {
+    let mut texts: Vec<String> = sqlx::query_scalar(FUNCTIONS).fetch_all(&mut *connection).await?;
+    let schema: Option<String> = sqlx::query_scalar(EXTENSION).fetch_optional(&mut *connection).await?;
+    let mut is_all = false;
+    if let Some(schema) = schema {
+        let sql = format!(
+            "select s.query as text from {schema}.pg_stat_statements s join pg_database d on d.oid = s.dbid
+             where d.datname = current_database() and s.query ~* '\\mon\\s+conflict\\M'"
+        );
+        if let Some(rows) = allowed(db::fetch(connection, &sql, &[]).await)? {
+            texts.extend(rows.iter().map(|row| row.try_get("text")).collect::<Result<Vec<String>, _>>()?);
+            // Before 14 nobody knows since when it has counted, and what it has thrown out.
+            let info = format!(
+                "select dealloc = 0 and extract(epoch from clock_timestamp() - stats_reset)::float8 > {} as is_all
+                 from {schema}.pg_stat_statements_info",
+                COUNTED_DAYS * 86_400.0
+            );
+            let rows = allowed(db::fetch(connection, &info, &[]).await)?.unwrap_or_default();
+            is_all = rows.first().map(|row| row.try_get("is_all")).transpose()?.unwrap_or(false);
+        }
+    }
+    let texts = texts.into_iter().map(|text| text.to_lowercase()).collect();
+    Ok(Known { texts, is_all })
+}
+
+/// Nothing where it is not loaded, not there or not allowed.
+fn allowed<T>(rows: Result<T, sqlx::Error>) -> Result<Option<T>, sqlx::Error> {
+    match rows {
+        Err(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("55000" | "42501" | "42P01" | "42703")) =>
+        {
+            Ok(None)
+        }
+        rows => rows.map(Some),
+    }
+}
+
+/// Whether a statement, in small letters, names a table, which is as it is called.
 fn names(statement: &str, table: &str) -> bool {
-    let bare = table.rsplit_once('.').map_or(table, |(_, bare)| bare).trim_matches('"').to_lowercase();
+    let bare = table.to_lowercase();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     statement.match_indices(&bare).any(|(at, _)| {
         let (before, after) = (&statement[..at], &statement[at + bare.len()..]);
@@ -93,7 +140,7 @@ mod tests {
     #[test]
     fn a_table_is_named_by_a_whole_word() {
         let upsert = "insert into shop.orders (id) values ($1) on conflict (id) do nothing";
-        assert!(names(upsert, "public.orders") && names(upsert, "shop.\"Orders\""));
-        assert!(!names(upsert, "public.order") && !names(upsert, "public.rders"));
+        assert!(names(upsert, "orders") && names(upsert, "Orders"));
+        assert!(!names(upsert, "order") && !names(upsert, "rders"));
     }
 }

@@ -160,7 +160,7 @@ impl Table {
     pub fn freezing(&self) -> Option<Freezing> {
         let near = |age: i64, max: i64| match age {
             age if age >= 1_500_000_000 => Some(Freezing::Critical),
-            age if age >= 1_000_000_000 => Some(Freezing::Late),
+            age if age >= (max / 2 * 3).max(1_000_000_000) => Some(Freezing::Late),
             age if age >= max / 5 * 4 => Some(Freezing::Soon),
             _ => None,
         };

@@ -68,7 +68,8 @@ const TABLES: &str = "with recursive tree as (
         select a.attrelid as oid, a.attname::text as what from pg_attribute a
         join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
         where c.relkind in ('r', 'm', 'p') and c.relpersistence <> 't' and a.attnum > 0 and not a.attisdropped
-            and coalesce(a.attstattarget, -1) <> 0 and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+            and coalesce(a.attstattarget, -1) <> 0 and a.attgenerated <> 'v'
+            and has_column_privilege(c.oid, a.attnum, 'select') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
             and not exists (select from stats s where s.schemaname = n.nspname and s.tablename = c.relname
                 and s.attname = a.attname and s.inherited = (c.relkind = 'p'))
         union all
@@ -76,12 +77,13 @@ const TABLES: &str = "with recursive tree as (
         from pg_index i join pg_class x on x.oid = i.indexrelid join pg_namespace n on n.oid = x.relnamespace
         join pg_class c on c.oid = i.indrelid
         where i.indexprs is not null and i.indisvalid and x.relkind = 'i' and c.relkind in ('r', 'm')
-            and n.nspname !~ '^pg_' and not exists (
+            and n.nspname !~ '^pg_' and has_table_privilege(x.oid, 'select') and not exists (
                 select from stats s where s.schemaname = n.nspname and s.tablename = x.relname)
         union all
         select e.stxrelid, 'statistics ' || quote_ident(e.stxname)
         from pg_statistic_ext e join pg_namespace n on n.oid = e.stxnamespace
-        where e.stxkind && array['d', 'f', 'm']::\"char\"[] and not exists (
+        where has_table_privilege(e.stxrelid, 'select') and pg_has_role(e.stxowner, 'usage')
+            and e.stxkind && array['d', 'f', 'm']::\"char\"[] and not exists (
             select from pg_stats_ext s where s.statistics_schemaname = n.nspname and s.statistics_name = e.stxname
                 and (s.n_distinct is not null or s.dependencies is not null or s.most_common_vals is not null)))
     select c.oid::bigint as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
@@ -100,14 +102,16 @@ const TABLES: &str = "with recursive tree as (
         extract(epoch from clock_timestamp() - b.analyzed)::float8 as parts_analyzed,
         extract(epoch from clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum))::float8 as vacuumed,
         coalesce(w.missing, '{}') as missing,
-        case when c.relfrozenxid = '0' then 0 else age(c.relfrozenxid) end::bigint as xid_age,
-        case when c.relminmxid = '0' then 0 else mxid_age(c.relminmxid) end::bigint as mxid_age,
-        coalesce(o.xid, current_setting('autovacuum_freeze_max_age')::bigint) as freeze_max_age,
-        coalesce(o.mxid, current_setting('autovacuum_multixact_freeze_max_age')::bigint) as mxid_freeze_max_age,
+        greatest(case when c.relfrozenxid = '0' then 0 else age(c.relfrozenxid) end,
+            case when t.relfrozenxid <> '0' then age(t.relfrozenxid) end)::bigint as xid_age,
+        greatest(case when c.relminmxid = '0' then 0 else mxid_age(c.relminmxid) end,
+            case when t.relminmxid <> '0' then mxid_age(t.relminmxid) end)::bigint as mxid_age,
+        least(o.xid, current_setting('autovacuum_freeze_max_age')::bigint) as freeze_max_age,
+        least(o.mxid, current_setting('autovacuum_multixact_freeze_max_age')::bigint) as mxid_freeze_max_age,
         exists (select from pg_stat_progress_vacuum v where v.relid = c.oid) as is_being_vacuumed
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     join pg_database d on d.datname = current_database()
-    left join below b on b.root = c.oid
+    left join below b on b.root = c.oid left join pg_class t on t.oid = nullif(c.reltoastrelid, 0)
     left join pg_stat_all_tables s on s.relid = c.oid
     left join (select oid, array_agg(what order by what) as missing from wanting group by oid) w on w.oid = c.oid
     left join lateral (

@@ -46,7 +46,16 @@ impl Windows {
         if self.windows.is_empty() {
             return Some(Timestamp::MAX);
         }
-        self.around(now).into_iter().filter(|(from, to)| *from <= now && now < *to).map(|(_, to)| to).max()
+        let around = self.around(now);
+        let end = |at: Timestamp| {
+            around.iter().filter(|(from, to)| *from <= at && at < *to).map(|(_, to)| *to).max()
+        };
+        // Windows that touch are one.
+        let mut until = end(now)?;
+        while let Some(later) = end(until) {
+            until = later;
+        }
+        Some(until)
     }
 
     /// When the next one begins.
@@ -79,6 +88,9 @@ impl Window {
             }
             Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
         };
+        if from.trim() == "24:00" {
+            return Err(complain("begins at the end of a day: write 00:00 of the next one"));
+        }
         let (from, to) = time(from).zip(time(to)).ok_or_else(|| complain("has a time that is none"))?;
         Ok(Self { days: parse_days(days).ok_or_else(|| complain("names days that are none"))?, from, to })
     }
@@ -145,6 +157,8 @@ mod tests {
     fn of_windows_that_overlap_the_later_end_counts_and_none_is_any_time() {
         let open = windows(&["01:00-03:00", "02:00-24:00"], "UTC");
         assert_eq!(open.open_until(at("2026-11-28T02:30:00Z")), Some(at("2026-11-29T00:00:00Z")));
+        let touching = windows(&["sat 22:00-24:00", "sun 00:00-05:00"], "UTC");
+        assert_eq!(touching.open_until(at("2026-11-28T23:00:00Z")), Some(at("2026-11-29T05:00:00Z")));
         assert_eq!(Windows::default().open_until(at("2026-11-28T02:30:00Z")), Some(Timestamp::MAX));
         assert_eq!(Windows::default().next(at("2026-11-28T02:30:00Z")), None);
     }
@@ -154,7 +168,16 @@ mod tests {
         assert_eq!(parse_days("sat,Sunday"), Some([false, false, false, false, false, true, true]));
         assert_eq!(parse_days("fri-mon"), Some([true, false, false, false, true, true, true]));
         assert_eq!(parse_days("mo"), None);
-        for text in ["", "sat", "25:00-26:00", "01:00", "someday 01:00-02:00", "01:00 - 02:00", "sat 1-2"] {
+        for text in [
+            "",
+            "sat",
+            "25:00-26:00",
+            "01:00",
+            "someday 01:00-02:00",
+            "01:00 - 02:00",
+            "sat 1-2",
+            "24:00-05:00",
+        ] {
             assert!(Window::parse(text).is_err(), "{text}");
         }
     }

@@ -41,6 +41,13 @@ pub fn shapes() -> Vec<Shape> {
             "items",
             "items_pkey",
         ),
+        shape(
+            "of a constraint that is checked at the end",
+            "create table items (id int, k int, note text, constraint items_id unique (id) deferrable initially deferred)"
+                .to_owned(),
+            "items",
+            "items_id",
+        ),
         shape("of a long name", format!("{items}; create index {long} on items (k)"), "items", &long),
         shape("of a name in two bytes", format!("{items}; create index {wide} on items (k)"), "items", &wide),
         shape(
