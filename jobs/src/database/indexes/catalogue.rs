@@ -29,7 +29,7 @@ const INDEXES: &str = concat!(
                        'AccessExclusiveLock')
           and database = (select oid from pg_database where datname = current_database())
     ), picked as materialized (
-        select i.*, c.relname, c.relkind, c.reltuples, c.relpages, c.reloptions, c.relispartition, am.amname,
+        select i.*, c.relname, c.relkind, c.reltuples, c.relpages, c.reltablespace, c.reloptions, c.relispartition, am.amname,
                n.nspname, t.relname as table_name, t.reltuples as table_tuples,
                exists (select from exclusive e where e.relation in (i.indexrelid, i.indrelid)) as is_locked
         from pg_index i
@@ -87,6 +87,7 @@ const INDEXES: &str = concat!(
                      where option_name = 'fillfactor'), 90) as fillfactor,
            coalesce((select option_value::boolean from pg_options_to_table(p.reloptions)
                      where option_name = 'deduplicate_items'), true) as deduplicates,
+           (select spcname::text from pg_tablespace where oid = p.reltablespace) as tablespace,
            (select inhparent from pg_inherits where inhrelid = p.indexrelid and p.relispartition limit 1) as parent,
            (select conname::text from pg_constraint
             where conindid = p.indexrelid and conrelid = p.indrelid and contype in ('p', 'u', 'x') limit 1) as constraint_name,
@@ -206,6 +207,7 @@ fn index(row: &PgRow) -> Result<Index, sqlx::Error> {
         parent: oid("parent")?,
         fillfactor: row.try_get::<i32, _>("fillfactor")?.unsigned_abs(),
         deduplicates: row.try_get("deduplicates")?,
+        tablespace: row.try_get("tablespace")?,
         // Before version 14, what nobody has looked at has no pages, either.
         tuples: (tuples >= 0.0 && pages > 0).then_some(f64::from(tuples)),
         size: bytes.map_or(Size::Locked, |bytes| Size::Bytes(bytes.unsigned_abs())),
@@ -228,11 +230,12 @@ fn keys(row: &PgRow) -> Result<(Vec<Key>, Vec<String>), sqlx::Error> {
     let classes: Vec<String> = row.try_get("classes")?;
     let collations: Vec<Option<String>> = row.try_get("collations")?;
     let options: Vec<i16> = row.try_get("options")?;
+    let not_nulls: Vec<bool> = row.try_get("not_nulls")?;
     let count = usize::try_from(row.try_get::<i16, _>("key_count")?).unwrap_or_default();
     let mut keys = Vec::with_capacity(count);
     let mut included = Vec::new();
-    let facts = texts.into_iter().zip(columns).zip(classes).zip(collations).zip(options);
-    for ((((text, column), class), collation), option) in facts {
+    let facts = texts.into_iter().zip(columns).zip(classes).zip(collations).zip(options).zip(not_nulls);
+    for (((((text, column), class), collation), option), is_not_null) in facts {
         if keys.len() == count {
             included.push(text);
             continue;
@@ -244,6 +247,7 @@ fn keys(row: &PgRow) -> Result<(Vec<Key>, Vec<String>), sqlx::Error> {
             collation,
             is_descending: option & 1 != 0,
             nulls_first: option & 2 != 0,
+            is_not_null,
         });
     }
     Ok((keys, included))

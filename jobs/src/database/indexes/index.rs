@@ -60,6 +60,8 @@ pub struct Index {
     pub fillfactor: u32,
     /// `deduplicate_items`.
     pub deduplicates: bool,
+    /// Its tablespace, as it is called; none where it lies where the database does.
+    pub tablespace: Option<String>,
     /// How many entries it has, as of the last look of VACUUM or ANALYZE; none where there was no such look.
     pub tuples: Option<f64>,
     /// How large it is.
@@ -95,6 +97,8 @@ pub struct Key {
     pub is_descending: bool,
     /// NULLs come first.
     pub nulls_first: bool,
+    /// The column takes no NULLs.
+    pub is_not_null: bool,
 }
 
 /// How large something is.

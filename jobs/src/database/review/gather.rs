@@ -101,6 +101,7 @@ fn is_passing(error: &sqlx::Error) -> bool {
 /// What belongs to the past, as far as it is known.
 fn recall(facts: &mut Facts, past: Past, gaps: &mut Vec<Gap>) {
     facts.ratios = past.ratios;
+    facts.watched = past.watched;
     let mut missing = |subject| gaps.push(Gap::new(subject, "Nothing has been recorded yet."));
     facts.index_uses = past.index_uses.unwrap_or_else(|| {
         missing(Subject::IndexUses);
@@ -134,7 +135,7 @@ fn hidden(server: &Server) -> Vec<Gap> {
         (Subject::Activity, "The role does not see what sessions of other roles are at."),
         (Subject::Replication, "The role does not see how far standbys are behind."),
     ];
-    hidden.map(|(subject, why)| Gap::monitor(subject, why, &server.role)).into()
+    hidden.map(|(subject, why)| Gap::monitor(subject, why, &server.role).in_part()).into()
 }
 
 /// What was to be had in part only.
@@ -146,7 +147,7 @@ fn partly(facts: &Facts) -> Vec<Gap> {
             "Somebody has locked {} or waits to: sizes are not known.",
             many(locked, "table", "tables")
         );
-        gaps.push(Gap::new(Subject::Tables, why));
+        gaps.push(Gap::new(Subject::Tables, why).in_part());
     }
     let locked = facts.indexes.iter().filter(|index| index.size == Size::Locked).count();
     if locked > 0 {
@@ -154,31 +155,31 @@ fn partly(facts: &Facts) -> Vec<Gap> {
             "Somebody has locked {} or waits to: sizes are not known.",
             many(locked, "index", "indexes")
         );
-        gaps.push(Gap::new(Subject::Indexes, why));
+        gaps.push(Gap::new(Subject::Indexes, why).in_part());
     }
     let unread: Vec<&str> =
         facts.tables.iter().filter(|table| !table.is_readable).map(|table| table.name.as_str()).collect();
     if !unread.is_empty() {
         let tables = many(unread.len(), "table", "tables");
         let why = format!("The role does not see the statistics of {tables}: bloat there is not estimated.");
-        gaps.push(Gap::right(Subject::Statistics, why, read_all(&facts.server, "TABLE", &unread)));
+        gaps.push(Gap::right(Subject::Statistics, why, read_all(&facts.server, "TABLE", &unread)).in_part());
     }
     let unseen: Vec<&str> =
         facts.sequences.iter().filter(|one| one.is_hidden).map(|one| one.name.as_str()).collect();
     if !unseen.is_empty() {
         let why =
             format!("The role does not see how far {} are.", many(unseen.len(), "sequence", "sequences"));
-        gaps.push(Gap::right(Subject::Sequences, why, read_all(&facts.server, "SEQUENCE", &unseen)));
+        gaps.push(
+            Gap::right(Subject::Sequences, why, read_all(&facts.server, "SEQUENCE", &unseen)).in_part(),
+        );
     }
     let blind = facts
         .tables
         .iter()
         .any(|table| table.kind == TableKind::Partitioned && table.has_statistics.is_none());
     if blind && unread.is_empty() {
-        gaps.push(Gap::new(
-            Subject::Statistics,
-            "Whether partitioned tables have statistics cannot be seen.",
-        ));
+        let why = "Whether partitioned tables have statistics cannot be seen.";
+        gaps.push(Gap::new(Subject::Statistics, why).in_part());
     }
     gaps
 }
@@ -198,10 +199,9 @@ fn unread(error: &sqlx::Error, table: &str, name: &str, role: &str) -> Gap {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     if code.as_deref() == Some("42501") {
         let why = format!("The role may not read {table}, whose rows [maintenance.prune.{name}] deletes.");
-        return Gap::right(Subject::Expired, why, format!("GRANT SELECT ON {table} TO {};", quoted(role)));
+        return Gap::right(Subject::Expired, why, format!("GRANT SELECT ON {table} TO {};", quoted(role)))
+            .in_part();
     }
-    Gap::new(
-        Subject::Expired,
-        format!("How many rows of {table} have expired could not be estimated: {error}."),
-    )
+    let why = format!("How many rows of {table} have expired could not be estimated: {error}.");
+    Gap::new(Subject::Expired, why).in_part()
 }

@@ -24,6 +24,8 @@ const WINDOW: Duration = Duration::from_hours(24);
 pub struct Past {
     /// How indexes were used, over all servers.
     pub index_uses: Option<Vec<IndexUse>>,
+    /// The servers that this is known of.
+    pub watched: Vec<String>,
     /// Since when counters are what they are.
     pub spells: Option<Vec<Spell>>,
     /// How tables were used.
@@ -51,6 +53,7 @@ impl Past {
         let nodes: &[&str] =
             if reach.config.postgres.replica_url.is_some() { &["primary", "replica"] } else { &["primary"] };
         past.index_uses = known(index_uses(connection, now, nodes, INDEX_DAYS).await)?;
+        past.watched = nodes.iter().map(|node| (*node).to_owned()).collect();
         past.spells = known(spells(connection).await)?;
         past.table_uses = known(table_uses(connection, now, WINDOW).await)?;
         let ours = |statement: &StatementUse| statement.is_ours;

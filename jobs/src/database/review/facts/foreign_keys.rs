@@ -25,6 +25,8 @@ pub struct ForeignKey {
     pub columns: Vec<String>,
     /// Their numbers.
     pub numbers: Vec<i16>,
+    /// Their collations, with their schemas; none where the type has none.
+    pub collations: Vec<Option<String>>,
     /// The parts of a partitioned table.
     pub parts: Vec<Part>,
     /// How many rows refer, as of the last look of VACUUM or ANALYZE; none where there was no such look.
@@ -54,6 +56,11 @@ const KEYS: &str = "
         format('%I.%I', tn.nspname, t.relname) as target, k.conindid::bigint as target_index, k.conkey as numbers,
         array(select a.attname::text from unnest(k.conkey) with ordinality u(number, place)
               join pg_attribute a on a.attrelid = c.oid and a.attnum = u.number order by u.place) as columns,
+        array(select case when co.oid is not null then format('%I.%I', con.nspname, co.collname) end
+              from unnest(k.conkey) with ordinality u(number, place)
+              join pg_attribute a on a.attrelid = c.oid and a.attnum = u.number
+              left join pg_collation co on co.oid = a.attcollation
+              left join pg_namespace con on con.oid = co.collnamespace order by u.place) as collations,
         coalesce(s.n_tup_upd + s.n_tup_del, 0) as changes
     from pg_constraint k
     join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
@@ -100,6 +107,7 @@ pub(in crate::database::review) async fn foreign_keys(
             target_index: oid(&row, "target_index")?,
             columns: row.try_get("columns")?,
             numbers: row.try_get("numbers")?,
+            collations: row.try_get("collations")?,
             parts: Vec::new(),
             rows: Some(rows).filter(|rows| *rows >= 0.0),
             changes: row.try_get("changes")?,

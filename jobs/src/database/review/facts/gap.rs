@@ -80,12 +80,15 @@ pub struct Gap {
     pub why: String,
     /// The statement that gives the right, where a right is missing.
     pub grant: Option<String>,
+    /// The rest of it is known: what is found there stands, and only "nothing more" cannot be said.
+    #[serde(default)]
+    pub is_partial: bool,
 }
 
 impl Gap {
     /// Something could not be had for another reason than a right.
     pub(in crate::database::review) fn new(subject: Subject, why: impl Into<String>) -> Self {
-        Self { subject, why: why.into(), grant: None }
+        Self { subject, why: why.into(), grant: None, is_partial: false }
     }
 
     /// A right is missing, and this is how to give it.
@@ -94,7 +97,12 @@ impl Gap {
         why: impl Into<String>,
         grant: impl Into<String>,
     ) -> Self {
-        Self { subject, why: why.into(), grant: Some(grant.into()) }
+        Self { subject, why: why.into(), grant: Some(grant.into()), is_partial: false }
+    }
+
+    /// The same where the rest of it is known.
+    pub(in crate::database::review) fn in_part(self) -> Self {
+        Self { is_partial: true, ..self }
     }
 
     /// The server's statistics about other roles are hidden.

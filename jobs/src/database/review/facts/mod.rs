@@ -84,6 +84,8 @@ pub struct Facts {
     pub leftovers: Vec<u32>,
     /// Rebuilds that ended well.
     pub rebuilds: Vec<Rebuild>,
+    /// The servers whose use of indexes is recorded: `primary`, and `replica` where it is.
+    pub watched: Vec<String>,
     /// What could not be had, and why.
     pub gaps: Vec<Gap>,
 }
@@ -116,6 +118,11 @@ impl Facts {
     /// Whether everything about a subject is known.
     pub fn knows(&self, subject: Subject) -> bool {
         self.gaps.iter().all(|gap| gap.subject != subject)
+    }
+
+    /// Whether nothing about a subject is known: what is not there is no evidence then, and nothing is judged by it.
+    pub fn misses(&self, subject: Subject) -> bool {
+        self.gaps.iter().any(|gap| gap.subject == subject && !gap.is_partial)
     }
 
     /// The table of that number.

@@ -58,7 +58,7 @@ pub(in crate::database::review) async fn plans(
         } else {
             format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};")
         };
-        Gap::right(Subject::Plans, why, grant)
+        Gap::right(Subject::Plans, why, grant).in_part()
     });
     Ok((found, gap.into_iter().collect()))
 }

@@ -24,6 +24,8 @@ pub struct Standby {
     pub seconds: Option<f64>,
     /// How far it is behind, in bytes.
     pub bytes: Option<u64>,
+    /// Queries may run there: it is no subscriber of logical replication, and nothing that only copies WAL.
+    pub may_read: bool,
 }
 
 /// What is kept for somebody who follows.
@@ -42,8 +44,10 @@ pub struct Slot {
 const STANDBYS: &str = "
     select application_name as name, extract(epoch from replay_lag)::float8 as seconds,
         case when not pg_is_in_recovery()
-            then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint end as bytes
-    from pg_stat_replication where application_name <> 'pg_basebackup'";
+            then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint end as bytes,
+        application_name <> 'pg_receivewal' and not exists (select from pg_replication_slots l
+            where l.active_pid = r.pid and l.slot_type = 'logical') as may_read
+    from pg_stat_replication r where application_name <> 'pg_basebackup'";
 const SLOTS: &str = "
     select slot_name::text as name, active as is_active, coalesce(wal_status, '') as state,
         case when not pg_is_in_recovery()
@@ -61,7 +65,8 @@ pub(in crate::database::review) async fn replication(
     let mut found = Replication::default();
     for row in sqlx::query(STANDBYS).fetch_all(&mut *connection).await? {
         let (seconds, bytes) = (row.try_get("seconds")?, maybe_bytes(&row, "bytes")?);
-        found.standbys.push(Standby { name: row.try_get("name")?, seconds, bytes });
+        let (name, may_read) = (row.try_get("name")?, row.try_get("may_read")?);
+        found.standbys.push(Standby { name, seconds, bytes, may_read });
     }
     for row in sqlx::query(SLOTS).fetch_all(&mut *connection).await? {
         found.slots.push(Slot {

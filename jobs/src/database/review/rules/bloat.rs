@@ -1,7 +1,7 @@
 //! R01, R02, R03 and R14: indexes that are larger than they have to be.
 
 use crate::database::indexes::Index;
-use crate::database::review::facts::{Facts, Rebuild};
+use crate::database::review::facts::{Facts, Rebuild, Subject};
 use crate::database::review::recommendation::{Confidence, Recommendation, Severity};
 use crate::database::review::words::{float, list, percent, seconds, size};
 
@@ -12,8 +12,11 @@ const AGAIN_S: u64 = 14 * 86_400;
 
 /// Indexes that a rebuild makes much smaller.
 pub(super) fn bloated(facts: &Facts) -> Vec<Recommendation> {
-    let all =
-        candidates(facts).filter(|index| upserts(facts, index).is_empty() && again(facts, index).is_none());
+    // A unique one is rebuilt only where it is known that nothing writes its table with ON CONFLICT.
+    let is_free = |index: &&Index| {
+        !index.is_unique || facts.knows(Subject::StatementUses) && upserts(facts, index).is_empty()
+    };
+    let all = candidates(facts).filter(is_free).filter(|index| again(facts, index).is_none());
     let recommend = |index| {
         measured("R01", facts, index, bloat_title(index))
             .applies(format!("REINDEX INDEX CONCURRENTLY {};", index.name))
@@ -149,6 +152,7 @@ mod tests {
     use super::super::cover::tests::index;
     use super::*;
     use crate::database::indexes::{Estimate, Size, Trust};
+    use crate::database::review::facts::Gap;
     use crate::database::review::rules::statements::tests::statement;
 
     fn with(megabytes: u64, estimated: u64) -> Index {
@@ -176,6 +180,9 @@ mod tests {
         let unique = Index { is_unique: true, ..with(100, 40) };
         let mut facts = Facts { indexes: vec![unique], ..Facts::default() };
         assert_eq!((bloated(&facts).len(), bloated_in_upserts(&facts).len()), (1, 0));
+        facts.gaps = vec![Gap::new(Subject::StatementUses, "nothing was recorded")];
+        assert_eq!(bloated(&facts), [], "whether there are such statements is not known");
+        facts.gaps.clear();
         facts.statement_uses =
             vec![statement("insert into t values ($1) on conflict (a) do nothing", 1.0, 1)];
         assert_eq!((bloated(&facts).len(), bloated_in_upserts(&facts).len()), (0, 1));

@@ -1,6 +1,6 @@
 //! Whether indexes do what another one, or a foreign key, needs.
 
-use crate::database::indexes::{Index, Key};
+use crate::database::indexes::{Index, Key, Size};
 use crate::database::review::facts::{Facts, ForeignKey};
 
 /// Queries may use it, and it stays.
@@ -8,15 +8,31 @@ pub(super) fn is_usable(index: &Index) -> bool {
     index.is_valid && index.is_ready && index.is_live && !index.is_being_built
 }
 
-/// Whether an index finds all rows that refer to a row: its first columns are those of the key, in any order.
-pub(super) fn covers(index: &Index, columns: &[String], numbers: &[i16]) -> bool {
+/// Whether all of it is known. Of one that somebody has locked the conditions and expressions are not, so it is neither
+/// held against others nor dropped.
+pub(super) fn is_told(index: &Index) -> bool {
+    index.size != Size::Locked && !index.definition.is_empty()
+}
+
+/// Whether a table has an index of which not all is known.
+pub(super) fn is_in_the_dark(facts: &Facts, table: u32) -> bool {
+    facts.indexes.iter().any(|index| index.table_oid == table && !is_told(index))
+}
+
+/// Whether an index finds all rows that refer to a row: its first columns are those of the key, in any order, compared
+/// as the columns are. In a part of the table they may have other numbers.
+pub(super) fn covers(index: &Index, key: &ForeignKey, numbers: &[i16]) -> bool {
     let leading = index.keys.get(..numbers.len()).unwrap_or_default();
-    let has = |number: &i16| leading.iter().any(|key| key.column == Some(*number));
+    let has = |(place, number): (usize, &i16)| {
+        let collation = key.collations.get(place).cloned().flatten();
+        leading.iter().any(|part| part.column == Some(*number) && part.collation == collation)
+    };
     is_usable(index)
+        && is_told(index)
         && !numbers.is_empty()
         && (index.method == "btree" || index.method == "hash" && numbers.len() == 1)
-        && numbers.iter().all(has)
-        && index.predicate.as_deref().is_none_or(|text| asks_for_presence(text, columns))
+        && numbers.iter().enumerate().all(has)
+        && index.predicate.as_deref().is_none_or(|text| asks_for_presence(text, &key.columns))
 }
 
 /// Whether a condition only says that columns of the key are there, which those of a row that refers always are.
@@ -36,20 +52,19 @@ fn is_name(text: &str, column: &str) -> bool {
     }
 }
 
-/// The indexes that find all rows that refer by a foreign key.
-pub(super) fn of_key<'f>(facts: &'f Facts, key: &ForeignKey) -> Vec<&'f Index> {
-    let of_table = facts.indexes.iter().filter(|index| index.table_oid == key.table_oid);
-    of_table.filter(|index| covers(index, &key.columns, &key.numbers)).collect()
+/// The indexes of a table that find all rows that refer by a foreign key: of the table that has it, or of a part.
+pub(super) fn of_key<'f>(facts: &'f Facts, key: &ForeignKey, table: u32) -> Vec<&'f Index> {
+    let part = || key.parts.iter().find(|part| part.oid == table).map(|part| &part.numbers);
+    let numbers = if key.table_oid == table { Some(&key.numbers) } else { part() };
+    let Some(numbers) = numbers else { return Vec::new() };
+    let of_table = facts.indexes.iter().filter(|index| index.table_oid == table);
+    of_table.filter(|index| covers(index, key, numbers)).collect()
 }
 
 /// Whether rows that refer are found by an index: one of the table, or one of each of its parts.
 pub(super) fn is_covered(facts: &Facts, key: &ForeignKey) -> bool {
-    let in_part = |oid: u32, numbers: &[i16]| {
-        let mut of_part = facts.indexes.iter().filter(|index| index.table_oid == oid);
-        of_part.any(|index| covers(index, &key.columns, numbers))
-    };
-    !of_key(facts, key).is_empty()
-        || !key.parts.is_empty() && key.parts.iter().all(|part| in_part(part.oid, &part.numbers))
+    let in_part = |table: u32| !of_key(facts, key, table).is_empty();
+    in_part(key.table_oid) || !key.parts.is_empty() && key.parts.iter().all(|part| in_part(part.oid))
 }
 
 /// Whether all that an index can do another one of the same table can do, too: it has the same keys or begins with
@@ -60,13 +75,18 @@ pub(super) fn does_for(other: &Index, index: &Index) -> bool {
         leading.is_some_and(|leading| leading == index.keys.as_slice() || is_reverse(leading, &index.keys))
     };
     let is_longer_btree = index.method == "btree" && begins();
+    // Of other methods the parameters say what an index can do: only one that is the same does the same.
+    let is_equal = other.keys == index.keys
+        && (matches!(&*index.method, "btree" | "hash") || other.signature == index.signature);
     let has = |name: &String| other.included.contains(name) || other.keys.iter().any(|key| key.text == *name);
     other.oid != index.oid
         && other.table_oid == index.table_oid
         && is_usable(other)
+        && is_told(other)
+        && is_told(index)
         && other.method == index.method
         && other.predicate == index.predicate
-        && (other.keys == index.keys || is_longer_btree)
+        && (is_equal || is_longer_btree)
         && index.included.iter().all(has)
 }
 
@@ -84,7 +104,10 @@ pub(super) fn is_same(one: &Index, other: &Index) -> bool {
         names.sort();
         names
     };
-    one.table_oid == other.table_oid
+    let are_told = is_told(one) && is_told(other);
+    are_told
+        && one.table_oid == other.table_oid
+        && (matches!(&*one.method, "btree" | "hash") || one.signature == other.signature)
         && one.method == other.method
         && one.keys == other.keys
         && one.predicate == other.predicate
@@ -98,7 +121,7 @@ pub(super) fn is_same(one: &Index, other: &Index) -> bool {
 #[cfg(test)]
 pub(in crate::database::review) mod tests {
     use super::*;
-    use crate::database::indexes::{Size, Withheld};
+    use crate::database::indexes::Withheld;
 
     /// A plain index of table 1, whose columns `a`, `b`, `c`, ... have the numbers 1, 2, 3, ...
     pub(in crate::database::review) fn index(name: &str, columns: &[&str]) -> Index {
@@ -109,6 +132,7 @@ pub(in crate::database::review) mod tests {
             collation: None,
             is_descending: false,
             nulls_first: false,
+            is_not_null: false,
         };
         Index {
             oid: u32::try_from(brasa_shared::hash::fnv1a(name) >> 33).unwrap(),
@@ -138,6 +162,7 @@ pub(in crate::database::review) mod tests {
             parent: None,
             fillfactor: 90,
             deduplicates: true,
+            tablespace: None,
             tuples: Some(1_000_000.0),
             size: Size::Bytes(100 << 20),
             scans: 0,
@@ -161,6 +186,7 @@ pub(in crate::database::review) mod tests {
             target: "public.target".to_owned(),
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             numbers: index("x", columns).keys.iter().filter_map(|key| key.column).collect(),
+            collations: vec![None; columns.len()],
             rows: Some(1_000_000.0),
             ..ForeignKey::default()
         }
@@ -170,7 +196,7 @@ pub(in crate::database::review) mod tests {
     fn an_index_covers_a_key_by_its_first_columns_in_any_order() {
         let covered = |columns: &[&str], made: &Index| {
             let key = key(columns);
-            covers(made, &key.columns, &key.numbers)
+            covers(made, &key, &key.numbers)
         };
         assert!(covered(&["a", "b"], &index("i", &["b", "a", "c"])));
         assert!(!covered(&["a", "b"], &index("i", &["a", "c", "b"])));
@@ -180,6 +206,10 @@ pub(in crate::database::review) mod tests {
         assert!(covered(&["a"], &partial("a IS NOT NULL")));
         assert!(!covered(&["a"], &partial("(a > 5)")));
         assert!(!covered(&["a"], &partial("((a IS NOT NULL) AND (b IS NOT NULL))")));
+        let mut other = index("i", &["a"]);
+        other.keys[0].collation = Some("pg_catalog.\"C\"".to_owned());
+        assert!(!covered(&["a"], &other), "the key is compared by another collation");
+        assert!(!covered(&["a"], &Index { size: Size::Locked, ..index("i", &["a"]) }));
         assert!(!covered(&["a"], &Index { is_valid: false, ..index("i", &["a"]) }));
         assert!(!covered(&["a"], &Index { method: "brin".to_owned(), ..index("i", &["a"]) }));
         assert!(covered(&["a"], &Index { method: "hash".to_owned(), ..index("i", &["a"]) }));

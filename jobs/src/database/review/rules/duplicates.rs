@@ -1,10 +1,12 @@
 //! R05 and R06: indexes that another one makes superfluous.
 
-use super::cover::{does_for, is_same, is_usable, of_key};
+use brasa_shared::db::quoted;
+
+use super::cover::{does_for, is_same, is_told, is_usable, of_key};
 use super::invalid::twin;
 use super::names::{drop_index, make_again};
 use crate::database::indexes::Index;
-use crate::database::review::facts::Facts;
+use crate::database::review::facts::{Facts, Subject};
 use crate::database::review::recommendation::{Recommendation, Severity};
 use crate::database::review::words::{count, size};
 
@@ -13,7 +15,7 @@ use crate::database::review::words::{count, size};
 fn judged(facts: &Facts) -> Vec<&Index> {
     let judged = facts.indexes.iter().filter(|index| {
         let is_own = !index.is_of_system && !index.is_of_extension;
-        is_usable(index) && index.parent.is_none() && is_own && twin(facts, index).is_none()
+        is_usable(index) && is_told(index) && index.parent.is_none() && is_own && twin(facts, index).is_none()
     });
     judged.collect()
 }
@@ -31,10 +33,22 @@ pub(super) fn rank(facts: &Facts, index: &Index) -> (bool, bool, bool, bool, i64
     )
 }
 
-/// Whether nothing rests on it but queries.
+/// Whether nothing rests on it but queries. What is checked when a transaction ends is there for a reason.
 fn may_go(facts: &Facts, index: &Index) -> bool {
-    !(index.is_primary || index.is_exclusion || index.is_replica_identity || index.is_clustered)
+    let is_deferrable = index.constraint.is_some() && !index.is_immediate;
+    !is_deferrable
+        && !is_named(facts, index)
+        && !(index.is_primary || index.is_exclusion || index.is_replica_identity || index.is_clustered)
         && facts.foreign_keys.iter().all(|key| key.target_index != index.oid)
+}
+
+/// Whether a statement names its constraint, and fails without it whatever other index there is.
+fn is_named(facts: &Facts, index: &Index) -> bool {
+    let Some(name) = &index.constraint else { return false };
+    let plain =
+        |text: &str| text.to_lowercase().replace('"', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = format!("on constraint {}", plain(name));
+    facts.statement_uses.iter().any(|statement| plain(&statement.text).contains(&wanted))
 }
 
 /// Indexes that are the same as another one in all but their names.
@@ -64,8 +78,10 @@ pub(super) fn redundant(facts: &Facts) -> Vec<Recommendation> {
         let others = others.filter(|other| !gone.contains(&other.oid));
         let Some(kept) = others.min_by_key(|other| rank(facts, other)) else { continue };
         gone.push(index.oid);
+        let columns = |index: &Index| index.keys.len() + index.included.len();
+        let enough = if columns(kept) > columns(index) { "the longer one" } else { "that one" };
         let title = format!(
-            "{} can do all that {} does: every write to {} keeps both, and the longer one is enough.",
+            "{} can do all that {} does: every write to {} keeps both, and {enough} is enough.",
             kept.name, index.name, index.table
         );
         found.push(superfluous("R06", facts, index, kept, title));
@@ -77,43 +93,60 @@ fn superfluous(rule: &str, facts: &Facts, index: &Index, kept: &Index, title: St
     let bytes = index.bytes();
     let is_large = bytes.is_some_and(|bytes| bytes >= facts.limits.bloat_bytes);
     let severity = if is_large { Severity::Warning } else { Severity::Info };
-    let (statement, undo) = match &index.constraint {
-        Some(name) => drop_constraint(index, name),
-        None => (drop_index(index), make_again(index)),
-    };
     let found = Recommendation::new(rule, &index.name, severity, title)
         .shows("This one", &*index.definition)
         .shows("The one to keep", &*kept.definition)
         .may_show("Size that is saved", bytes.map(size))
         .shows("Scans of this one since counters began", count(index.scans))
         .shows("Scans of the one to keep", count(kept.scans));
-    let mut keys = facts.foreign_keys.iter().filter(|key| key.table_oid == index.table_oid);
-    let served = keys.find(|key| {
-        let covers = of_key(facts, key);
+    let served = facts.foreign_keys.iter().find(|key| {
+        let covers = of_key(facts, key, index.table_oid);
         [index, kept].iter().all(|one| covers.iter().any(|cover| cover.oid == one.oid))
     });
-    let found = found.may_show("Foreign key that both serve", served.map(|key| &*key.name));
-    found.proposes(statement).undone_by(undo).clears_when("One of the two is dropped.")
+    let found = found
+        .may_show("Foreign key that both serve", served.map(|key| &*key.name))
+        .clears_when("One of the two is dropped.");
+    let Some(name) = &index.constraint else {
+        return found.proposes(drop_index(index)).undone_by(make_again(index));
+    };
+    if !facts.knows(Subject::StatementUses) {
+        let why =
+            "Whether a statement names its constraint in ON CONFLICT is not known: nothing was recorded yet.";
+        return found.shows("Why no statement is proposed", why);
+    }
+    let (statement, undo) = drop_constraint(index, name);
+    found
+        .shows("Before it is dropped", "Look for ON CONFLICT ON CONSTRAINT in functions and rare statements.")
+        .proposes(statement)
+        .undone_by(undo)
 }
 
 /// A constraint goes with its index, and comes back with it.
 fn drop_constraint(index: &Index, name: &str) -> (String, String) {
-    let name = brasa_shared::db::quoted(name);
-    let bare = brasa_shared::db::quoted(&index.bare);
-    (
-        format!("ALTER TABLE {} DROP CONSTRAINT {name};", index.table),
-        format!(
-            "{}\nALTER TABLE {} ADD CONSTRAINT {name} UNIQUE USING INDEX {bare};",
-            make_again(index),
-            index.table
-        ),
-    )
+    let name = quoted(name);
+    let drop = format!("ALTER TABLE {} DROP CONSTRAINT {name};", index.table);
+    if index.is_partitioned {
+        // No constraint of a partitioned table is made of an index that is there.
+        let keys: Vec<&str> = index.keys.iter().map(|key| key.text.as_str()).collect();
+        let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
+        let included = match &*index.included {
+            [] => String::new(),
+            columns => format!(" INCLUDE ({})", columns.join(", ")),
+        };
+        let add = format!("ADD CONSTRAINT {name} UNIQUE{nulls} ({}){included}", keys.join(", "));
+        return (drop, format!("ALTER TABLE {} {add};", index.table));
+    }
+    let add = format!("ADD CONSTRAINT {name} UNIQUE USING INDEX {}", quoted(&index.bare));
+    (drop, format!("{}\nALTER TABLE {} {add};", make_again(index), index.table))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::cover::tests::index;
     use super::*;
+    use crate::database::indexes::Size;
+    use crate::database::review::facts::Gap;
+    use crate::database::review::rules::statements::tests::statement;
 
     fn names(found: &[Recommendation]) -> Vec<&str> {
         found.iter().map(|one| one.object.as_str()).collect()
@@ -160,6 +193,64 @@ mod tests {
             assert_eq!(names(&duplicates(&facts)), Vec::<&str>::new());
             assert_eq!(names(&redundant(&facts)), Vec::<&str>::new());
         }
+    }
+
+    #[test]
+    fn what_somebody_has_locked_is_no_duplicate_and_covers_nothing() {
+        let plain = index("plain", &["a"]);
+        for other in [index("other", &["a"]), index("other", &["a", "b"])] {
+            let locked = Index { size: Size::Locked, definition: String::new(), ..other };
+            let facts = with(vec![plain.clone(), locked]);
+            assert_eq!((duplicates(&facts), redundant(&facts)), (vec![], vec![]));
+        }
+    }
+
+    #[test]
+    fn of_other_methods_only_what_is_the_same_to_its_parameters_is_a_duplicate() {
+        let brin = |name, signature: &str| Index {
+            method: "brin".to_owned(),
+            signature: signature.to_owned(),
+            ..index(name, &["a"])
+        };
+        assert_eq!(duplicates(&with(vec![brin("x", "1"), brin("y", "1")])).len(), 1);
+        let other = with(vec![brin("x", "1"), Index { included: vec!["b".to_owned()], ..brin("y", "2") }]);
+        assert_eq!((duplicates(&other), redundant(&other)), (vec![], vec![]));
+    }
+
+    fn backed(name: &str) -> Index {
+        Index { is_unique: true, constraint: Some(name.to_owned()), ..index(name, &["a"]) }
+    }
+
+    #[test]
+    fn a_constraint_that_a_statement_names_stays() {
+        let mut facts = with(vec![backed("t_key"), backed("other_key")]);
+        facts.indexes[0].is_primary = true;
+        assert_eq!(
+            duplicates(&facts)[0].statement.as_ref().map(|one| one.contains("\"other_key\"")),
+            Some(true)
+        );
+        facts.gaps = vec![Gap::new(Subject::StatementUses, "nothing was recorded")];
+        assert_eq!(duplicates(&facts)[0].statement, None, "nobody knows who names it");
+        facts.gaps.clear();
+        let text = "insert into t values ($1) ON CONFLICT ON\n CONSTRAINT \"other_key\" do nothing";
+        facts.statement_uses = vec![statement(text, 1.0, 1)];
+        assert_eq!(duplicates(&facts), []);
+        facts.statement_uses.clear();
+        for one in &mut facts.indexes {
+            one.is_immediate = false;
+        }
+        assert_eq!(duplicates(&facts), [], "what is deferrable comes back otherwise as what it was not");
+    }
+
+    #[test]
+    fn a_constraint_of_a_partitioned_table_comes_back_without_an_index_of_its_own() {
+        let primary = Index { is_primary: true, is_partitioned: true, ..backed("t_pkey") };
+        let other = Index { is_partitioned: true, ..backed("t_key") };
+        let found = duplicates(&with(vec![primary, other]));
+        assert_eq!(
+            found[0].undo.as_deref(),
+            Some("ALTER TABLE public.t ADD CONSTRAINT \"t_key\" UNIQUE (a);")
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! R10: foreign keys whose rows no index finds.
 
-use super::cover::{covers, is_covered};
+use super::cover::{is_covered, is_in_the_dark, of_key};
 use super::names::Proposal;
 use crate::database::review::facts::{Facts, ForeignKey};
 use crate::database::review::recommendation::{Recommendation, Severity};
@@ -10,7 +10,13 @@ use crate::database::review::words::{about, count, list};
 pub(super) fn uncovered(facts: &Facts) -> Vec<Recommendation> {
     let mut found: Vec<Recommendation> = Vec::new();
     let mut seen: Vec<(u32, Vec<i16>)> = Vec::new();
-    for key in facts.foreign_keys.iter().filter(|key| !is_covered(facts, key)) {
+    // Where somebody has locked the table, the index may be there.
+    let is_seen = |key: &&ForeignKey| {
+        let mut tables = key.parts.iter().map(|part| part.oid).chain([key.table_oid]);
+        !tables.any(|table| is_in_the_dark(facts, table))
+    };
+    let lacking = facts.foreign_keys.iter().filter(|key| !is_covered(facts, key)).filter(is_seen);
+    for key in lacking {
         // One index is enough for all keys of the same columns.
         let mut columns = key.numbers.clone();
         columns.sort_unstable();
@@ -50,11 +56,7 @@ fn proposals(facts: &Facts, key: &ForeignKey) -> Vec<(String, String)> {
         return vec![propose(&key.schema, &key.bare, &key.table)];
     }
     // No index of a partitioned table is made without blocking writes, but those of its parts are.
-    let lacks = |oid: u32, numbers: &[i16]| {
-        let mut of_part = facts.indexes.iter().filter(|index| index.table_oid == oid);
-        !of_part.any(|index| covers(index, &key.columns, numbers))
-    };
-    let parts = key.parts.iter().filter(|part| lacks(part.oid, &part.numbers));
+    let parts = key.parts.iter().filter(|part| of_key(facts, key, part.oid).is_empty());
     parts.map(|part| propose(&part.schema, &part.bare, &part.table)).collect()
 }
 
@@ -62,6 +64,7 @@ fn proposals(facts: &Facts, key: &ForeignKey) -> Vec<(String, String)> {
 mod tests {
     use super::super::cover::tests::{index, key};
     use super::*;
+    use crate::database::indexes::{Index, Size};
     use crate::database::review::facts::Part;
 
     #[test]
@@ -85,6 +88,9 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(uncovered(&facts), []);
+        let locked = Index { size: Size::Locked, ..index("i", &["a"]) };
+        let facts = Facts { foreign_keys: vec![key(&["a"])], indexes: vec![locked], ..Facts::default() };
+        assert_eq!(uncovered(&facts), [], "whether there is one cannot be seen");
         let small = ForeignKey { rows: Some(50.0), ..key(&["a"]) };
         let facts = Facts { foreign_keys: vec![small], ..Facts::default() };
         assert_eq!(uncovered(&facts)[0].severity, Severity::Info);
@@ -100,7 +106,7 @@ mod tests {
             numbers: vec![1],
         };
         let key = ForeignKey { parts: vec![part(2, "p1"), part(3, "p2")], ..key(&["a"]) };
-        let has = crate::database::indexes::Index { table_oid: 2, ..index("i", &["a"]) };
+        let has = Index { table_oid: 2, ..index("i", &["a"]) };
         let facts = Facts { foreign_keys: vec![key], indexes: vec![has], ..Facts::default() };
         let statement = uncovered(&facts)[0].statement.clone().unwrap();
         assert_eq!(statement, r#"CREATE INDEX CONCURRENTLY "p2_a_idx" ON public.p2 ("a");"#);

@@ -1,6 +1,6 @@
 //! R07, R08 and R09: what an index that could not be built left behind.
 
-use super::cover::{is_same, is_usable};
+use super::cover::{is_same, is_told, is_usable};
 use super::names::drop_index;
 use crate::database::indexes::Index;
 use crate::database::review::facts::Facts;
@@ -34,11 +34,12 @@ pub(super) fn of_others(facts: &Facts) -> Vec<Recommendation> {
         let found = told("R08", index, title);
         // A copy's original is still there, and what has a constraint cannot just be dropped.
         let twin = twin(facts, index);
-        if let Some(constraint) = &index.constraint {
-            let rebuild = format!("REINDEX INDEX CONCURRENTLY {};", index.name);
+        // Nor can one that is attached to the common index of its table.
+        if index.constraint.is_some() || index.parent.is_some() && !index.is_partitioned {
+            let how = if index.is_exclusion { "" } else { " CONCURRENTLY" };
             return found
-                .shows("Constraint that it carries out", constraint)
-                .proposes(rebuild)
+                .may_show("Constraint that it carries out", index.constraint.as_deref())
+                .proposes(format!("REINDEX INDEX{how} {};", index.name))
                 .clears_when("It is rebuilt.");
         }
         if index.is_partitioned {
@@ -51,7 +52,11 @@ pub(super) fn of_others(facts: &Facts) -> Vec<Recommendation> {
             .undone_by(super::names::make_again(index))
             .clears_when("It is dropped, and made again if it is needed.")
     };
-    invalid(facts).filter(|index| !facts.leftovers.contains(&index.oid)).map(recommend).collect()
+    invalid(facts)
+        .filter(|index| is_told(index))
+        .filter(|index| !facts.leftovers.contains(&index.oid))
+        .map(recommend)
+        .collect()
 }
 
 /// Valid indexes that are called like the copies of a rebuild, beside the index that they are copies of.
@@ -69,7 +74,10 @@ pub(super) fn copies(facts: &Facts) -> Vec<Recommendation> {
             .clears_when("It is dropped.");
         Some(found)
     };
-    let usable = facts.indexes.iter().filter(|index| is_usable(index) && index.constraint.is_none());
+    let usable = facts.indexes.iter().filter(|index| {
+        // One that is attached to the common index of its table stays with that.
+        is_usable(index) && is_told(index) && index.constraint.is_none() && index.parent.is_none()
+    });
     usable.filter_map(recommend).collect()
 }
 
@@ -136,6 +144,11 @@ mod tests {
         let backed = Index { constraint: Some("i".to_owned()), ..broken("i") };
         let facts = Facts { indexes: vec![backed], ..Facts::default() };
         assert_eq!(of_others(&facts)[0].statement.as_deref(), Some("REINDEX INDEX CONCURRENTLY public.i;"));
+        let attached = Facts { indexes: vec![Index { parent: Some(7), ..broken("i") }], ..Facts::default() };
+        let statement = of_others(&attached)[0].statement.clone();
+        assert_eq!(statement.as_deref(), Some("REINDEX INDEX CONCURRENTLY public.i;"));
+        let locked = Index { definition: String::new(), ..broken("i") };
+        assert_eq!(of_others(&Facts { indexes: vec![locked], ..Facts::default() }), []);
     }
 
     #[test]
@@ -149,6 +162,8 @@ mod tests {
             assert_eq!(found.len(), 1, "{copy}");
             assert_eq!(found[0].object, format!("public.{copy}"));
         }
+        let attached = Index { parent: Some(7), ..index("i_ccnew", &["a"]) };
+        assert_eq!(copies(&Facts { indexes: vec![index("i", &["a"]), attached], ..Facts::default() }), []);
         let other = Facts { indexes: vec![index("i", &["b"]), index("i_ccnew", &["a"])], ..Facts::default() };
         assert_eq!(copies(&other), []);
     }

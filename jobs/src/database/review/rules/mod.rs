@@ -30,7 +30,8 @@ pub struct Rule {
     pub id: &'static str,
     /// What it is about, for people.
     pub about: &'static str,
-    /// What has to be known for "nothing to recommend" to mean that all is well.
+    /// What has to be known: without any of it nothing is recommended, and only with all of it does "nothing to
+    /// recommend" mean that all is well.
     pub needs: &'static [Subject],
     /// What it recommends.
     pub judge: fn(&Facts) -> Vec<Recommendation>,
@@ -72,7 +73,7 @@ pub const RULES: &[Rule] = rules! {
     "R27" "sessions that idle in a transaction" [Activity] activity::idle;
     "R28" "sessions that others wait for" [Activity] activity::blocking;
     "R29" "sequences that come to their end" [Sequences] sequences::ending;
-    "R30" "tables without a primary key" [Tables] tables::without_key;
+    "R30" "tables without a primary key" [Tables, Indexes] tables::without_key;
     "R31" "rows that have expired" [Expired] tables::expired;
     "R32" "replication that lags" [Replication] server::replication;
     "R33" "checkpoints that come too often" [Server] settings::checkpoints;
@@ -83,13 +84,30 @@ pub const RULES: &[Rule] = rules! {
 
 /// What all rules recommend, the worst first, and each once.
 pub(super) fn judge(facts: &Facts) -> Vec<Recommendation> {
-    let mut all: Vec<_> = RULES.iter().flat_map(|rule| (rule.judge)(facts)).collect();
+    let has_facts = |rule: &&Rule| rule.needs.iter().all(|subject| !facts.misses(*subject));
+    let mut all: Vec<_> = RULES.iter().filter(has_facts).flat_map(|rule| (rule.judge)(facts)).collect();
     let mut seen = std::collections::BTreeSet::new();
     all.retain(|one| seen.insert((one.rule.clone(), one.object.clone())));
+    once_dropped(&mut all);
     all.sort_by(|a, b| {
         b.severity.cmp(&a.severity).then_with(|| a.rule.cmp(&b.rule)).then_with(|| a.object.cmp(&b.object))
     });
     all
+}
+
+/// Leaves one of the rules that drop the same index: a duplicate is one whatever else covers it, and whatever another
+/// covers is not needed, however seldom it is used.
+fn once_dropped(all: &mut Vec<Recommendation>) {
+    const DROPS: [&str; 3] = ["R05", "R06", "R04"];
+    let place = |one: &Recommendation| DROPS.iter().position(|rule| *rule == one.rule);
+    let mut best = std::collections::BTreeMap::new();
+    for one in all.iter() {
+        if let Some(place) = place(one) {
+            let known = best.entry(one.object.clone()).or_insert(place);
+            *known = place.min(*known);
+        }
+    }
+    all.retain(|one| place(one).is_none_or(|place| best.get(&one.object) == Some(&place)));
 }
 
 /// The rules all of whose facts are known: what they no longer recommend is done with.
@@ -100,6 +118,7 @@ pub(super) fn conclusive(facts: &Facts) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::cover::tests::index;
     use super::*;
     use crate::database::review::facts::Gap;
 
@@ -118,6 +137,34 @@ mod tests {
         facts.gaps.push(Gap::new(Subject::Activity, "the role may not look"));
         let left = conclusive(&facts);
         assert!(!left.contains(&"R27") && left.contains(&"R29"), "{left:?}");
+    }
+
+    #[test]
+    fn a_rule_is_silent_without_any_facts_and_speaks_with_some() {
+        let mut facts = Facts { indexes: vec![index("x", &["a"]), index("y", &["a"])], ..Facts::default() };
+        let rules = |facts: &Facts| judge(facts).into_iter().map(|one| one.rule).collect::<Vec<_>>();
+        assert!(rules(&facts).contains(&"R05".to_owned()));
+        facts.gaps = vec![Gap::new(Subject::ForeignKeys, "it took too long")];
+        assert!(!rules(&facts).contains(&"R05".to_owned()));
+        facts.gaps = vec![Gap::new(Subject::Indexes, "one is locked").in_part()];
+        assert!(rules(&facts).contains(&"R05".to_owned()));
+        assert!(!conclusive(&facts).contains(&"R05"));
+    }
+
+    #[test]
+    fn an_index_is_proposed_to_be_dropped_once() {
+        let one = |rule| Recommendation::new(rule, "public.i", crate::database::review::Severity::Info, "");
+        let mut all = vec![one("R01"), one("R04"), one("R06"), one("R05")];
+        once_dropped(&mut all);
+        assert_eq!(all.iter().map(|one| &*one.rule).collect::<Vec<_>>(), ["R01", "R05"]);
+        let facts = Facts {
+            indexes: vec![index("x", &["a"]), index("y", &["a"]), index("z", &["a", "b"])],
+            ..Facts::default()
+        };
+        let mut objects: Vec<_> = judge(&facts).into_iter().map(|one| one.object).collect();
+        objects.retain(|object| object.starts_with("public."));
+        objects.sort();
+        assert_eq!(objects, ["public.x", "public.y"], "each once, and the longer one stays");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Names for indexes that are proposed, and the statements that make and drop indexes.
 
-use brasa_shared::db::quoted;
+use brasa_shared::db::{literal, quoted};
 use brasa_shared::hash::fnv1a;
 
 use crate::database::indexes::Index;
@@ -75,7 +75,14 @@ pub(super) fn make_again(index: &Index) -> String {
         // What the catalogue gives would make it on the partitioned table alone.
         return format!("{};", text.replacen(" ON ONLY ", " ON ", 1));
     }
-    format!("{};", text.replacen(" INDEX ", " INDEX CONCURRENTLY ", 1))
+    let make = format!("{};", text.replacen(" INDEX ", " INDEX CONCURRENTLY ", 1));
+    match &index.tablespace {
+        None => make,
+        // What the catalogue gives does not say where it lies.
+        Some(name) => {
+            format!("SET default_tablespace = {};\n{make}\nRESET default_tablespace;", literal(name))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn lag_is_told_by_time_and_size_both() {
         let told = |seconds, bytes| {
-            let standby = Standby { name: "s".to_owned(), seconds: Some(seconds), bytes: Some(bytes) };
+            let standby =
+                Standby { name: "s".to_owned(), seconds: Some(seconds), bytes: Some(bytes), may_read: true };
             let replication = Replication { standbys: vec![standby], ..Replication::default() };
             super::replication(&Facts { replication, ..Facts::default() }).len()
         };

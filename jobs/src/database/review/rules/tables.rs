@@ -2,7 +2,8 @@
 
 use brasa_shared::db::quoted;
 
-use super::cover::is_usable;
+use super::cover::{is_in_the_dark, is_told, is_usable};
+use super::names::make_again;
 use crate::database::indexes::Index;
 use crate::database::review::facts::{Expired, Facts, Table, TableKind};
 use crate::database::review::recommendation::{Confidence, Recommendation, Severity};
@@ -48,11 +49,11 @@ fn recommend(facts: &Facts, table: &Table) -> Recommendation {
                 table.name,
                 quoted(&index.bare)
             ))
-            .undone_by(format!("ALTER TABLE {} DROP CONSTRAINT {};", table.name, quoted(&index.bare)));
+            .undone_by(without_again(table, index));
     }
     // A key over all parts has to have the columns that they are told apart by: that is for a person to decide.
     let is_small = table.bytes.is_some_and(|bytes| bytes <= REWRITTEN_MAX);
-    if !is_small || table.kind == TableKind::Partitioned {
+    if !is_small || is_in_the_dark(facts, table.oid) || table.kind == TableKind::Partitioned {
         return found;
     }
     found
@@ -64,6 +65,22 @@ fn recommend(facts: &Facts, table: &Table) -> Recommendation {
         .undone_by(format!("ALTER TABLE {} DROP COLUMN brasa_id;", table.name))
 }
 
+/// What makes of a primary key the unique index again that it was made of. The key took that, and NULLs with it.
+fn without_again(table: &Table, index: &Index) -> String {
+    let name = quoted(&index.bare);
+    let mut lines = vec![format!("ALTER TABLE {} DROP CONSTRAINT {name};", table.name), make_again(index)];
+    for key in index.keys.iter().filter(|key| !key.is_not_null) {
+        lines.push(format!("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;", table.name, key.text));
+    }
+    if index.is_replica_identity {
+        lines.push(format!("ALTER TABLE {} REPLICA IDENTITY USING INDEX {name};", table.name));
+    }
+    if index.is_clustered {
+        lines.push(format!("ALTER TABLE {} CLUSTER ON {name};", table.name));
+    }
+    lines.join("\n")
+}
+
 fn may_be_key(index: &Index) -> bool {
     let is_plain = index.predicate.is_none() && index.keys.iter().all(|key| key.column.is_some());
     let is_free = index.constraint.is_none() && !index.is_partitioned && index.parent.is_none();
@@ -72,6 +89,7 @@ fn may_be_key(index: &Index) -> bool {
         && is_plain
         && is_free
         && is_usable(index)
+        && is_told(index)
         && !index.nulls_not_distinct
         && index.keys.iter().all(|key| !key.is_descending && !key.nulls_first)
 }
@@ -125,6 +143,10 @@ mod tests {
             found[0].statement.as_deref(),
             Some(r#"ALTER TABLE public.t ADD PRIMARY KEY USING INDEX "t_a";"#)
         );
+        let undo: Vec<&str> = found[0].undo.as_ref().unwrap().lines().collect();
+        assert_eq!(undo[0], r#"ALTER TABLE public.t DROP CONSTRAINT "t_a";"#);
+        assert_eq!(undo[1], "CREATE INDEX CONCURRENTLY t_a ON public.t USING btree (a);");
+        assert_eq!(undo[2..], ["ALTER TABLE public.t ALTER COLUMN a DROP NOT NULL;"]);
         let partial = Index { predicate: Some("(a > 1)".to_owned()), ..unique };
         assert!(told(table(), vec![partial])[0].statement.as_ref().unwrap().contains("GENERATED ALWAYS"));
         assert_eq!(told(Table { bytes: Some(2 << 30), ..table() }, vec![])[0].statement, None);

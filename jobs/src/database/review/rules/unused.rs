@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::cover::{does_for, is_same, is_usable, of_key};
+use super::cover::{does_for, is_in_the_dark, is_same, is_usable, of_key};
 use super::duplicates::rank;
 use super::names::{drop_index, make_again};
 use crate::database::history::IndexUse;
@@ -65,12 +65,19 @@ fn verdict(facts: &Facts, index: &Index) -> Verdict {
         || index.constraint.is_some()
         || index.parent.is_some()
         || has_expression;
-    if must_stay || !is_usable(index) || serves_a_key(facts, index) || stands_in(facts, index) {
+    // While somebody has locked the table or one of its indexes, nobody can say what this one stays for.
+    let is_dark = || with_pages(facts, index).iter().any(|part| is_in_the_dark(facts, part.table_oid));
+    if must_stay || !is_usable(index) || is_in_the_dark(facts, index.table_oid) || is_dark() {
+        return Verdict::Stays;
+    }
+    if serves_a_key(facts, index) || stands_in(facts, index) {
         return Verdict::Stays;
     }
     let mut days = u32::MAX;
+    let unseen = unseen_elsewhere(facts);
     for part in with_pages(facts, index) {
         match of_one(facts, part) {
+            Verdict::Idle(_) if unseen.is_some() => return Verdict::Unknown(unseen.unwrap_or_default()),
             Verdict::Idle(known) => days = days.min(known),
             other => return other,
         }
@@ -78,11 +85,24 @@ fn verdict(facts: &Facts, index: &Index) -> Verdict {
     if days == u32::MAX { Verdict::Stays } else { Verdict::Idle(days) }
 }
 
+/// Why it cannot be said that no server uses an index, where there are servers that nobody watches.
+fn unseen_elsewhere(facts: &Facts) -> Option<String> {
+    if !facts.knows(Subject::Replication) {
+        return Some("There is not enough evidence: whether there are standbys cannot be seen.".to_owned());
+    }
+    let reading = facts.replication.standbys.iter().filter(|standby| standby.may_read).count();
+    let watched = facts.watched.iter().filter(|node| *node != "primary").count();
+    let unwatched = reading.saturating_sub(watched);
+    (unwatched > 0).then(|| {
+        let who = many(unwatched, "standby is", "standbys are");
+        format!("There is not enough evidence: {who} not watched, and may use it.")
+    })
+}
+
 /// Whether a foreign key would be without an index: this one is the best that finds its rows.
 fn serves_a_key(facts: &Facts, index: &Index) -> bool {
-    let mut keys = facts.foreign_keys.iter().filter(|key| key.table_oid == index.table_oid);
-    keys.any(|key| {
-        let best = of_key(facts, key).into_iter().min_by_key(|cover| rank(facts, cover));
+    facts.foreign_keys.iter().any(|key| {
+        let best = of_key(facts, key, index.table_oid).into_iter().min_by_key(|cover| rank(facts, cover));
         best.is_some_and(|best| best.oid == index.oid)
     })
 }
@@ -148,13 +168,14 @@ fn recommend(facts: &Facts, index: &Index, days: u32) -> Recommendation {
     let is_large = bytes.is_some_and(|bytes| bytes >= facts.limits.bloat_bytes);
     let severity = if is_large { Severity::Warning } else { Severity::Info };
     let title = format!(
-        "Nobody has scanned {} for {days} days, on any server, and every write to {} keeps it up to date.",
+        "Nobody has scanned {} for {days} days, on any server that is watched, and every write to {} keeps it up to date.",
         index.name, index.table
     );
     let written = facts.table_uses.iter().find(|seen| seen.table == index.table);
     let found = Recommendation::new("R04", &index.name, severity, title)
         .may_show("Size", bytes.map(size))
-        .shows("Scans on all servers", "0")
+        .shows("Scans on all servers that are watched", "0")
+        .may_show("Servers that are watched", Some(list(&facts.watched)).filter(|names| !names.is_empty()))
         .shows("Whole days that are known of every server", count(i64::from(days)));
     let found = match written {
         None => found,
@@ -179,6 +200,8 @@ fn recommend(facts: &Facts, index: &Index, days: u32) -> Recommendation {
 mod tests {
     use super::super::cover::tests::{index, key};
     use super::*;
+    use crate::database::indexes::Size;
+    use crate::database::review::facts::{Gap, Part, Standby};
 
     fn seen(index: &Index, scans: i64, days: u32) -> IndexUse {
         IndexUse {
@@ -219,6 +242,41 @@ mod tests {
         assert_eq!((unused(&other), notes(&other).len()), (vec![], 1));
         let none = Facts { indexes: vec![index("i", &["a"])], ..Facts::default() };
         assert_eq!((unused(&none), notes(&none).len()), (vec![], 1));
+    }
+
+    #[test]
+    fn a_standby_that_nobody_watches_may_use_it() {
+        let standby = |may_read| Standby { may_read, ..Standby::default() };
+        let mut facts = with(index("i", &["a"]), 0, 90);
+        facts.watched = vec!["primary".to_owned()];
+        facts.replication.standbys = vec![standby(false)];
+        let found = unused(&facts);
+        assert!(found[0].evidence.iter().any(|(_, value)| value == "primary"), "{:?}", found[0].evidence);
+        facts.replication.standbys.push(standby(true));
+        assert_eq!(unused(&facts), []);
+        assert!(notes(&facts)[0].text.contains("1 standby is not watched"), "{:?}", notes(&facts));
+        facts.watched.push("replica".to_owned());
+        assert_eq!(unused(&facts).len(), 1, "that one is watched");
+        facts.gaps = vec![Gap::new(Subject::Replication, "the role may not look").in_part()];
+        assert_eq!((unused(&facts), notes(&facts).len()), (vec![], 1));
+    }
+
+    #[test]
+    fn what_serves_the_key_of_a_partitioned_table_in_a_part_stays() {
+        let part = Part { oid: 2, numbers: vec![2], ..Part::default() };
+        let made = Index { table_oid: 2, ..index("i", &["b"]) };
+        let mut facts = with(made, 0, 90);
+        assert_eq!(unused(&facts).len(), 1);
+        facts.foreign_keys =
+            vec![crate::database::review::facts::ForeignKey { parts: vec![part], ..key(&["a"]) }];
+        assert_eq!(unused(&facts), []);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_table_that_somebody_has_locked() {
+        let mut facts = with(index("i", &["a"]), 0, 90);
+        facts.indexes.push(Index { size: Size::Locked, ..index("other", &["b"]) });
+        assert_eq!((unused(&facts), notes(&facts)), (vec![], vec![]));
     }
 
     #[test]
