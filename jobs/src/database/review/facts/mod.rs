@@ -8,6 +8,7 @@ mod gap;
 mod horizon;
 mod limits;
 mod plans;
+mod relations;
 mod replication;
 mod scan;
 mod sequences;
@@ -28,8 +29,8 @@ pub use server::{Checkpoints, Server, StatementsModule};
 pub use tables::{Table, TableKind};
 
 pub(super) use {activity::activity, caches::caches, expired::expired, foreign_keys::foreign_keys};
-pub(super) use {horizon::horizon, plans::plans, replication::replication, sequences::sequences};
-pub(super) use {server::server, tables::tables};
+pub(super) use {horizon::horizon, plans::plans, relations::relations, replication::replication};
+pub(super) use {sequences::sequences, server::server, tables::tables};
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,8 @@ pub struct Facts {
     pub server: Server,
     /// The indexes of the application's tables.
     pub indexes: Vec<Index>,
+    /// Names of relations that end as those of proposed indexes do, each after its schema.
+    pub relations: Vec<(String, String)>,
     /// Foreign keys.
     pub foreign_keys: Vec<ForeignKey>,
     /// The application's tables.

@@ -56,6 +56,9 @@ pub struct Server {
     pub checkpoints: Checkpoints,
     /// `pg_stat_statements`.
     pub statements: StatementsModule,
+    /// Settings that are recommended and that somebody has set by ALTER SYSTEM, and their values; none where the role
+    /// may not see where values come from.
+    pub altered: Option<Vec<(String, String)>>,
 }
 
 /// Checkpoints, since they are counted.
@@ -143,7 +146,19 @@ pub(in crate::database::review) async fn server(
             counting: points.try_get("counting")?,
         },
         statements: statements(connection).await?,
+        altered: altered(connection).await?,
     })
+}
+
+/// What somebody has set by ALTER SYSTEM: without the right, no file is named.
+async fn altered(connection: &mut PgConnection) -> Result<Option<Vec<(String, String)>>, sqlx::Error> {
+    let query = "select pg_has_role(current_user, 'pg_read_all_settings', 'usage')";
+    if !sqlx::query_scalar::<_, bool>(query).fetch_one(&mut *connection).await? {
+        return Ok(None);
+    }
+    let query = "select name, setting || coalesce(unit, '') from pg_settings
+        where name in ('max_wal_size', 'pg_stat_statements.max') and sourcefile like '%postgresql.auto.conf'";
+    sqlx::query_as(query).fetch_all(connection).await.map(Some)
 }
 
 async fn statements(connection: &mut PgConnection) -> Result<StatementsModule, sqlx::Error> {

@@ -1,41 +1,55 @@
 //! R10: foreign keys whose rows no index finds.
 
 use super::cover::{is_covered, is_in_the_dark, of_key};
-use super::names::Proposal;
+use super::names::{Names, Proposal};
 use crate::database::review::facts::{Facts, ForeignKey};
 use crate::database::review::recommendation::{Recommendation, Severity};
 use crate::database::review::words::{about, count, list};
 
 /// Foreign keys without an index that finds the rows which refer.
 pub(super) fn uncovered(facts: &Facts) -> Vec<Recommendation> {
-    let mut found: Vec<Recommendation> = Vec::new();
-    let mut seen: Vec<(u32, Vec<i16>)> = Vec::new();
+    let lacking = lacking(facts);
+    let mut names = if lacking.is_empty() { Names::default() } else { Names::of(facts) };
+    lacking.into_iter().map(|key| recommend(facts, key, &mut names)).collect()
+}
+
+/// Names the indexes that are proposed.
+pub(super) fn name(facts: &Facts, names: &mut Names) {
+    for proposal in lacking(facts).into_iter().flat_map(|key| proposals(facts, key)) {
+        names.give(&proposal);
+    }
+}
+
+fn lacking(facts: &Facts) -> Vec<&ForeignKey> {
     // Where somebody has locked the table, the index may be there.
     let is_seen = |key: &&ForeignKey| {
         let mut tables = key.parts.iter().map(|part| part.oid).chain([key.table_oid]);
         !tables.any(|table| is_in_the_dark(facts, table))
     };
-    let lacking = facts.foreign_keys.iter().filter(|key| !is_covered(facts, key)).filter(is_seen);
-    for key in lacking {
-        // One index is enough for all keys of the same columns.
+    // One index is enough for all keys of the same columns.
+    let mut seen: Vec<(u32, Vec<i16>)> = Vec::new();
+    let mut is_first = |key: &&ForeignKey| {
         let mut columns = key.numbers.clone();
         columns.sort_unstable();
-        if !seen.contains(&(key.table_oid, columns.clone())) {
-            seen.push((key.table_oid, columns));
-            found.push(recommend(facts, key));
-        }
-    }
+        let is_first = !seen.contains(&(key.table_oid, columns.clone()));
+        seen.push((key.table_oid, columns));
+        is_first
+    };
+    let mut found: Vec<&ForeignKey> =
+        facts.foreign_keys.iter().filter(|key| !is_covered(facts, key)).filter(is_seen).collect();
+    found.retain(|key| is_first(key));
     found
 }
 
-fn recommend(facts: &Facts, key: &ForeignKey) -> Recommendation {
+fn recommend(facts: &Facts, key: &ForeignKey, names: &mut Names) -> Recommendation {
     let rows = key.rows.unwrap_or_default();
     let severity = if rows >= facts.limits.foreign_key_rows { Severity::Warning } else { Severity::Info };
     let title = format!(
         "No index finds the rows of {} that refer to a row of {}, so deleting one there reads the whole table.",
         key.table, key.target
     );
-    let (make, undo): (Vec<_>, Vec<_>) = proposals(facts, key).into_iter().unzip();
+    let (make, undo): (Vec<_>, Vec<_>) =
+        proposals(facts, key).iter().map(|proposal| names.statements(proposal)).unzip();
     Recommendation::new("R10", &format!("{}.{}", key.table, key.name), severity, title)
         .shows("Foreign key", format!("{} ({})", key.name, list(&key.columns)))
         .shows(
@@ -48,10 +62,8 @@ fn recommend(facts: &Facts, key: &ForeignKey) -> Recommendation {
         .clears_when("A valid index begins with these columns, in any order.")
 }
 
-fn proposals(facts: &Facts, key: &ForeignKey) -> Vec<(String, String)> {
-    let propose = |schema, bare, table| {
-        Proposal { schema, bare, table, columns: &key.columns }.statements(&facts.indexes)
-    };
+fn proposals<'f>(facts: &'f Facts, key: &'f ForeignKey) -> Vec<Proposal<'f>> {
+    let propose = |schema, bare, table| Proposal { schema, bare, table, columns: &key.columns };
     if key.parts.is_empty() {
         return vec![propose(&key.schema, &key.bare, &key.table)];
     }

@@ -1,9 +1,12 @@
 //! Names for indexes that are proposed, and the statements that make and drop indexes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use brasa_shared::db::{literal, quoted};
 use brasa_shared::hash::fnv1a;
 
 use crate::database::indexes::Index;
+use crate::database::review::facts::Facts;
 
 /// How long a name may be, in bytes.
 const NAME_MAX: usize = 63;
@@ -19,32 +22,49 @@ pub(super) struct Proposal<'a> {
     pub(super) columns: &'a [String],
 }
 
-impl Proposal<'_> {
-    /// A name that no index of the schema has.
-    fn name(&self, known: &[Index]) -> String {
-        let wished = format!("{}_{}_idx", self.bare, self.columns.join("_"));
-        let is_free =
-            |name: &str| known.iter().all(|index| index.schema != self.schema || index.bare != name);
+/// The names that are taken, and those that a review gives: one to each index that it proposes, whichever rule does.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    taken: BTreeSet<(String, String)>,
+    given: BTreeMap<(String, String, Vec<String>), String>,
+}
+
+impl Names {
+    /// All that are taken and given by a review of these facts.
+    pub(super) fn of(facts: &Facts) -> Self {
+        let of_indexes = facts.indexes.iter().map(|index| (index.schema.clone(), index.bare.clone()));
+        let taken = of_indexes.chain(facts.relations.iter().cloned()).collect();
+        let mut names = Self { taken, ..Self::default() };
+        super::foreign_keys::name(facts, &mut names);
+        super::scans::name(facts, &mut names);
+        names
+    }
+
+    /// A name that no relation of the schema has, and no other proposed index gets.
+    pub(super) fn give(&mut self, proposal: &Proposal<'_>) -> String {
+        let (schema, bare) = (proposal.schema.to_owned(), proposal.bare.to_owned());
+        let key = (schema.clone(), bare, proposal.columns.to_vec());
+        if let Some(name) = self.given.get(&key) {
+            return name.clone();
+        }
+        let wished = format!("{}_{}_idx", proposal.bare, proposal.columns.join("_"));
         let mut name = clipped(&wished, "");
         let mut number = 1;
-        while !is_free(&name) {
+        while !self.taken.insert((schema.clone(), name.clone())) {
             name = clipped(&wished, &number.to_string());
             number += 1;
         }
+        self.given.insert(key, name.clone());
         name
     }
 
     /// The statement that makes it without blocking writes, and the one that drops it again.
-    pub(super) fn statements(&self, known: &[Index]) -> (String, String) {
-        let name = self.name(known);
-        let columns: Vec<String> = self.columns.iter().map(|column| quoted(column)).collect();
-        let make = format!(
-            "CREATE INDEX CONCURRENTLY {} ON {} ({});",
-            quoted(&name),
-            self.table,
-            columns.join(", ")
-        );
-        (make, format!("DROP INDEX CONCURRENTLY {}.{};", quoted(self.schema), quoted(&name)))
+    pub(super) fn statements(&mut self, proposal: &Proposal<'_>) -> (String, String) {
+        let name = quoted(&self.give(proposal));
+        let columns: Vec<String> = proposal.columns.iter().map(|column| quoted(column)).collect();
+        let make =
+            format!("CREATE INDEX CONCURRENTLY {name} ON {} ({});", proposal.table, columns.join(", "));
+        (make, format!("DROP INDEX CONCURRENTLY {}.{name};", quoted(proposal.schema)))
     }
 }
 
@@ -94,14 +114,28 @@ mod tests {
     fn a_proposal_has_a_name_that_is_free_and_not_too_long() {
         let columns = ["customer".to_owned()];
         let wanted = Proposal { schema: "public", bare: "orders", table: "public.orders", columns: &columns };
-        let (make, undo) = wanted.statements(&[]);
+        let (make, undo) = Names::default().statements(&wanted);
         assert_eq!(make, r#"CREATE INDEX CONCURRENTLY "orders_customer_idx" ON public.orders ("customer");"#);
         assert_eq!(undo, r#"DROP INDEX CONCURRENTLY "public"."orders_customer_idx";"#);
-        let taken = [index("orders_customer_idx", &["x"])];
-        assert!(wanted.statements(&taken).0.contains(r#""orders_customer_idx1""#));
+        let name = ("public".to_owned(), "orders_customer_idx".to_owned());
+        let facts = Facts { relations: vec![name], ..Facts::default() };
+        let (make, _) = Names::of(&facts).statements(&wanted);
+        assert!(make.contains(r#""orders_customer_idx1""#), "a table may be called so: {make}");
+        let facts = Facts { indexes: vec![index("orders_customer_idx", &["x"])], ..Facts::default() };
+        assert!(Names::of(&facts).statements(&wanted).0.contains(r#""orders_customer_idx1""#));
         let long = "ü".repeat(31);
-        let (make, _) = Proposal { bare: &long, ..wanted }.statements(&[]);
+        let (make, _) = Names::default().statements(&Proposal { bare: &long, ..wanted });
         let name = make.split('"').nth(1).unwrap();
         assert!(name.len() <= 63 && name.ends_with("_idx"), "{name}");
+    }
+
+    #[test]
+    fn two_that_would_be_called_the_same_get_names_of_their_own() {
+        let part = |bare, columns| Proposal { schema: "public", bare, table: bare, columns };
+        let (short, long) = (["c".to_owned()], ["b_c".to_owned()]);
+        let mut names = Names::default();
+        assert_eq!(names.give(&part("a", &long)), "a_b_c_idx");
+        assert_eq!(names.give(&part("a_b", &short)), "a_b_c_idx1");
+        assert_eq!(names.give(&part("a", &long)), "a_b_c_idx", "it is the same index");
     }
 }

@@ -1,7 +1,7 @@
 //! R11 and R12: whole tables that are read for a few rows.
 
 use super::cover::is_usable;
-use super::names::Proposal;
+use super::names::{Names, Proposal};
 use crate::database::review::facts::{Condition, Facts, Scan, Table};
 use crate::database::review::recommendation::{Confidence, Recommendation, Severity};
 use crate::database::review::words::{
@@ -27,6 +27,26 @@ struct Wanted<'f> {
 
 /// Indexes that are missing, as the plans of the statements that cost the most say.
 pub(super) fn missing(facts: &Facts) -> Vec<Recommendation> {
+    let wanted = wanted(facts);
+    let mut names = if wanted.is_empty() { Names::default() } else { Names::of(facts) };
+    wanted.iter().map(|one| recommend(facts, one, &mut names)).collect()
+}
+
+/// Names the indexes that are proposed.
+pub(super) fn name(facts: &Facts, names: &mut Names) {
+    for one in wanted(facts) {
+        names.give(&one.proposal());
+    }
+}
+
+impl Wanted<'_> {
+    fn proposal(&self) -> Proposal<'_> {
+        let Scan { schema, table: bare, .. } = self.scan;
+        Proposal { schema, bare, table: &self.table.name, columns: &self.columns }
+    }
+}
+
+fn wanted(facts: &Facts) -> Vec<Wanted<'_>> {
     let mut wanted: Vec<Wanted<'_>> = Vec::new();
     for scan in &facts.scans {
         let name = format!("{}.{}", scan.schema, scan.table);
@@ -41,7 +61,7 @@ pub(super) fn missing(facts: &Facts) -> Vec<Recommendation> {
             None => wanted.push(Wanted { table, scan, columns, statements: vec![scan] }),
         }
     }
-    wanted.iter().map(|one| recommend(facts, one)).collect()
+    wanted
 }
 
 fn is_worth_it(facts: &Facts, table: &Table, scan: &Scan) -> bool {
@@ -76,7 +96,7 @@ fn is_there(facts: &Facts, table: &Table, columns: &[String]) -> bool {
     })
 }
 
-fn recommend(facts: &Facts, wanted: &Wanted<'_>) -> Recommendation {
+fn recommend(facts: &Facts, wanted: &Wanted<'_>, names: &mut Names) -> Recommendation {
     let table = wanted.table;
     let rows = table.rows.unwrap_or_default();
     let share: f64 = wanted.statements.iter().map(|scan| scan.share).sum();
@@ -103,13 +123,7 @@ fn recommend(facts: &Facts, wanted: &Wanted<'_>) -> Recommendation {
     .shows("Time of a call in the mean", millis(wanted.scan.mean_ms))
     .shows("Statements, by their fingerprints", list(&prints))
     .shows("Rows that the plan keeps of those it reads", percent(wanted.scan.kept / rows.max(1.0)));
-    let proposal = Proposal {
-        schema: &wanted.scan.schema,
-        bare: &wanted.scan.table,
-        table: &table.name,
-        columns: &wanted.columns,
-    };
-    let (make, undo) = proposal.statements(&facts.indexes);
+    let (make, undo) = names.statements(&wanted.proposal());
     found
         .proposes(make)
         .undone_by(undo)

@@ -1,5 +1,7 @@
 //! R33 to R36: checkpoints, `pg_stat_statements`, versions and rights.
 
+use brasa_shared::db::literal;
+
 use crate::database::review::facts::Facts;
 use crate::database::review::recommendation::{Confidence, Recommendation, Severity};
 use crate::database::review::words::{count, float, percent, seconds, share, size, unsigned};
@@ -27,16 +29,32 @@ pub(super) fn checkpoints(facts: &Facts) -> Vec<Recommendation> {
         "{} of all checkpoints come as `max_wal_size` is reached, so the same blocks are written again and again.",
         percent(forced)
     );
-    let found = Recommendation::new("R33", "max_wal_size", Severity::Info, title)
+    let (found, before) =
+        before(facts, "max_wal_size", Recommendation::new("R33", "max_wal_size", Severity::Info, title));
+    let found = found
         .with(Confidence::Medium)
         .shows("Checkpoints that were forced", count(seen.requested))
         .shows("Checkpoints whose time had come", count(seen.timed))
         .may_show("Time between two forced ones", each.map(seconds))
         .shows("max_wal_size", size(facts.server.max_wal_size))
         .proposes(format!("ALTER SYSTEM SET max_wal_size = '{wanted}MB';\nSELECT pg_reload_conf();"))
-        .undone_by("ALTER SYSTEM RESET max_wal_size;\nSELECT pg_reload_conf();")
+        .undone_by(format!("{before}\nSELECT pg_reload_conf();"))
         .clears_when("Most checkpoints come as their time has come. The disk needs room for that much WAL.");
     vec![found]
+}
+
+/// What brings back a setting as it was, beside a recommendation that says so where that cannot be known.
+fn before(facts: &Facts, name: &str, found: Recommendation) -> (Recommendation, String) {
+    let Some(altered) = &facts.server.altered else {
+        let why =
+            "Whether ALTER SYSTEM has set it before cannot be seen: note its value, the undo only resets it.";
+        return (found.shows("Before it is changed", why), format!("ALTER SYSTEM RESET {name};"));
+    };
+    let undo = match altered.iter().find(|(known, _)| known == name) {
+        Some((_, value)) => format!("ALTER SYSTEM SET {name} = {};", literal(value)),
+        None => format!("ALTER SYSTEM RESET {name};"),
+    };
+    (found, undo)
 }
 
 /// Statements that are not counted, or thrown out before anybody has looked.
@@ -76,10 +94,12 @@ pub(super) fn statements(facts: &Facts) -> Vec<Recommendation> {
          more than {}.",
         count(most)
     );
-    let found = Recommendation::new("R34", "pg_stat_statements.max", Severity::Info, title)
+    let name = "pg_stat_statements.max";
+    let (found, before) = before(facts, name, Recommendation::new("R34", name, Severity::Info, title));
+    let found = found
         .shows("Statements that are held", count(held))
         .proposes(format!("ALTER SYSTEM SET pg_stat_statements.max = {};", most.saturating_mul(2)))
-        .undone_by("ALTER SYSTEM RESET pg_stat_statements.max;")
+        .undone_by(before)
         .clears_when("The server is restarted with the higher value, or statements have fewer forms.");
     vec![found]
 }
@@ -173,6 +193,23 @@ mod tests {
         let found = told(10, 90, 9_000.0);
         assert!(found[0].statement.as_ref().unwrap().contains("'2048MB'"), "{found:?}");
         assert_eq!((told(90, 10, 9_000.0), told(0, 5, 60.0), told(10, 90, 9e6)), (vec![], vec![], vec![]));
+    }
+
+    #[test]
+    fn a_setting_comes_back_as_somebody_had_set_it() {
+        let undo = |altered| {
+            let mut facts = Facts::default();
+            facts.server.checkpoints = Checkpoints { timed: 10, requested: 90, counting: Some(9_000.0) };
+            facts.server.altered = altered;
+            let found = checkpoints(&facts).pop().unwrap();
+            let is_doubtful = found.evidence.iter().any(|(name, _)| name == "Before it is changed");
+            (found.undo.unwrap().lines().next().unwrap().to_owned(), is_doubtful)
+        };
+        let reset = "ALTER SYSTEM RESET max_wal_size;".to_owned();
+        assert_eq!(undo(Some(vec![])), (reset.clone(), false));
+        assert_eq!(undo(None), (reset, true));
+        let set = Some(vec![("max_wal_size".to_owned(), "512MB".to_owned())]);
+        assert_eq!(undo(set), ("ALTER SYSTEM SET max_wal_size = '512MB';".to_owned(), false));
     }
 
     #[test]

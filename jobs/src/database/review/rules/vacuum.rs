@@ -20,8 +20,7 @@ pub(super) fn dead(facts: &Facts) -> Vec<Recommendation> {
     let mut found = Vec::new();
     for table in &facts.tables {
         let part = share(table.dead, table.dead + table.live);
-        let is_late = table.vacuumed.is_none_or(|since| since >= limits.vacuum_late);
-        if table.dead < limits.dead_rows || part < limits.dead || !is_late {
+        if table.dead < limits.dead_rows || part < limits.dead || !is_late(facts, table) {
             continue;
         }
         let title = format!(
@@ -46,6 +45,26 @@ pub(super) fn dead(facts: &Facts) -> Vec<Recommendation> {
         found.push(found_one);
     }
     found
+}
+
+/// Whether autovacuum has had its time. Where nobody ever vacuumed a table, it may be an hour old: then it has to be
+/// known from elsewhere that it was there before.
+fn is_late(facts: &Facts, table: &Table) -> bool {
+    let late = facts.limits.vacuum_late;
+    let is_old = || {
+        let mut indexes = facts.indexes.iter().filter(|index| index.table_oid == table.oid);
+        indexes.any(|index| {
+            let seen =
+                facts.index_uses.iter().find(|seen| seen.schema == index.schema && seen.index == index.bare);
+            seen.is_some_and(|seen| {
+                seen.signature == index.signature && f64::from(seen.days) * 86_400.0 >= late
+            })
+        })
+    };
+    match table.vacuumed {
+        Some(since) => since >= late,
+        None => table.analyzed.is_some_and(|since| since >= late) || is_old(),
+    }
 }
 
 /// Whoever keeps VACUUM from taking rows away, for too long.
@@ -176,6 +195,7 @@ pub(super) fn role_timeout(role: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cover::tests::index;
     use super::*;
 
     #[test]
@@ -190,6 +210,26 @@ mod tests {
         let found = |table| dead(&Facts { tables: vec![table], ..Facts::default() });
         assert_eq!(found(table.clone())[0].statement.as_deref(), Some("VACUUM (ANALYZE) public.t;"));
         assert_eq!(found(Table { vacuumed: Some(3_600.0), ..table.clone() }), []);
+        let never = Table { oid: 1, vacuumed: None, ..table.clone() };
+        assert_eq!(found(never.clone()), [], "it may be new");
+        assert_eq!(found(Table { analyzed: Some(3_600.0), ..never.clone() }), []);
+        assert_eq!(found(Table { analyzed: Some(90_000.0), ..never.clone() }).len(), 1);
+        let index = index("t_pkey", &["a"]);
+        let seen = |days| crate::database::history::IndexUse {
+            schema: index.schema.clone(),
+            table: "t".to_owned(),
+            index: index.bare.clone(),
+            signature: index.signature.clone(),
+            scans: 0,
+            days,
+            unknown_on: Vec::new(),
+            scanned_at: None,
+        };
+        for (days, told) in [(0, 0), (1, 1)] {
+            let (tables, indexes, index_uses) = (vec![never.clone()], vec![index.clone()], vec![seen(days)]);
+            let facts = Facts { tables, indexes, index_uses, ..Facts::default() };
+            assert_eq!(dead(&facts).len(), told, "its index has been watched for {days} days");
+        }
         assert_eq!(found(Table { dead: 9_000, live: 10, ..table.clone() }), []);
         assert_eq!(found(Table { live: 1_000_000, ..table }), []);
     }
