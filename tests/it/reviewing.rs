@@ -5,6 +5,7 @@ mod matrix;
 mod mending;
 mod plans;
 mod seeing;
+mod undoing;
 
 use std::sync::Arc;
 

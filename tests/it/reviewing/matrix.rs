@@ -5,7 +5,7 @@ use brasa_tests::World;
 use super::{look, of, scene};
 
 /// What is made, and the index of which it is said that it may go; `R05` or `R06`.
-const PAIRS: [(&str, Option<(&str, &str)>); 24] = [
+const PAIRS: [(&str, Option<(&str, &str)>); 26] = [
     ("create index x on t (a); create index y on t (a)", Some(("R05", "y"))),
     ("create index x on t (a, b); create index y on t (a, b)", Some(("R05", "y"))),
     ("create index x on t (a) where b > 5; create index y on t (a) where b > 5", Some(("R05", "y"))),
@@ -29,6 +29,11 @@ const PAIRS: [(&str, Option<(&str, &str)>); 24] = [
     ("create index x on t (a desc, b); create index y on t (a, b)", None),
     ("create index x on t (a) include (c); create index y on t (a, b)", None),
     ("create index x on t (lower(c)); create index y on t (upper(c))", None),
+    ("create index x on t using brin (a); create index y on t using brin (a)", Some(("R05", "y"))),
+    (
+        "create index x on t using brin (a); create index y on t using brin (a) with (pages_per_range = 8)",
+        None,
+    ),
     ("alter table t add constraint x unique (a) deferrable; create unique index y on t (a)", None),
 ];
 
@@ -57,7 +62,7 @@ async fn of_pairs_of_indexes_those_that_say_the_same_are_found_and_no_others() {
 }
 
 /// What is made beside `t (a int, b int)` and `target (x, y)`, and whether the key has an index that finds its rows.
-const KEYS: [(&str, &str, bool); 14] = [
+const KEYS: [(&str, &str, bool); 16] = [
     ("(a) references one", "", false),
     ("(a) references one", "create index on t (a)", true),
     ("(a) references one", "create index on t (a, b)", true),
@@ -72,6 +77,8 @@ const KEYS: [(&str, &str, bool); 14] = [
     ("(a, b) references two", "create index on t (a, b) where a is not null and b is not null", true),
     ("(a) references one", "create index on t (abs(a))", false),
     ("(a, b) references two", "create unique index on t (b, a, c)", true),
+    ("(d) references three", "create index on t (d)", true),
+    ("(d) references three", "create index on t (d collate \"C\")", false),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +87,8 @@ async fn of_foreign_keys_those_without_an_index_are_found_and_no_others() {
         format!(
             "create schema s{place}; set search_path = s{place};
              create table one (x int primary key); create table two (x int, y int, primary key (x, y));
-             create table t (id int primary key, a int, b int, c int, foreign key {key}); {index};"
+             create table three (x text primary key);
+             create table t (id int primary key, a int, b int, c int, d text, foreign key {key}); {index};"
         )
     };
     let sql: Vec<String> = KEYS.iter().enumerate().map(each).collect();

@@ -36,9 +36,8 @@ pub(super) fn rank(facts: &Facts, index: &Index) -> (bool, bool, bool, bool, i64
 /// Whether nothing rests on it but queries. What is checked when a transaction ends is there for a reason.
 fn may_go(facts: &Facts, index: &Index) -> bool {
     let is_deferrable = index.constraint.is_some() && !index.is_immediate;
-    !is_deferrable
-        && !is_named(facts, index)
-        && !(index.is_primary || index.is_exclusion || index.is_replica_identity || index.is_clustered)
+    let is_marked = index.is_primary || index.is_exclusion || index.is_replica_identity || index.is_clustered;
+    !(is_deferrable || is_marked || is_named(facts, index))
         && facts.foreign_keys.iter().all(|key| key.target_index != index.oid)
 }
 

@@ -130,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn an_index_is_made_again_where_it_lay() {
+        let away = Index { tablespace: Some("fast disk".to_owned()), ..index("i", &["a"]) };
+        assert_eq!(
+            make_again(&away).lines().collect::<Vec<_>>(),
+            [
+                "SET default_tablespace = 'fast disk';",
+                "CREATE INDEX CONCURRENTLY i ON public.t USING btree (a);",
+                "RESET default_tablespace;",
+            ]
+        );
+    }
+
+    #[test]
     fn two_that_would_be_called_the_same_get_names_of_their_own() {
         let part = |bare, columns| Proposal { schema: "public", bare, table: bare, columns };
         let (short, long) = (["c".to_owned()], ["b_c".to_owned()]);

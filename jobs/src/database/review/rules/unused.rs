@@ -168,7 +168,8 @@ fn recommend(facts: &Facts, index: &Index, days: u32) -> Recommendation {
     let is_large = bytes.is_some_and(|bytes| bytes >= facts.limits.bloat_bytes);
     let severity = if is_large { Severity::Warning } else { Severity::Info };
     let title = format!(
-        "Nobody has scanned {} for {days} days, on any server that is watched, and every write to {} keeps it up to date.",
+        "Nobody has scanned {} for {days} days, on any server that is watched, and every write to {} keeps it up \
+         to date.",
         index.name, index.table
     );
     let written = facts.table_uses.iter().find(|seen| seen.table == index.table);

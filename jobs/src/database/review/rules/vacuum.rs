@@ -227,7 +227,7 @@ mod tests {
         };
         for (days, told) in [(0, 0), (1, 1)] {
             let (tables, indexes, index_uses) = (vec![never.clone()], vec![index.clone()], vec![seen(days)]);
-            let facts = Facts { tables, indexes, index_uses, ..Facts::default() };
+            let facts = Facts { indexes, tables, index_uses, ..Facts::default() };
             assert_eq!(dead(&facts).len(), told, "its index has been watched for {days} days");
         }
         assert_eq!(found(Table { dead: 9_000, live: 10, ..table.clone() }), []);
