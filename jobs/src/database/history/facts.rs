@@ -33,7 +33,7 @@ pub struct Spell {
     pub began_at: SystemTime,
     /// What began it, for people: "the server crashed", "somebody reset the counters".
     pub why: String,
-    /// Whether it was noticed while somebody watched: what was counted before it is lost.
+    /// Whether it was noticed while somebody watched, and all counters began anew: what was counted before it is lost.
     pub is_loss: bool,
 }
 
@@ -92,6 +92,7 @@ pub struct StatementUse {
     pub usual_ms: Option<(f64, f64)>,
     /// Whether it became slower, as of the last three looks.
     pub is_regressed: bool,
-    /// Whether it touches tables of schema `brasa` only: it is one of our own.
+    /// Whether it touches tables of schema `brasa` only, or none and only keeps a session going: nobody's of the
+    /// application.
     pub is_ours: bool,
 }

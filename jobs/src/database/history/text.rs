@@ -12,11 +12,30 @@ const OURS: &str = "/* brasa */";
 const KEPT_BYTES: usize = 4_096;
 
 /// Statements that hold credentials by their nature, by their second word.
-const SECRETIVE: [&str; 7] = ["role", "user", "group", "server", "subscription", "foreign", "database"];
+const SECRETIVE: [&str; 8] =
+    ["role", "user", "group", "server", "subscription", "foreign", "database", "system"];
 /// Words that say so where they are in anything but a query.
 const SECRET_WORDS: [&str; 5] = ["password", "secret", "token", "credential", "apikey"];
 /// How queries begin, whose literals are values of columns.
 const QUERIES: [&str; 8] = ["select", "insert", "update", "delete", "with", "merge", "values", "table"];
+
+/// What keeps sessions going and does nothing for the application.
+const NOISE: [&str; 12] = [
+    "begin",
+    "start",
+    "set",
+    "reset",
+    "rollback",
+    "savepoint",
+    "release",
+    "listen",
+    "unlisten",
+    "notify",
+    "discard",
+    "deallocate",
+];
+/// The same, as functions: settings, and words to others.
+const NOISE_CALLS: [&str; 2] = ["set_config", "pg_notify"];
 
 /// A statement, as it may be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +44,7 @@ pub struct Statement {
     pub fingerprint: String,
     /// Its text, or its kind where it may hold a secret.
     pub text: String,
-    /// It touches tables of schema `brasa` only.
+    /// It touches tables of schema `brasa` only, or none at all and only keeps a session going.
     pub is_ours: bool,
 }
 
@@ -61,10 +80,11 @@ fn read(text: &str) -> Statement {
     if !is_clear {
         return kind_only(&words, &[]);
     }
-    if is_secretive(&words) {
-        return kind_only(&words, &tokens);
-    }
+    let is_secretive = is_secretive(&words);
     let tokens = until_value(&tokens, &words);
+    if is_secretive {
+        return kind_only(&words, tokens);
+    }
     let mut kept = String::new();
     for (spaced, token) in tokens {
         if *spaced && !kept.is_empty() {
@@ -77,7 +97,20 @@ fn read(text: &str) -> Statement {
     }
     let end = kept.floor_char_boundary(KEPT_BYTES);
     kept.truncate(end);
-    Statement { fingerprint: fingerprint(tokens), text: kept, is_ours: is_ours(tokens) }
+    Statement {
+        fingerprint: fingerprint(tokens),
+        text: kept,
+        is_ours: is_noise(&words, tokens) || is_ours(tokens),
+    }
+}
+
+fn is_noise(words: &[String], tokens: &[Spaced<'_>]) -> bool {
+    let first = words.first().map_or("", String::as_str);
+    let is_call = first == "select"
+        && words.get(1).is_some_and(|word| NOISE_CALLS.contains(&word.as_str()))
+        && matches!(tokens.get(2), Some((_, Token::Symbol("("))))
+        && !words.iter().any(|word| word == "from");
+    is_call || NOISE.contains(&first)
 }
 
 fn word((_, token): &Spaced<'_>) -> Option<String> {
@@ -110,18 +143,29 @@ fn is_secretive(words: &[String]) -> bool {
     of_credentials || words.iter().any(|word| SECRET_WORDS.iter().any(|secret| word.contains(secret)))
 }
 
-/// What `set` sets may be a word as well as a literal: it ends before the value.
+/// What `set` sets may be a word as well as a literal, wherever it stands: in a function that is made, too. So all but
+/// queries end before the first such value, and those that name a channel end before that.
 fn until_value<'a, 't>(tokens: &'a [Spaced<'t>], words: &[String]) -> &'a [Spaced<'t>] {
-    if words.first().is_none_or(|first| first != "set") {
+    let first = words.first().map_or("", String::as_str);
+    if QUERIES.contains(&first) {
         return tokens;
     }
-    let is_assignment = |(_, token): &Spaced<'_>| match token {
-        Token::Symbol(text) => *text == "=",
-        Token::Word(text) => text.eq_ignore_ascii_case("to"),
-        _ => false,
-    };
-    let end = tokens.iter().position(is_assignment).map_or(tokens.len(), |place| place + 1);
-    &tokens[..end]
+    if ["listen", "unlisten", "notify"].contains(&first) {
+        return &tokens[..tokens.len().min(1)];
+    }
+    let is_word = |token: &Spaced<'_>, text: &str| word(token).is_some_and(|word| word == text);
+    let is_assignment = |token: &Spaced<'_>| token.1 == Token::Symbol("=") || is_word(token, "to");
+    let is_of_a_name =
+        |token: &&Spaced<'_>| !is_assignment(token) && matches!(token.1, Token::Word(_) | Token::Symbol("."));
+    for place in 0..tokens.len() {
+        if is_word(&tokens[place], "set") {
+            let end = place + 1 + tokens[place + 1..].iter().take_while(is_of_a_name).count();
+            if tokens.get(end).is_some_and(is_assignment) {
+                return &tokens[..=end];
+            }
+        }
+    }
+    tokens
 }
 
 /// Whether all tables that it names are in schema `brasa`. In doubt they are not.
@@ -308,6 +352,40 @@ mod tests {
             assert!(!read.text.contains("hunter2") && read.text.contains("not kept"), "{read:?}");
         }
         assert_eq!(kept("set work_mem to hunter2"), "set work_mem to");
+        for (text, left) in [
+            ("alter function f() set app.key = hunter2", "alter function f() set app.key ="),
+            (
+                "alter routine f(int) set \"app\".key to \"hunter2\"",
+                "alter routine f(int) set \"app\".key to",
+            ),
+            (
+                "create or replace function f() returns int language sql set app.key = hunter2 as 'select 1'",
+                "create or replace function f() returns int language sql set app.key =",
+            ),
+            (
+                "create procedure p() set search_path = a set app.key to hunter2",
+                "create procedure p() set search_path =",
+            ),
+            ("set local app.key = \"hunter2\"", "set local app.key ="),
+            ("set session app.key to a, hunter2", "set session app.key to"),
+            ("listen \"hunter2\"", "listen"),
+            ("notify hunter2, 'hunter2'", "notify"),
+            ("UNLISTEN hunter2", "UNLISTEN"),
+        ] {
+            assert_eq!(kept(text), left);
+        }
+        let alters = ["hunter2", "hunter3"].map(|secret| {
+            [
+                "alter system set app.key = ",
+                "alter role bob set app.key to ",
+                "alter database d set app.key = ",
+            ]
+            .map(|text| read_text(&format!("{text}{secret}")))
+        });
+        assert_eq!(alters[0], alters[1], "neither in the text nor in the hash");
+        assert!(alters[0].iter().all(|read| read.text.contains("not kept")), "{alters:?}");
+        assert_eq!(kept("update t set a = b where c = $1"), "update t set a = b where c = $1");
+        assert_eq!(kept("alter table t set (fillfactor = 70)"), "alter table t set (fillfactor = ?)");
         assert_eq!(
             kept("select password_hash from users where id = $1"),
             "select password_hash from users where id = $1"
@@ -341,5 +419,25 @@ mod tests {
         ));
         assert!(ours("select extract($1 from last_at) from brasa.x"));
         assert!(ours("/* brasa */ select * from pg_stat_archiver"));
+    }
+
+    #[test]
+    fn what_only_keeps_sessions_going_is_nothing_of_the_application() {
+        let ours = |text: &str| read_text(text).is_ours;
+        for text in [
+            "BEGIN isolation level serializable",
+            "start transaction",
+            "set search_path = a",
+            "rollback to savepoint a",
+            "release savepoint a",
+            "listen a",
+            "select set_config($1, $2, $3), set_config($4, $5, $6)",
+            "select pg_notify($1, $2)",
+        ] {
+            assert!(ours(text), "{text}");
+        }
+        assert!(
+            !ours("commit") && !ours("select pg_notify($1, a) from orders") && !ours("select set_config")
+        );
     }
 }
