@@ -65,6 +65,13 @@ pub(super) struct Break {
     pub(super) at: Option<i64>,
 }
 
+impl Break {
+    /// Whether what was counted of the whole server is gone. Of one table, or some, it is no loss of the server's.
+    fn is_loss(&self) -> bool {
+        self.relation != Relation::Partly
+    }
+}
+
 /// Whether another spell began between two looks. A server that was merely restarted kept its counters.
 pub(super) fn compare(before: &Marks, now: &Marks) -> Option<Break> {
     let moved = |one: Option<&str>, other: Option<&str>| one.is_some() && other.is_some() && one != other;
@@ -94,7 +101,8 @@ pub(super) fn compare(before: &Marks, now: &Marks) -> Option<Break> {
     let has_fallen = now.commits < before.commits || now.hits < before.hits || now.returned < before.returned;
     if before.database_reset != now.database_reset {
         let relation = if has_fallen { Relation::Anew } else { Relation::Partly };
-        return Some(Break { relation, why: "somebody reset counters", at: now.database_reset });
+        let why = if has_fallen { "somebody reset counters" } else { "somebody reset some of the counters" };
+        return Some(Break { relation, why, at: now.database_reset });
     }
     has_fallen.then_some(Break { relation: Relation::Anew, why: "its counters fell", at: None })
 }
@@ -135,7 +143,7 @@ pub(super) async fn go_on(
     let at = at.min(now.ms).max(last_ms.min(now.ms));
     // What somebody else's counters said before this look is in no day.
     let counts_from = if end.relation == Relation::Strange { now.ms } else { at };
-    begin(connection, node, &end, &marks_text, [at, counts_from, now.ms], true).await?;
+    begin(connection, node, &end, &marks_text, [at, counts_from, now.ms], end.is_loss()).await?;
     let seconds = if end.relation == Relation::Strange { 0.0 } else { seconds };
     Ok((end.relation, Some(end.why), seconds))
 }
@@ -196,6 +204,16 @@ mod tests {
         let mut later = Marks { now: 2_000, commits: 60, hits: 60, returned: 60, ..marks() };
         change(&mut later);
         compare(&marks(), &later).map(|end| end.relation)
+    }
+
+    #[test]
+    fn only_all_counters_together_are_a_loss() {
+        let later = Marks { now: 2_000, commits: 60, hits: 60, returned: 60, ..marks() };
+        let one_table = Marks { database_reset: Some(1_500), ..later.clone() };
+        assert!(!compare(&marks(), &one_table).unwrap().is_loss(), "a table's counters were reset");
+        let all = Marks { commits: 1, ..one_table };
+        assert!(compare(&marks(), &all).unwrap().is_loss());
+        assert!(compare(&marks(), &Marks { shared_reset: Some(1_500), ..later }).unwrap().is_loss());
     }
 
     #[test]
