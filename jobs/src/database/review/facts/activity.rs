@@ -37,6 +37,8 @@ pub struct Session {
     pub pid: i32,
     /// When that began, as Postgres writes it.
     pub began: String,
+    /// When its transaction began, as Postgres writes it; none where it is in none, or that is not to be seen.
+    pub transaction_began: Option<String>,
     /// As the application calls itself.
     pub application: String,
     /// Its role.
@@ -61,12 +63,12 @@ pub struct Block {
 }
 
 const COUNTS: &str = "
-    select application_name as application, coalesce(usename::text, '') as role, count(*) as count
+    /* brasa */ select application_name as application, coalesce(usename::text, '') as role, count(*) as count
     from pg_stat_activity where backend_type = 'client backend' group by 1, 2 order by 3 desc, 1, 2";
 
 const SESSIONS: &str = "
-    select a.pid, a.backend_start::text as began, a.application_name as application,
-        coalesce(a.usename::text, '') as role,
+    /* brasa */ select a.pid, a.backend_start::text as began, a.xact_start::text as transaction_began,
+        a.application_name as application, coalesce(a.usename::text, '') as role,
         coalesce(a.state, '') as state, coalesce(a.wait_event_type, '') = 'Lock' as is_waiting,
         greatest(extract(epoch from clock_timestamp()
             - coalesce(a.state_change, a.backend_start)), 0)::float8 as seconds,
@@ -79,7 +81,7 @@ const SESSIONS: &str = "
     from pg_stat_activity a
     where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()";
 
-const MOST: &str = "select current_setting('max_connections')::bigint
+const MOST: &str = "/* brasa */ select current_setting('max_connections')::bigint
     - current_setting('superuser_reserved_connections')::bigint
     - coalesce(current_setting('reserved_connections', true)::bigint, 0)";
 
@@ -108,6 +110,7 @@ pub(in crate::database::review) async fn activity(
         let session = Session {
             pid: row.try_get("pid")?,
             began: row.try_get("began")?,
+            transaction_began: row.try_get("transaction_began")?,
             application: row.try_get("application")?,
             role: row.try_get("role")?,
             state: row.try_get("state")?,

@@ -29,6 +29,8 @@ pub struct Holder {
     pub pid: i32,
     /// When that process began, as Postgres writes it: numbers of processes come again.
     pub began: String,
+    /// When its transaction began, as Postgres writes it; none where that is not to be seen.
+    pub transaction_began: Option<String>,
     /// `active`, `idle in transaction` and the like.
     pub state: String,
     /// For how long, in seconds; none where nothing says so.
@@ -38,25 +40,25 @@ pub struct Holder {
 }
 
 const HOLDERS: &str = "
-    select 'session' as kind, a.application_name as name, coalesce(a.usename::text, '') as role, a.pid,
-        a.backend_start::text as began, coalesce(a.state, '') as state,
+    /* brasa */ select 'session' as kind, a.application_name as name, coalesce(a.usename::text, '') as role, a.pid,
+        a.backend_start::text as began, a.xact_start::text as transaction_began, coalesce(a.state, '') as state,
         extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds,
         greatest(age(a.backend_xmin), age(a.backend_xid))::bigint as xids
     from pg_stat_activity a
     where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
       and (a.backend_xmin is not null or a.backend_xid is not null)
     union all
-    select 'prepared', p.gid, p.owner::text, 0, '', '', extract(epoch from clock_timestamp() - p.prepared)::float8,
-        age(p.transaction)::bigint
+    select 'prepared', p.gid, p.owner::text, 0, '', null, '',
+        extract(epoch from clock_timestamp() - p.prepared)::float8, age(p.transaction)::bigint
     from pg_prepared_xacts p where p.database = current_database()
     union all
-    select 'slot', s.slot_name::text, '', coalesce(s.active_pid, 0), '',
+    select 'slot', s.slot_name::text, '', coalesce(s.active_pid, 0), '', null,
         case when s.active then 'active' else 'inactive' end,
         null, greatest(age(s.xmin), age(s.catalog_xmin))::bigint
     from pg_replication_slots s where s.xmin is not null or s.catalog_xmin is not null
     union all
     select 'standby', r.application_name, coalesce(r.usename::text, ''), r.pid, r.backend_start::text,
-        coalesce(r.state, ''),
+        null, coalesce(r.state, ''),
         null, age(r.backend_xmin)::bigint
     from pg_stat_replication r where r.backend_xmin is not null";
 
@@ -77,6 +79,7 @@ pub(in crate::database::review) async fn horizon(
             role: row.try_get("role")?,
             pid: row.try_get("pid")?,
             began: row.try_get("began")?,
+            transaction_began: row.try_get("transaction_began")?,
             state: row.try_get("state")?,
             seconds: row.try_get("seconds")?,
             xids: row.try_get::<Option<i64>, _>("xids")?.unwrap_or_default(),

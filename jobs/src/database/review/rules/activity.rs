@@ -72,14 +72,13 @@ pub(super) fn idle(facts: &Facts) -> Vec<Recommendation> {
             if sessions.len() == 1 { "has done nothing" } else { "have done nothing" },
             seconds(longest)
         );
-        let statements: Vec<String> =
-            sessions.iter().map(|session| terminate(session.pid, &session.began)).collect();
+        let statements: Vec<String> = sessions.iter().filter_map(|session| ended(session, true)).collect();
         let pids: Vec<String> = sessions.iter().map(|session| session.pid.to_string()).collect();
-        Recommendation::new("R27", &format!("sessions of {who}"), Severity::Warning, title)
+        let found = Recommendation::new("R27", &format!("sessions of {who}"), Severity::Warning, title)
             .shows("Processes", pids.join(", "))
-            .shows("So that it does not come again", role_timeout(role))
-            .proposes(statements.join("\n"))
-            .clears_when("The transactions end. A timeout for the role ends such sessions by itself.")
+            .shows("So that it does not come again", role_timeout(role));
+        let found = if statements.is_empty() { found } else { found.proposes(statements.join("\n")) };
+        found.clears_when("The transactions end. A timeout for the role ends such sessions by itself.")
     };
     groups.into_iter().map(recommend).collect()
 }
@@ -101,18 +100,20 @@ pub(super) fn blocking(facts: &Facts) -> Vec<Recommendation> {
             root.pid,
             seconds(block.seconds)
         );
-        found.push(
-            Recommendation::new("R28", &object, severity, title)
-                .may_show("Table", block.table.as_deref())
-                .shows(
-                    "What the holder does",
-                    format!("{}, for {}", state(&root.state), seconds(root.seconds)),
-                )
-                .proposes(terminate(root.pid, &root.began))
-                .clears_when("The holder ends its transaction."),
-        );
+        let one = Recommendation::new("R28", &object, severity, title)
+            .may_show("Table", block.table.as_deref())
+            .shows("What the holder does", format!("{}, for {}", state(&root.state), seconds(root.seconds)));
+        let one = match ended(root, false) {
+            Some(statement) => one.proposes(statement),
+            None => one,
+        };
+        found.push(one.clears_when("The holder ends its transaction."));
     }
     found
+}
+
+fn ended(session: &Session, only_idle: bool) -> Option<String> {
+    terminate(session.pid, &session.began, session.transaction_began.as_deref(), only_idle)
 }
 
 fn state(state: &str) -> &str {
@@ -134,6 +135,7 @@ mod tests {
         Session {
             pid,
             began: "2026-01-01 00:00:00+00".to_owned(),
+            transaction_began: Some("2026-01-02 00:00:00+00".to_owned()),
             application: "shop".to_owned(),
             role: "app".to_owned(),
             state: "idle in transaction".to_owned(),
@@ -169,7 +171,16 @@ mod tests {
         let found = idle_for(&[301.0, 900.0, 10.0]);
         assert_eq!(found.len(), 1);
         assert!(found[0].title.starts_with("2 sessions of shop (role app)"), "{}", found[0].title);
-        assert_eq!(found[0].statement.as_ref().unwrap().lines().count(), 2);
+        let statement = found[0].statement.as_ref().unwrap();
+        assert_eq!(statement.lines().count(), 2);
+        let guards = "AND xact_start = '2026-01-02 00:00:00+00' AND state LIKE 'idle in transaction%';";
+        assert!(statement.lines().all(|line| line.ends_with(guards)), "{statement}");
+        let unknown = Session { transaction_began: None, ..session(7, 900.0) };
+        let found = super::idle(&with(Activity { idle: vec![unknown.clone()], ..Activity::default() }));
+        assert_eq!(found[0].statement, None, "it is not known what would be ended");
+        let block = Block { root: unknown, waiting: 5, seconds: 10.0, table: None };
+        let found = blocking(&with(Activity { blocks: vec![block], ..Activity::default() }));
+        assert_eq!(found[0].statement, None);
     }
 
     #[test]

@@ -130,7 +130,9 @@ fn describe(holder: &Holder) -> String {
 
 fn end(holder: &Holder) -> Option<String> {
     match holder.kind {
-        HolderKind::Session => Some(terminate(holder.pid, &holder.began)),
+        HolderKind::Session => {
+            terminate(holder.pid, &holder.began, holder.transaction_began.as_deref(), false)
+        }
         HolderKind::Prepared => Some(format!("ROLLBACK PREPARED {};", literal(&holder.name))),
         HolderKind::Slot if holder.state == "inactive" => {
             Some(format!("SELECT pg_drop_replication_slot({});", literal(&holder.name)))
@@ -139,12 +141,16 @@ fn end(holder: &Holder) -> Option<String> {
     }
 }
 
-/// Ends a session, and never another one whose process has the same number by now.
-pub(super) fn terminate(pid: i32, began: &str) -> String {
-    format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = {};",
-        literal(began)
-    )
+/// Ends a session, and never another one whose process has the same number by now, nor another transaction of it: a
+/// connection of a pool serves somebody else soon. None where it is not known which transaction it was.
+pub(super) fn terminate(pid: i32, began: &str, transaction: Option<&str>, only_idle: bool) -> Option<String> {
+    let idle = if only_idle { " AND state LIKE 'idle in transaction%'" } else { "" };
+    Some(format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = {} AND \
+         xact_start = {}{idle};",
+        literal(began),
+        literal(transaction?)
+    ))
 }
 
 /// How old the oldest row of a table is that is not frozen.
@@ -242,6 +248,7 @@ mod tests {
             state: state.to_owned(),
             pid: 7,
             began: "2026-01-01 00:00:00+00".to_owned(),
+            transaction_began: Some("2026-01-02 00:00:00+00".to_owned()),
             seconds,
             xids: 2_000_000,
             ..Holder::default()
@@ -251,7 +258,11 @@ mod tests {
         };
         let long = Some(7_200.0);
         let ended = statement(holder(HolderKind::Session, "active", long)).unwrap().unwrap();
-        assert!(ended.contains("pid = 7 AND backend_start = '2026-01-01 00:00:00+00'"), "{ended}");
+        let guards =
+            "pid = 7 AND backend_start = '2026-01-01 00:00:00+00' AND xact_start = '2026-01-02 00:00:00+00';";
+        assert!(ended.contains(guards), "{ended}");
+        let unknown = Holder { transaction_began: None, ..holder(HolderKind::Session, "active", long) };
+        assert_eq!(statement(unknown), Some(None), "it is not known what would be ended");
         let prepared = statement(holder(HolderKind::Prepared, "", long));
         assert_eq!(prepared, Some(Some("ROLLBACK PREPARED 'o''x';".to_owned())));
         let slot = statement(holder(HolderKind::Slot, "inactive", None));
