@@ -24,6 +24,8 @@ pub struct Sequence {
     pub table: Option<String>,
     /// Its column, as it is written in SQL.
     pub column: Option<String>,
+    /// The column is inherited, as that of a partition is: it is changed with the table above, and told with it.
+    pub is_inherited: bool,
     /// The type of that, as it is written in SQL.
     pub column_kind: Option<String>,
     /// The column is `generated as identity`, so its sequence follows its type.
@@ -41,6 +43,13 @@ impl Sequence {
         if self.is_falling { self.ends.0.max(most.saturating_neg()) } else { self.ends.1.min(most) }
     }
 
+    /// How many numbers are left.
+    pub fn left(&self) -> i64 {
+        let last = self.last.unwrap_or(if self.is_falling { self.ends.1 } else { self.ends.0 });
+        let (from, to) = if self.is_falling { (self.end(), last) } else { (last, self.end()) };
+        to.saturating_sub(from).max(0)
+    }
+
     /// How much of it is used up, between 0 and 1.
     pub fn used(&self) -> f64 {
         let Some(last) = self.last else { return 0.0 };
@@ -53,7 +62,7 @@ impl Sequence {
 
 /// A sequence belongs to a column, or is only named by its default.
 const SEQUENCES: &str = "
-    with locked as materialized (
+    /* brasa */ with locked as materialized (
         select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
             and pid <> pg_backend_pid()
           and database = (select oid from pg_database where datname = current_database())
@@ -76,7 +85,8 @@ const SEQUENCES: &str = "
         s.seqmin as least, s.seqmax as most, s.seqincrement < 0 as is_falling, s.seqcycle as is_circular,
         format('%I.%I', tn.nspname, t.relname) as table, quote_ident(a.attname) as column,
             t.oid is not null as has_table,
-        format_type(a.atttypid, null) as column_kind, coalesce(a.attidentity <> '', false) as is_identity
+        format_type(a.atttypid, null) as column_kind, coalesce(a.attidentity <> '', false) as is_identity,
+        coalesce(t.relispartition or a.attinhcount > 0, false) as is_inherited
     from seen s
     left join fills f on f.sequence = s.seqrelid
     left join pg_class t on t.oid = f.relation and t.relkind in ('r', 'p')
@@ -102,6 +112,7 @@ pub(in crate::database::review) async fn sequences(
             is_circular: row.try_get("is_circular")?,
             table: Some(table).filter(|_| has_table),
             column: row.try_get("column")?,
+            is_inherited: row.try_get("is_inherited")?,
             column_kind: row.try_get("column_kind")?,
             is_identity: row.try_get("is_identity")?,
         })
@@ -123,8 +134,9 @@ mod tests {
         };
         assert!((sequence.used() - 0.9).abs() < 1e-6, "{}", sequence.used());
         assert!(Sequence { column_kind: Some("bigint".to_owned()), ..sequence.clone() }.used() < 1e-6);
-        assert!(Sequence { last: None, ..sequence }.used() < 1e-6);
+        assert!(Sequence { last: None, ..sequence.clone() }.used() < 1e-6);
         let falling = Sequence { last: Some(-90), ends: (-101, -1), is_falling: true, ..Sequence::default() };
+        assert_eq!((sequence.left(), falling.left()), (214_748_364, 11));
         assert!((falling.used() - 0.89).abs() < 1e-6, "{}", falling.used());
     }
 }

@@ -9,7 +9,16 @@ const GRAVE: f64 = 0.95;
 
 /// Sequences that are nearly used up, or whose columns are.
 pub(super) fn ending(facts: &Facts) -> Vec<Recommendation> {
-    let ending = facts.sequences.iter().filter(|one| !one.is_circular && one.used() >= facts.limits.sequence);
+    // Where one fills a partitioned table and its parts, the table is what is told.
+    let is_told_above = |one: &Sequence| {
+        one.is_inherited
+            && facts
+                .sequences
+                .iter()
+                .any(|other| other.name == one.name && !other.is_inherited && other.table.is_some())
+    };
+    let is_ending = |one: &&Sequence| !one.is_circular && one.used() >= facts.limits.sequence;
+    let ending = facts.sequences.iter().filter(is_ending).filter(|one| !is_told_above(one));
     ending.map(recommend).collect()
 }
 
@@ -20,13 +29,18 @@ fn recommend(sequence: &Sequence) -> Recommendation {
         (Some(table), Some(column)) => format!("{table}.{column}"),
         _ => sequence.name.clone(),
     };
-    let title = format!(
-        "{} of the numbers that {object} can have are used up: at the end every insert fails.",
-        percent(used)
-    );
+    let title = if sequence.left() == 0 {
+        format!("There are no numbers left that {object} can have: every insert fails that needs one.")
+    } else {
+        format!(
+            "{} numbers are left that {object} can have: at the end every insert fails.",
+            count(sequence.left())
+        )
+    };
     let found = Recommendation::new("R29", &object, severity, title)
         .shows("Sequence", format!("{} ({})", sequence.name, sequence.kind))
         .may_show("Type of the column", sequence.column_kind.as_deref())
+        .shows("Used up", percent(used))
         .shows("Last number", count(sequence.last.unwrap_or_default()))
         .shows("Last number that is possible", count(sequence.end()));
     let statement = widened(sequence);
@@ -49,20 +63,31 @@ fn narrow(kind: Option<&str>) -> bool {
     matches!(kind, Some("integer" | "smallint"))
 }
 
+/// Where a sequence of this type ends, if nobody says otherwise.
+fn own_end(kind: &str) -> Option<i64> {
+    match kind {
+        "smallint" => Some(i64::from(i16::MAX)),
+        "integer" => Some(i64::from(i32::MAX)),
+        _ => None,
+    }
+}
+
 fn widened(sequence: &Sequence) -> Vec<String> {
     let mut statements = Vec::new();
     if let (Some(table), Some(column), true) =
-        (&sequence.table, &sequence.column, narrow(sequence.column_kind.as_deref()))
+        (&sequence.table, &sequence.column, narrow(sequence.column_kind.as_deref()) && !sequence.is_inherited)
     {
         statements.push(format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE bigint;"));
     }
     // That of an identity follows its column.
     let follows = sequence.is_identity && !statements.is_empty();
-    if narrow(Some(&sequence.kind)) && !follows {
+    let widens = narrow(Some(&sequence.kind)) && !follows;
+    if widens {
         statements.push(format!("ALTER SEQUENCE {} AS bigint;", sequence.name));
     }
-    let is_capped = !matches!(sequence.ends.1, 32_767 | 2_147_483_647 | i64::MAX);
-    if is_capped && !sequence.is_falling {
+    // The end of a narrower type goes with that type; one that somebody set stays.
+    let goes = (widens || follows) && own_end(&sequence.kind) == Some(sequence.ends.1);
+    if sequence.ends.1 != i64::MAX && !goes && !sequence.is_falling {
         statements.push(format!("ALTER SEQUENCE {} NO MAXVALUE;", sequence.name));
     }
     statements
@@ -119,5 +144,29 @@ mod tests {
             ..serial(90)
         };
         assert_eq!(told(capped)[0].statement.as_deref(), Some("ALTER SEQUENCE public.t_id_seq NO MAXVALUE;"));
+    }
+
+    #[test]
+    fn an_end_that_somebody_set_is_taken_away() {
+        let statement = |sequence| told(sequence)[0].statement.clone().unwrap();
+        let capped = Sequence { kind: "bigint".to_owned(), ..serial(2_147_483_640) };
+        let wide = Sequence { column_kind: Some("bigint".to_owned()), ..capped.clone() };
+        assert_eq!(statement(wide), "ALTER SEQUENCE public.t_id_seq NO MAXVALUE;");
+        let both =
+            "ALTER TABLE public.t ALTER COLUMN id TYPE bigint;\nALTER SEQUENCE public.t_id_seq NO MAXVALUE;";
+        assert_eq!(statement(capped.clone()), both);
+        assert!(told(capped.clone())[0].title.starts_with("7 numbers are left that public.t.id can have"));
+        let last = told(Sequence { last: Some(i64::from(i32::MAX)), ..capped });
+        assert!(last[0].title.starts_with("There are no numbers left"), "{}", last[0].title);
+    }
+
+    #[test]
+    fn a_partition_is_told_with_its_table() {
+        let part =
+            Sequence { table: Some("public.t_1".to_owned()), is_inherited: true, ..serial(2_100_000_000) };
+        let sequences = vec![serial(2_100_000_000), part.clone()];
+        let found = ending(&Facts { sequences, ..Facts::default() });
+        assert_eq!(found.iter().map(|one| &*one.object).collect::<Vec<_>>(), ["public.t.id"]);
+        assert_eq!(told(part).len(), 1, "that has one of its own");
     }
 }
