@@ -1,6 +1,7 @@
 //! Missing indexes are found in the plans of statements, none of which is run.
 
 use brasa_jobs::database::history::StatementUse;
+use brasa_jobs::database::review::facts::Subject;
 use brasa_jobs::database::review::{Past, gather, review};
 use brasa_tests::World;
 use serde_json::json;
@@ -38,7 +39,18 @@ async fn with_orders() -> World {
     .await
 }
 
-fn past(texts: &[&str]) -> Past {
+/// What is known of statements, which the role of the test ran.
+async fn past(world: &World, texts: &[&str]) -> Past {
+    for text in texts {
+        let sql = format!(
+            "insert into brasa.care_statement_last
+             select oid, {1}, true, '{0}', 0, 0, 0, 0, 0, 0, 0, 0, 0 from pg_roles where rolname = current_user
+                 and not exists (select from brasa.care_statement_last where fingerprint = '{0}')",
+            statement(text).fingerprint,
+            brasa_shared::hash::fnv1a(text) >> 1
+        );
+        world.execute(&sql).await;
+    }
     Past { statement_uses: Some(texts.iter().map(|text| statement(text)).collect()), ..Past::default() }
 }
 
@@ -58,13 +70,16 @@ async fn an_index_is_proposed_that_the_planner_then_uses() {
         ),
     ] {
         let mut connection = connection(&world).await;
-        let found = review(&mut connection, &reach(&world, ""), past(&[text]), limits()).await.unwrap();
+        let found =
+            review(&mut connection, &reach(&world, ""), past(&world, &[text]).await, limits()).await.unwrap();
         let told = &only(&found, "R11").recommendation;
         assert!(told.statement.as_ref().unwrap().contains(columns), "{text}: {:?}", told.statement);
         run(&world, told.statement.as_ref().unwrap()).await;
-        let again = review(&mut connection, &reach(&world, ""), past(&[text]), limits()).await.unwrap();
+        let again =
+            review(&mut connection, &reach(&world, ""), past(&world, &[text]).await, limits()).await.unwrap();
         assert_eq!(of(&again, "R11").len(), 0, "{text}");
-        let facts = gather(&mut connection, &reach(&world, ""), past(&[text]), limits()).await.unwrap();
+        let facts =
+            gather(&mut connection, &reach(&world, ""), past(&world, &[text]).await, limits()).await.unwrap();
         assert!(facts.scans.is_empty(), "the planner uses it for {text}: {:?}", facts.scans);
         run(&world, told.undo.as_ref().unwrap()).await;
     }
@@ -84,7 +99,8 @@ async fn nothing_is_run_and_what_cannot_be_planned_is_left_out() {
         "select * from orders where state like $1",
     ];
     let mut connection = connection(&world).await;
-    let facts = gather(&mut connection, &reach(&world, ""), past(&texts), limits()).await.unwrap();
+    let facts =
+        gather(&mut connection, &reach(&world, ""), past(&world, &texts).await, limits()).await.unwrap();
     let columns: Vec<_> =
         facts.scans.iter().flat_map(|scan| &scan.conditions).map(|one| &*one.column).collect();
     assert_eq!(columns, ["customer", "customer"], "{:?}", facts.scans);
@@ -96,4 +112,75 @@ async fn nothing_is_run_and_what_cannot_be_planned_is_left_out() {
             .await
             .unwrap();
     assert_eq!(prepared, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_function_that_somebody_wrote_is_run_by_a_review() {
+    let world = with_orders().await;
+    world
+        .execute(
+            "create sequence sprung;
+             create function trap(int) returns int language plpgsql immutable as
+                 $$ begin perform nextval('public.sprung'); return $1; end $$;
+             create function lower(int) returns int language sql immutable as 'select public.trap($1)';
+             create function same(int, int) returns bool language plpgsql immutable as
+                 $$ begin perform nextval('public.sprung'); return $1 = $2; end $$;
+             create operator === (leftarg = int, rightarg = int, function = same);
+             create table traps (a int, b int default trap(1));
+             create table checked (a int check (a > trap(0)));
+             create view seen as select * from orders where customer = trap(7);
+             create table ruled (a int);
+             create rule r as on insert to ruled do also select trap(1);
+             create table guarded (a int);
+             alter table guarded enable row level security;
+             create policy p on guarded using (a = trap(1))",
+        )
+        .await;
+    let texts = [
+        "select * from orders where customer = trap(7)",
+        "select * from orders where customer = public.\"trap\" (7)",
+        "select * from orders where customer = lower(7)",
+        "select * from orders where 7 === 8 and customer = $1",
+        "select * from orders where 7 operator(public.===) 8 and customer = $1",
+        "select * from seen",
+        "insert into traps (a) values ($1)",
+        "select * from checked where a = $1",
+        "insert into ruled values ($1)",
+        "select * from guarded",
+    ];
+    let mut connection = connection(&world).await;
+    let past_of = past(&world, &texts).await;
+    let facts = gather(&mut connection, &reach(&world, ""), past_of, limits()).await.unwrap();
+    assert!(facts.scans.is_empty(), "{:?}", facts.scans);
+    let gap = facts.gaps.iter().find(|gap| gap.subject == Subject::Unplanned).expect("that is said");
+    assert!(gap.why.starts_with(&format!("{} of the statements", texts.len())), "{}", gap.why);
+    let told = json!([{ "is_called": false }]);
+    assert_eq!(world.rows("select is_called from sprung").await, told);
+    // That the trap works: the planner runs it.
+    world.execute("explain select * from orders where customer = trap(7)").await;
+    assert_eq!(world.rows("select is_called from sprung").await, json!([{ "is_called": true }]));
+    // What names none of it is planned as ever; nothing is where nobody knows whose it is.
+    let text = "select * from orders where customer = $1";
+    let past_of = past(&world, &[text]).await;
+    let found = review(&mut connection, &reach(&world, ""), past_of.clone(), limits()).await.unwrap();
+    assert_eq!(of(&found, "R11").len(), 1);
+    world.execute("delete from brasa.care_statement_last").await;
+    let found = review(&mut connection, &reach(&world, ""), past_of, limits()).await.unwrap();
+    assert_eq!(of(&found, "R11").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_compared_as_a_text_wants_no_index() {
+    let world = with_orders().await;
+    let mut connection = connection(&world).await;
+    for (text, columns) in [
+        ("select * from orders where customer::text = $1", vec![]),
+        ("select * from orders where state = $1", vec!["state"]),
+    ] {
+        let past_of = past(&world, &[text]).await;
+        let facts = gather(&mut connection, &reach(&world, ""), past_of, limits()).await.unwrap();
+        let found: Vec<_> =
+            facts.scans.iter().flat_map(|scan| &scan.conditions).map(|one| &*one.column).collect();
+        assert_eq!(found, columns, "{text}");
+    }
 }

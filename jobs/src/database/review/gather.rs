@@ -21,7 +21,7 @@ const TRIES: u32 = 3;
 /// # Errors
 /// What Postgres says.
 pub async fn limit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let query = "select set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false),
+    let query = "/* brasa */ select set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false),
         set_config('application_name', 'brasa review', false)";
     sqlx::query(query).bind(LOCK_TIMEOUT_MS).bind(STATEMENT_TIMEOUT_MS).execute(connection).await.map(drop)
 }
@@ -55,7 +55,7 @@ pub async fn gather(
     limits: Limits,
 ) -> Result<Facts, sqlx::Error> {
     let server = facts::server(connection).await?;
-    let at = sqlx::query_scalar("select extract(epoch from clock_timestamp())::float8");
+    let at = sqlx::query_scalar("/* brasa */ select extract(epoch from clock_timestamp())::float8");
     let mut facts = Facts { at: at.fetch_one(&mut *connection).await?, limits, ..Facts::default() };
     let (mut gaps, role) = (hidden(&server), server.role.clone());
     facts.indexes = load!(gaps, &role, Subject::Indexes, look(connection, Scope::All));
@@ -84,7 +84,7 @@ pub async fn gather(
         max: pool.options().get_max_connections(),
     });
     recall(&mut facts, past, &mut gaps);
-    let planned = facts::plans(connection, server.version, &facts.statement_uses, &role).await?;
+    let planned = facts::plans(connection, &server, &facts.statement_uses).await?;
     facts.scans = planned.0;
     gaps.extend(planned.1);
     facts.server = server;

@@ -29,6 +29,8 @@ pub enum Subject {
     StatementsModule,
     /// Plans of statements.
     Plans,
+    /// Plans that are not asked for, as to make them could run somebody's function.
+    Unplanned,
     /// Rows that have expired.
     Expired,
     /// Caches in Redis.
@@ -60,6 +62,7 @@ impl Subject {
             Self::Replication => "replication",
             Self::StatementsModule => "pg_stat_statements",
             Self::Plans => "plans of statements",
+            Self::Unplanned => "plans that are not asked for",
             Self::Expired => "rows that have expired",
             Self::Caches => "caches in Redis",
             Self::IndexUses => "the history of index use",

@@ -5,6 +5,7 @@ mod caches;
 mod expired;
 mod foreign_keys;
 mod gap;
+mod harmless;
 mod horizon;
 mod limits;
 mod plans;

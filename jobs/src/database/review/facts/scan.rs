@@ -32,6 +32,8 @@ pub struct Condition {
     pub is_equal: bool,
     /// How many values it has, as ANALYZE says: a share of the rows where it is below zero. 0 where it is not known.
     pub distinct: f64,
+    /// It is compared as a text: an index finds it only where it is a `varchar`.
+    pub is_cast: bool,
 }
 
 /// The scans of whole tables in a plan that choose rows by columns which an index can find them by.
@@ -61,7 +63,10 @@ fn conditions(filter: &str, alias: &str) -> Option<Vec<Condition>> {
     let mut found: Vec<Condition> = Vec::new();
     for condition in parts.into_iter().filter_map(|part| condition(stripped(part), alias)) {
         match found.iter_mut().find(|known| known.column == condition.column) {
-            Some(known) => known.is_equal |= condition.is_equal,
+            // Where either can be found, that will do.
+            Some(known) if known.is_cast && !condition.is_cast => *known = condition,
+            Some(known) if known.is_cast == condition.is_cast => known.is_equal |= condition.is_equal,
+            Some(_) => {}
             None => found.push(condition),
         }
     }
@@ -74,13 +79,15 @@ fn condition(text: &str, alias: &str) -> Option<Condition> {
         let (left, right) = text.split_once(&format!(" {operator} "))?;
         Some((left, operator, right))
     })?;
-    let left = left.strip_suffix("::text").map_or(left, stripped);
+    let cast = left.strip_suffix("::text");
+    let left = cast.map_or(left, stripped);
     let (of, rest) = name(left)?;
     let (column, rest) = name(rest.strip_prefix('.')?)?;
     // Compared with another column of the same row, no index finds it.
     let is_of_row = right.contains(&format!("{alias}.")) || right.contains(&format!("\"{alias}\"."));
     let is_plain = of == alias && rest.is_empty() && !is_of_row;
-    is_plain.then_some(Condition { column, is_equal: operator == "=", distinct: 0.0 })
+    let is_equal = operator == "=";
+    is_plain.then_some(Condition { column, is_equal, distinct: 0.0, is_cast: cast.is_some() })
 }
 
 /// A name at the beginning, with or without quotes, and what is behind it.
@@ -173,6 +180,14 @@ mod tests {
         );
         assert_eq!(found("(o.\"Odd \"\"Name\" = ANY ($1))", "o"), columns(&[("Odd \"Name", true)]));
         assert_eq!(found("(\"My T\".id = 'a AND b OR c'::text)", "My T"), columns(&[("id", true)]));
+    }
+
+    #[test]
+    fn a_column_that_is_compared_as_a_text_is_marked() {
+        let found = conditions("(((t.k)::text = $1) AND (t.v = $2))", "t").unwrap();
+        assert_eq!(found.iter().map(|one| one.is_cast).collect::<Vec<_>>(), [true, false]);
+        let found = conditions("(((t.k)::text = $1) AND (t.k > $2))", "t").unwrap();
+        assert_eq!((found.len(), found[0].is_cast, found[0].is_equal), (1, false, false));
     }
 
     #[test]

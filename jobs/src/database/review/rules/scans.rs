@@ -185,6 +185,7 @@ mod tests {
             column: column.to_owned(),
             is_equal,
             distinct,
+            is_cast: false,
         };
         Scan {
             statement: "f00d".to_owned(),
