@@ -27,7 +27,7 @@ pub enum Standing {
 }
 
 const ABOUT: &str =
-    "select current_user::text as role, current_setting('server_version_num')::int as version,
+    "/* brasa */ select current_user::text as role, current_setting('server_version_num')::int as version,
     (select rolsuper from pg_roles where rolname = current_user) as is_super,
     pg_has_role('pg_read_all_stats', 'usage') as sees_sessions,
     case when exists (select from pg_roles where rolname = 'pg_read_all_data')

@@ -46,8 +46,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("default_transaction_read_only", "off"),
 ];
 
-const SET: &str = "select set_config(name, $2, false) from pg_settings where name = $1";
-const ABOUT: &str = "select pg_backend_pid() as pid, pg_is_in_recovery() as is_in_recovery,
+const SET: &str = "/* brasa */ select set_config(name, $2, false) from pg_settings where name = $1";
+const ABOUT: &str = "/* brasa */ select pg_backend_pid() as pid, pg_is_in_recovery() as is_in_recovery,
     current_setting('server_version_num')::int as version";
 
 /// Why there is no session.
@@ -288,10 +288,11 @@ struct Watch<'a> {
 }
 
 /// Who waits. Vacuuming of the server's own gives way by itself.
-const WAITERS: &str = "select distinct l.pid from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+const WAITERS: &str =
+    "/* brasa */ select distinct l.pid from pg_locks l left join pg_stat_activity a on a.pid = l.pid
     where not l.granted and l.pid <> $1 and coalesce(a.backend_type, '') <> 'autovacuum worker'
         and $1 = any (pg_blocking_pids(l.pid))";
-const PROGRESS: &str = "select phase,
+const PROGRESS: &str = "/* brasa */ select phase,
         coalesce(case when phase like 'waiting%' then lockers_done::float8 / nullif(lockers_total, 0)
             when tuples_total > 0 then tuples_done::float8 / tuples_total
             else blocks_done::float8 / nullif(blocks_total, 0) end, 0) as share
@@ -329,7 +330,7 @@ impl Watch<'_> {
     }
 
     async fn cancel(&mut self) -> Result<(), sqlx::Error> {
-        sqlx::query("select pg_cancel_backend($1)")
+        sqlx::query("/* brasa */ select pg_cancel_backend($1)")
             .bind(self.pid)
             .execute(&mut *self.connection)
             .await

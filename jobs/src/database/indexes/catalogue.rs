@@ -16,7 +16,7 @@ use super::signature::signature;
 /// All indexes of tables of users, or those of some tables, or some.
 const INDEXES: &str = concat!(
     "
-    with exclusive as materialized (
+    /* brasa */ with exclusive as materialized (
         select relation from pg_locks
         where locktype = 'relation' and mode = 'AccessExclusiveLock'
           and database = (select oid from pg_database where datname = current_database())

@@ -7,11 +7,11 @@ use super::index::Index;
 
 /// Where the extension is, if it is there.
 const SCHEMA: &str = "
-    select quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+    /* brasa */ select quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace
     where e.extname = 'pgstattuple'";
 /// Nobody is waited for longer than this.
-const LIMITS: &str =
-    "select set_config('lock_timeout', '100', true), set_config('transaction_read_only', 'on', true)";
+const LIMITS: &str = "/* brasa */ select set_config('lock_timeout', '100', true),
+        set_config('transaction_read_only', 'on', true)";
 /// What Postgres says where the role may not, the index is gone, or somebody has locked it.
 const NOT_NOW: [&str; 4] = ["42501", "42P01", "42704", "55P03"];
 

@@ -31,7 +31,7 @@ const GROWN: (f64, f64) = (1.5, 16.0);
 const TRIES: u32 = 4;
 /// Waiting for a lock ends after this, whatever was overlooked.
 const LIMITS: &str =
-    "select set_config('lock_timeout', '100', true), set_config('statement_timeout', '30000', true),
+    "/* brasa */ select set_config('lock_timeout', '100', true), set_config('statement_timeout', '30000', true),
     set_config('transaction_read_only', 'on', true)";
 /// What Postgres says then.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -43,7 +43,7 @@ const UNDEFINED: [&str; 3] = ["42P01", "42704", "XX000"];
 /// # Errors
 /// What Postgres says.
 pub async fn tables_named(connection: &mut PgConnection, name: &str) -> Result<Vec<u32>, sqlx::Error> {
-    let query = "select c.oid from pg_class c
+    let query = "/* brasa */ select c.oid from pg_class c
         where c.oid = to_regclass($1) and c.relkind in ('r', 'm', 'p')
            or c.oid in (select relid from pg_partition_tree(to_regclass($1)))";
     let found: Vec<Oid> = sqlx::query_scalar(query).bind(name).fetch_all(connection).await?;
@@ -79,7 +79,7 @@ async fn attempt(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Vec<
     };
     let mut transaction = connection.begin().await?;
     sqlx::query(LIMITS).execute(&mut *transaction).await?;
-    let query = sqlx::query_scalar("select current_setting('block_size')::int");
+    let query = sqlx::query_scalar("/* brasa */ select current_setting('block_size')::int");
     let page = query.fetch_one(&mut *transaction).await.map(i32::unsigned_abs)?;
     let found = catalogue::read(&mut transaction, tables.as_deref(), indexes.as_deref()).await?;
     let trees = found.iter().filter(|found| found.refusal(page).is_none());

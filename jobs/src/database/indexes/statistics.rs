@@ -10,7 +10,7 @@ use super::model::Statistics;
 /// Of columns, and of the expressions of indexes. Lengths are only asked for where they differ, and only of types whose
 /// text says how long a value is; of numbers it says how many groups of four digits there are.
 const COLUMNS: &str = r"
-    with wanted as materialized (
+    /* brasa */ with wanted as materialized (
         select distinct * from unnest($1::oid[], $2::smallint[]) as w(relid, place)
     ), named as materialized (
         select w.relid, w.place, n.nspname, c.relname, a.attname, a.attlen, a.atttypid, t.typcategory
@@ -47,14 +47,14 @@ const COLUMNS: &str = r"
 
 /// How many rows ANALYZE looks at: three hundred for each bar of the finest histogram of a table.
 const SEEN: &str = "
-    select a.attrelid as relid,
+    /* brasa */ select a.attrelid as relid,
            300.0 * max(coalesce(nullif(a.attstattarget, -1), current_setting('default_statistics_target')::int))
                ::double precision as seen
     from pg_attribute a where a.attrelid = any($1) and a.attnum > 0 and not a.attisdropped group by 1";
 
 /// How many different values columns have together, where somebody has asked ANALYZE to count them.
 const JOINT: &str = "
-    select c.oid as relid, e.n_distinct::text as counts
+    /* brasa */ select c.oid as relid, e.n_distinct::text as counts
     from pg_stats_ext e
     join pg_namespace n on n.nspname = e.schemaname
     join pg_class c on c.relnamespace = n.oid and c.relname = e.tablename

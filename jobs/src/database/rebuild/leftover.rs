@@ -48,12 +48,12 @@ pub fn is_leftover_name(name: &str, of: &str) -> bool {
 
 /// Who works on a table, or waits to, in a way that two cannot at once; who else holds nothing that matters here.
 const WORKERS: &str =
-    "select exists (select from pg_locks l where l.relation = $1::bigint::oid and l.locktype = 'relation'
+    "/* brasa */ select exists (select from pg_locks l where l.relation = $1::bigint::oid and l.locktype = 'relation'
         and l.database = (select oid from pg_database where datname = current_database())
         and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
             'AccessExclusiveLock')
         and l.pid <> pg_backend_pid())";
-const PROOF: &str = "select not i.indisvalid as is_invalid,
+const PROOF: &str = "/* brasa */ select not i.indisvalid as is_invalid,
         exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid) as is_built,
         format('%I.%I', n.nspname, c.relname) as name, quote_ident(n.nspname) as schema
     from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace

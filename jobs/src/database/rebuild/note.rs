@@ -35,7 +35,9 @@ const ARM: &str =
     select 'reindex', n.nspname, c.relname, $2, $3, $4, 'armed', $5, $1, $6, $7, $8, $9, $10, $11
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = $1::bigint::oid
     returning id, schema_name";
-const OPEN: &str = "select id, schema_name, index_name, signature, table_oid, old_oid, strangers, server, token, bytes_before
+const OPEN: &str =
+    "/* brasa */ select id, schema_name, index_name, signature, table_oid, old_oid, strangers, server, token,
+        bytes_before
     from brasa.care_actions where state = 'armed' and kind = 'reindex' order by id";
 const CLOSE: &str =
     "update brasa.care_actions set state = $2, error = $3, new_oid = $4, bytes_after = $5, phase = $6,

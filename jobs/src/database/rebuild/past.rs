@@ -33,7 +33,8 @@ pub struct Past {
 /// By schema and name.
 pub(super) type Pasts = BTreeMap<(String, String), Past>;
 
-const RECALL: &str = "select schema_name, index_name, signature, ratio, gained, bytes_after, fails,
+const RECALL: &str =
+    "/* brasa */ select schema_name, index_name, signature, ratio, gained, bytes_after, fails,
         extract(epoch from clock_timestamp() - rebuilt_at)::float8 / 86400 as rebuilt_days,
         coalesce(not_before > clock_timestamp(), false) as is_resting
     from brasa.care_indexes";

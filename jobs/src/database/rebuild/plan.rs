@@ -50,8 +50,9 @@ impl Plan {
     }
 }
 
-const HASH: &str = "select left(encode(sha256(convert_to($1, 'UTF8')), 'hex'), 12)";
-const NAMED: &str = "select c.oid::bigint, c.relkind::text from pg_class c where c.oid = to_regclass($1)";
+const HASH: &str = "/* brasa */ select left(encode(sha256(convert_to($1, 'UTF8')), 'hex'), 12)";
+const NAMED: &str =
+    "/* brasa */ select c.oid::bigint, c.relkind::text from pg_class c where c.oid = to_regclass($1)";
 
 /// Looks at all indexes and says what is to become of each. Nothing is changed. `work` is of the role that rebuilds, `notes`
 /// of the one that owns schema `brasa`.

@@ -18,7 +18,7 @@ const WRONG_BUILDS: std::ops::Range<i32> = 140_000..140_004;
 /// The first minors of each major in which a superuser may build what others defined: CVE-2022-1552.
 const SAFE_FOR_SUPERUSERS: &[(i32, i32)] = &[(13, 7), (14, 3)];
 
-const AROUND: &str = "select
+const AROUND: &str = "/* brasa */ select
     (select format('session %s (%s) has a transaction open for %s s', pid, coalesce(nullif(application_name, ''), '?'),
             extract(epoch from clock_timestamp() - xact_start)::bigint)
         from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()

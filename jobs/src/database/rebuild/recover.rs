@@ -20,9 +20,9 @@ pub struct Recovered {
     pub built: Option<Built>,
 }
 
-const ALIVE: &str =
-    "select count(*) from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()";
-const END: &str = "select pg_terminate_backend(pid) from pg_stat_activity
+const ALIVE: &str = "/* brasa */ select count(*) from pg_stat_activity 
+        where application_name = $1 and pid <> pg_backend_pid()";
+const END: &str = "/* brasa */ select pg_terminate_backend(pid) from pg_stat_activity
     where application_name = $1 and pid <> pg_backend_pid()";
 
 /// Brings every rebuild that was begun and not ended to its end. The session must have its turn: then whoever began them is

@@ -75,13 +75,13 @@ fn known<T>(found: Result<T, sqlx::Error>) -> Result<Option<T>, sqlx::Error> {
     }
 }
 
-const LEFTOVERS: &str = "select i.indexrelid::bigint from pg_index i join brasa.care_actions a
+const LEFTOVERS: &str = "/* brasa */ select i.indexrelid::bigint from pg_index i join brasa.care_actions a
         on a.table_oid = i.indrelid::bigint and a.state = 'armed'
     join pg_class c on c.oid = i.indexrelid
     where not i.indisvalid and not i.indexrelid::bigint = any (a.strangers)
         and (i.indexrelid::bigint = a.old_oid or c.relname ~ '_cc(new|old)[0-9]*$' or c.relname like 'brasa_leftover_%') and c.relname <> a.index_name";
 const REBUILDS: &str =
-    "select distinct on (schema_name, index_name) format('%I.%I', schema_name, index_name) as index,
+    "/* brasa */ select distinct on (schema_name, index_name) format('%I.%I', schema_name, index_name) as index,
         extract(epoch from clock_timestamp() - ended_at)::bigint as seconds_ago, bytes_before, bytes_after
     from brasa.care_actions
     where kind = 'reindex' and state in ('done', 'done_recovered') and bytes_before is not null
@@ -104,7 +104,8 @@ async fn ledger(connection: &mut PgConnection) -> Result<(Vec<u32>, Vec<Rebuild>
 }
 
 async fn ratios(connection: &mut PgConnection) -> Result<BTreeMap<(String, String), f64>, sqlx::Error> {
-    let query = "select schema_name, index_name, ratio from brasa.care_indexes where ratio is not null";
+    let query =
+        "/* brasa */ select schema_name, index_name, ratio from brasa.care_indexes where ratio is not null";
     let rows: Vec<(String, String, f64)> = sqlx::query_as(query).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|(schema, index, ratio)| ((schema, index), ratio)).collect())
 }

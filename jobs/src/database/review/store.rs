@@ -45,7 +45,8 @@ pub struct Kept {
 pub async fn obstacle(
     connection: &mut PgConnection,
 ) -> Result<Option<(&'static str, &'static str)>, sqlx::Error> {
-    let query = "select to_regclass('brasa.care_recommendations') is not null, pg_is_in_recovery()";
+    let query =
+        "/* brasa */ select to_regclass('brasa.care_recommendations') is not null, pg_is_in_recovery()";
     let row = sqlx::query(query).fetch_one(connection).await?;
     let (is_there, is_standby): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     Ok(match (is_there, is_standby) {

@@ -27,17 +27,19 @@ pub enum Analyzed {
     Partly(Vec<(String, String)>),
 }
 
-const AT: &str = "select coalesce((extract(epoch from pg_stat_get_last_analyze_time($1::bigint::oid)) * 1000000)::bigint, 0)";
+const AT: &str = "/* brasa */
+    select coalesce((extract(epoch from pg_stat_get_last_analyze_time($1::bigint::oid)) * 1000000)::bigint, 0)";
 /// Parts which statistics are made of and that have none since: in one statement with the name.
-const PARTS_BEFORE: &str = "with recursive tree as (
+const PARTS_BEFORE: &str = "/* brasa */ with recursive tree as (
         select inhrelid as oid from pg_inherits where inhparent = $1::bigint::oid union
         select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.oid)
     select format('%I.%I', n.nspname, c.relname), c.relkind = 'f' from tree join pg_class c on c.oid = tree.oid
     join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'f') and coalesce(extract(epoch from pg_stat_get_last_analyze_time(c.oid)), 0) < $2";
-const NOW: &str = "select extract(epoch from clock_timestamp())::float8";
+const NOW: &str = "/* brasa */ select extract(epoch from clock_timestamp())::float8";
 /// Before version 14 nobody notes when a parent was analyzed: then it must have statistics of all its parts, at least.
-const HAS_INHERITED: &str = "select exists (select from pg_stats s join pg_class c on c.relname = s.tablename
+const HAS_INHERITED: &str =
+    "/* brasa */ select exists (select from pg_stats s join pg_class c on c.relname = s.tablename
     join pg_namespace n on n.oid = c.relnamespace and n.nspname = s.schemaname
     where c.oid = $1::bigint::oid and s.inherited)";
 
@@ -112,8 +114,9 @@ pub(super) async fn silent(
     table: &Table,
     doing: &str,
 ) -> Result<String, sqlx::Error> {
-    let counts: String =
-        sqlx::query_scalar("select current_setting('track_counts')").fetch_one(&mut *connection).await?;
+    let counts: String = sqlx::query_scalar("/* brasa */ select current_setting('track_counts')")
+        .fetch_one(&mut *connection)
+        .await?;
     if counts == "off" {
         return Ok("nobody can tell whether it was done: track_counts is off".to_owned());
     }

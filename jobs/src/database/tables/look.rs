@@ -54,7 +54,7 @@ pub struct Table {
 pub struct Tables(pub Vec<Table>);
 
 /// System schemas are the server's own business, and ours is looked after by its own settings.
-const TABLES: &str = "with recursive tree as (
+const TABLES: &str = "/* brasa */ with recursive tree as (
         select inhparent as root, inhrelid as part from pg_inherits
         union
         select tree.root, i.inhrelid from tree join pg_inherits i on i.inhparent = tree.part),

@@ -24,7 +24,8 @@ pub enum Vacuumed {
     Skipped(String),
 }
 
-const AT: &str = "select coalesce((extract(epoch from pg_stat_get_last_vacuum_time($1::bigint::oid)) * 1000000)::bigint, 0)";
+const AT: &str = "/* brasa */
+    select coalesce((extract(epoch from pg_stat_get_last_vacuum_time($1::bigint::oid)) * 1000000)::bigint, 0)";
 
 /// Vacuums a table. It is never made shorter: that would need a lock for which the application would wait.
 ///
@@ -88,7 +89,7 @@ async fn held(
     Ok(Some(format!("{what}: they are held by {who}")))
 }
 
-const HOLDERS: &str = "select * from (
+const HOLDERS: &str = "/* brasa */ select * from (
         select format('session %s of %s (%s), whose transaction is open for %s s', pid, coalesce(usename, '?'),
                 coalesce(nullif(application_name, ''), 'no name'),
                 coalesce(extract(epoch from clock_timestamp() - xact_start)::bigint::text, '?')) as who,

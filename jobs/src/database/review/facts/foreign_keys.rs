@@ -51,7 +51,8 @@ pub struct Part {
 }
 
 const KEYS: &str = "
-    select k.oid::bigint as key, k.conname::text as name, c.oid::bigint as table_oid, n.nspname::text as schema,
+    /* brasa */ select k.oid::bigint as key, k.conname::text as name,
+        c.oid::bigint as table_oid, n.nspname::text as schema,
         c.relname::text as bare, format('%I.%I', n.nspname, c.relname) as table, c.reltuples::float8 as rows,
         format('%I.%I', tn.nspname, t.relname) as target, k.conindid::bigint as target_index, k.conkey as numbers,
         array(select a.attname::text from unnest(k.conkey) with ordinality u(number, place)
@@ -73,7 +74,7 @@ const KEYS: &str = "
 
 /// The parts of the partitioned tables that refer. Not by `pg_partition_tree`, which locks what it looks at.
 const PARTS: &str = "
-    with recursive tree as (
+    /* brasa */ with recursive tree as (
         select k.oid as key, i.inhrelid as part from pg_constraint k join pg_inherits i on i.inhparent = k.conrelid
         where k.contype = 'f' and k.conparentid = 0
         union all

@@ -42,19 +42,20 @@ pub struct Slot {
 }
 
 const STANDBYS: &str = "
-    select application_name as name, extract(epoch from replay_lag)::float8 as seconds,
+    /* brasa */ select application_name as name, extract(epoch from replay_lag)::float8 as seconds,
         case when not pg_is_in_recovery()
             then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint end as bytes,
         application_name <> 'pg_receivewal' and not exists (select from pg_replication_slots l
             where l.active_pid = r.pid and l.slot_type = 'logical') as may_read
     from pg_stat_replication r where application_name <> 'pg_basebackup'";
 const SLOTS: &str = "
-    select slot_name::text as name, active as is_active, coalesce(wal_status, '') as state,
+    /* brasa */ select slot_name::text as name, active as is_active, coalesce(wal_status, '') as state,
         case when not pg_is_in_recovery()
             then greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint end as bytes
     from pg_replication_slots where not temporary";
 /// A primary that writes nothing leaves nothing to replay: then there is no lag, whatever the clock says.
 const BEHIND: &str = "
+    /* brasa */
     select case when pg_is_in_recovery() and pg_last_wal_receive_lsn() is distinct from pg_last_wal_replay_lsn()
         then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 end";
 

@@ -86,6 +86,7 @@ pub struct StatementsModule {
 }
 
 const SERVER: &str = "
+    /* brasa */
     select current_setting('server_version_num')::int as version, current_setting('server_version') as version_text,
         current_database()::text as database, current_user::text as role,
         (select rolsuper from pg_roles where rolname = current_user) as is_superuser,
@@ -103,10 +104,10 @@ const SERVER: &str = "
     from pg_database d join pg_stat_database s on s.datid = d.oid where d.datname = current_database()";
 
 /// Until Postgres 16.
-const CHECKPOINTS: &str = "select checkpoints_timed as timed, checkpoints_req as requested,
+const CHECKPOINTS: &str = "/* brasa */ select checkpoints_timed as timed, checkpoints_req as requested,
     extract(epoch from now() - stats_reset)::float8 as counting from pg_stat_bgwriter";
 /// From Postgres 17 on.
-const CHECKPOINTS_17: &str = "select num_timed as timed, num_requested as requested,
+const CHECKPOINTS_17: &str = "/* brasa */ select num_timed as timed, num_requested as requested,
     extract(epoch from now() - stats_reset)::float8 as counting from pg_stat_checkpointer";
 
 /// What is known of the server and this database.
@@ -163,7 +164,8 @@ async fn altered(connection: &mut PgConnection) -> Result<Option<Vec<(String, St
 
 async fn statements(connection: &mut PgConnection) -> Result<StatementsModule, sqlx::Error> {
     // Without the right the setting is not shown as empty, but not shown at all.
-    let query = "select nullif(current_setting('pg_stat_statements.max', true), '')::bigint as most,
+    let query =
+        "/* brasa */ select nullif(current_setting('pg_stat_statements.max', true), '')::bigint as most,
             exists (select from pg_settings where name = 'pg_stat_statements.max') as is_loaded,
             (select n.nspname::text from pg_extension e join pg_namespace n on n.oid = e.extnamespace
              where e.extname = 'pg_stat_statements') as schema,

@@ -66,7 +66,7 @@ pub struct Table {
 
 /// Sizes are not asked of what somebody has locked for himself, or waits to: the question would queue behind him.
 const TABLES: &str = "
-    with locked as materialized (
+    /* brasa */ with locked as materialized (
         select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
             and pid <> pg_backend_pid()
           and database = (select oid from pg_database where datname = current_database())
