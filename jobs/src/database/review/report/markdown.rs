@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::{Report, Shown, about, heading, shown_notes, who};
 use crate::database::review::recommendation::Severity;
 
+/// With more recommendations than this a report begins with a list of them.
+const LISTED_FROM: usize = 5;
+
 /// A report as Markdown.
 pub fn markdown(report: &Report) -> String {
     let mut text = String::new();
@@ -12,6 +15,7 @@ pub fn markdown(report: &Report) -> String {
     let number = report.review.map_or_else(String::new, |id| format!(" Review {id}."));
     line(&mut text, &format!("{}, looked at on {} UTC.{number}", report.server, report.at));
     line(&mut text, &escaped(&report.summary));
+    contents(&mut text, report);
     for severity in Severity::ALL {
         let group: Vec<&Shown> =
             report.open().filter(|shown| shown.recommendation.severity == severity).collect();
@@ -25,6 +29,18 @@ pub fn markdown(report: &Report) -> String {
     overview(&mut text, report);
     rest(&mut text, report);
     text
+}
+
+/// All that is recommended in a line each, where it is more than can be seen at once.
+fn contents(text: &mut String, report: &Report) {
+    if report.open().count() <= LISTED_FROM {
+        return;
+    }
+    for shown in report.open() {
+        let told = &shown.recommendation;
+        wrote(text, &format!("- **{}** {}: {}\n", told.severity.word(), told.rule, escaped(&told.title)));
+    }
+    wrote(text, "\n");
 }
 
 fn one(text: &mut String, shown: &Shown) {
@@ -190,5 +206,18 @@ mod tests {
         assert!(text.contains("97 % of `id` \\<script\\> are used."), "{text}");
         assert!(text.contains("````sql\nALTER TABLE t\nALTER COLUMN id TYPE bigint; -- ```\n````"), "{text}");
         assert!(text.contains("- Last \\| number: 2,000"), "{text}");
+    }
+
+    #[test]
+    fn a_long_report_begins_with_a_list_of_what_it_recommends() {
+        let mut long = report();
+        assert!(!markdown(&long).contains("- **critical**"));
+        let one = long.recommendations[1].clone();
+        long.recommendations.extend(std::iter::repeat_n(one, 4));
+        let text = markdown(&long);
+        let list =
+            text.find("- **critical** R29: 97 % of `id` \\<script\\> are used.\n- **info** R30: ").unwrap();
+        assert!(list < text.find("## Critical").unwrap(), "{text}");
+        assert_eq!(text.matches("- **info** R30: It has no key.").count(), 5);
     }
 }
