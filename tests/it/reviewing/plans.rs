@@ -90,7 +90,7 @@ async fn nothing_is_run_and_what_cannot_be_planned_is_left_out() {
     let world = with_orders().await;
     let texts = [
         "insert into orders select nextval('told')::int + $1, $2, $3",
-        "select nextval('told') from orders where customer = $1",
+        "select nextval($2) from orders where customer = $1",
         "delete from orders where customer > $1",
         "select * from gone where a = $1",
         "select * from orders where customer = $1; drop table orders",
@@ -167,6 +167,27 @@ async fn no_function_that_somebody_wrote_is_run_by_a_review() {
     world.execute("delete from brasa.care_statement_last").await;
     let found = review(&mut connection, &reach(&world, ""), past_of, limits()).await.unwrap();
     assert_eq!(of(&found, "R11").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_planned_with_the_rights_of_the_role_that_runs_it() {
+    let world = with_orders().await;
+    let role = format!("{}_runner", world.prefix);
+    world.execute(&format!(r#"create role "{role}""#)).await;
+    let past_of = past(&world, &["select * from orders where customer = $1"]).await;
+    let owned = format!("update brasa.care_statement_last set userid = '\"{role}\"'::regrole");
+    world.execute(&owned).await;
+    let mut connection = connection(&world).await;
+    let facts = gather(&mut connection, &reach(&world, ""), past_of.clone(), limits()).await.unwrap();
+    assert!(
+        facts.scans.is_empty() && !facts.knows(Subject::Plans),
+        "the role may not read: {:?}",
+        facts.gaps
+    );
+    world.execute(&format!(r#"grant select on orders to "{role}""#)).await;
+    let facts = gather(&mut connection, &reach(&world, ""), past_of, limits()).await.unwrap();
+    assert!(facts.scans.len() == 1 && facts.knows(Subject::Plans), "{:?}", facts.gaps);
+    world.execute(&format!(r#"drop owned by "{role}"; drop role "{role}""#)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
