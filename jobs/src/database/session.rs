@@ -10,7 +10,7 @@ use std::time::Duration;
 use brasa_shared::config::Config;
 use brasa_shared::db::execute_all;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool, Row as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -153,7 +153,7 @@ impl Session {
         let options = options.disable_statement_logging();
         let (mut work, mut watch) = (connect(&options).await?, connect(&options).await?);
         // Until it is known that there is no pooler, nothing is prepared: that would be the first to be cut in two.
-        let about = sqlx::raw_sql(ABOUT).fetch_one(&mut work).await?;
+        let about = work.fetch_one(ABOUT).await?;
         let pid: i32 = about.try_get("pid")?;
         if is_pooled(&mut work, &mut watch, pid).await? {
             return Err(SessionError::Pooled);
@@ -273,8 +273,8 @@ async fn is_pooled(work: &mut PgConnection, watch: &mut PgConnection, pid: i32) 
         }
         Err(error) => return Err(error),
     };
-    let held: i32 = sqlx::raw_sql(ask).fetch_one(&mut *transaction).await?.try_get("pid")?;
-    let again: i32 = sqlx::raw_sql(ask).fetch_one(work).await?.try_get("pid")?;
+    let held: i32 = transaction.fetch_one(ask).await?.try_get("pid")?;
+    let again: i32 = work.fetch_one(ask).await?.try_get("pid")?;
     transaction.rollback().await?;
     Ok(held == pid || again != pid)
 }
