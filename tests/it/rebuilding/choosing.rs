@@ -214,12 +214,6 @@ async fn upserts_are_seen_through_functions_and_wholes() {
                  $$ begin insert into whole values ($1) on conflict do nothing; end $$",
         )
         .await;
-    assert_eq!(
-        decision(&world, &CONFIG.replace("min_gain = \"1KiB\"", "min_gain = \"0B\""), "public.low_id")
-            .await
-            .0,
-        "lean"
-    );
     let view = run(&world, CONFIG, json!({ "indexes": ["low_id"] })).await;
     let why = first(&view, "put_off")["why"].as_str().unwrap().to_owned();
     assert!(why.contains("upserts into its table would fail"), "{why}");

@@ -99,7 +99,7 @@ async fn left(connection: &mut PgConnection, note: &Open) -> Result<Vec<Index>, 
 
 /// What a leftover is called while it is taken away: so that nobody means it any more, and we mean nothing else.
 fn called(note: &Open) -> String {
-    format!("brasa_leftover_{}_", note.id)
+    format!("left_by_brasa_{}_", note.id)
 }
 
 /// Drops an index; says why not, where that is so.

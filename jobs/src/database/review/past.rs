@@ -79,7 +79,7 @@ const LEFTOVERS: &str = "/* brasa */ select i.indexrelid::bigint from pg_index i
         on a.table_oid = i.indrelid::bigint and a.state = 'armed'
     join pg_class c on c.oid = i.indexrelid
     where not i.indisvalid and not i.indexrelid::bigint = any (a.strangers)
-        and (i.indexrelid::bigint = a.old_oid or c.relname ~ '_cc(new|old)[0-9]*$' or c.relname like 'brasa_leftover_%') and c.relname <> a.index_name";
+        and (i.indexrelid::bigint = a.old_oid or c.relname ~ '_cc(new|old)[0-9]*$' or c.relname like 'left_by_brasa_%') and c.relname <> a.index_name";
 const REBUILDS: &str =
     "/* brasa */ select distinct on (schema_name, index_name) format('%I.%I', schema_name, index_name) as index,
         extract(epoch from clock_timestamp() - ended_at)::bigint as seconds_ago, bytes_before, bytes_after
