@@ -87,7 +87,13 @@ async fn a_table_is_vacuumed_where_autovacuum_does_not_come_and_where_its_rows_a
     })
     .await;
     let result = run(&world, "db.vacuum").await;
-    assert_eq!((&result["vacuumed"], &result["held"]), (&json!(["public.one"]), &json!([])));
+    assert_eq!(result["vacuumed"], json!(["public.one"]));
+    // Autovacuum may have been at the catalogue of the new database just then, which holds rows as any transaction does.
+    eventually("nobody holds its rows", async || {
+        let view = run_once(&world, "", "db.vacuum", &json!({ "tables": ["one"] })).await;
+        returned(&view)["held"] == json!([])
+    })
+    .await;
     let dead = "select n_dead_tup::text from pg_stat_all_tables where relname = 'one'";
     assert_eq!(text(&world.pool, dead).await, Some("0".to_owned()));
     assert_eq!(run(&world, "db.vacuum").await["vacuumed"], json!([]));
