@@ -130,6 +130,8 @@ pub(super) fn analyzing(table: &Table) -> Option<Analyzing> {
             (Some(own), Some(parts)) => parts + BEHIND < own,
             (Some(_), None) => false,
         };
+        // Nobody has looked at parts that were just filled: their rows are known by what changed.
+        let has_rows = has_rows || table.changed > 0;
         return (has_rows && (is_behind || changed >= 0.1 || !table.missing.is_empty()))
             .then_some(Analyzing::Parent);
     }
@@ -230,6 +232,11 @@ mod tests {
         assert_eq!(analyzing(&behind), Some(Analyzing::Parent));
         let fresh = Table { parts_analyzed: Some(DAY * 2), ..parent.clone() };
         assert_eq!(analyzing(&fresh), None);
+        assert_eq!(
+            analyzing(&Table { tuples: Some(0.0), changed: 9, ..never.clone() }),
+            Some(Analyzing::Parent),
+            "its parts were just filled"
+        );
         assert_eq!(
             analyzing(&Table { tuples: Some(0.0), ..never }),
             None,
