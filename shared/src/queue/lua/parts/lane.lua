@@ -24,7 +24,8 @@ end
 -- The name of the lane with this key.
 local function name_of(key) return match(key, '^.*:lane:(.*)$') end
 
--- Puts one job at the end of its lane, or with `first` at its head.
+-- Puts one job at the end of its lane, or with `first` at its head: half a place before what is being served, so
+-- that no key whose turn it is as well comes before it.
 local function join(k, lane, entry, share, first)
   if share == '' then
     call(first and 'LPUSH' or 'RPUSH', lane, entry)
@@ -32,7 +33,9 @@ local function join(k, lane, entry, share, first)
   end
   local name = name_of(lane)
   local place = tonumber(call('HGET', k.serving, name) or '0')
-  if not first then
+  if first then
+    place = place - 0.5
+  else
     local turn = name .. ' ' .. share
     place = math.max(place, tonumber(call('HGET', k.shares, turn) or '0')) + 1
     call('HSET', k.shares, turn, place)
