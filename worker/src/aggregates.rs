@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks whether parts of a source are not watched, and tries to take old versions away.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// The same where an old version could not be taken away, since somebody was at it.
+const TIDY_AGAIN: Duration = Duration::from_secs(5);
 /// How often it tries to show a version for which readers would have to wait.
 const SWITCH_EVERY: Duration = Duration::from_secs(2);
 /// How long it leaves a version alone that a person has to look at.
@@ -67,7 +69,7 @@ impl Tasks {
                 rows: ROWS.0,
                 pace: Pace::default(),
                 looked: None,
-                tidied: None,
+                tidies: None,
                 is_told: false,
                 unswitched: None,
             };
@@ -107,7 +109,8 @@ struct Keeper {
     rows: usize,
     pace: Pace,
     looked: Option<Instant>,
-    tidied: Option<Instant>,
+    /// When to look next whether there is something to be taken away, if not at once.
+    tidies: Option<Instant>,
     /// Whether it has been said that nobody installed it.
     is_told: bool,
     /// When a version that is built could not be shown, because somebody was reading.
@@ -165,9 +168,11 @@ impl Keeper {
                 Err(trouble) => return Err(trouble),
             }
         }
-        if self.tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
-            self.tidied = Some(Instant::now());
-            self.tidy(&mut connection).await?;
+        if self.tidies.is_none_or(|at| at <= Instant::now()) {
+            self.tidies = Some(Instant::now() + TIDY_EVERY);
+            if !self.tidy(&mut connection).await? {
+                self.tidies = Some(Instant::now() + TIDY_AGAIN);
+            }
         }
         Ok(pause)
     }
@@ -268,15 +273,17 @@ impl Keeper {
             version = version.version,
             "everything is in it: it is shown from now on"
         );
-        (self.looked, self.tidied) = (None, None);
+        (self.looked, self.tidies) = (None, None);
         Ok(Duration::ZERO)
     }
 
-    /// Takes old versions away, and says which parts of the source are not watched.
-    async fn tidy(&self, connection: &mut sqlx::PgConnection) -> Result<(), Trouble> {
+    /// Takes old versions away, and says which parts of the source are not watched. Gives whether all old ones are gone.
+    async fn tidy(&self, connection: &mut sqlx::PgConnection) -> Result<bool, Trouble> {
+        let mut is_tidy = true;
         for version in self.versions.iter().filter(|version| version.state == State::Old) {
             if let Err(fault) = remove_old(connection, version).await {
-                tracing::info!(aggregate = self.name, version = version.version, error = %chain(&fault), "an old version is still there; trying again in a minute");
+                is_tidy = false;
+                tracing::info!(aggregate = self.name, version = version.version, error = %chain(&fault), "an old version is still there; trying again soon");
             }
         }
         for version in self.versions.iter().filter(|version| version.state != State::Old) {
@@ -292,7 +299,7 @@ impl Keeper {
                 );
             }
         }
-        Ok(())
+        Ok(is_tidy)
     }
 
     async fn note_broken(

@@ -214,12 +214,12 @@ async fn what_there_was_no_time_for_is_left_and_said() {
                      if current_setting('application_name') like 'brasa-care%' then perform pg_sleep(0.01); end if;
                      return $1;
                  end $$;
-             create table three as select generate_series(1, 400) n; create index on three (slowly(n)); insert into two select generate_series(1, 100)",
+             create table three as select generate_series(1, 1500) n; create index on three (slowly(n)); insert into two select generate_series(1, 100)",
         )
         .await;
     let view = run_once(
         &world,
-        "[maintenance]\nbudget = \"1s\"",
+        "[maintenance]\nbudget = \"4s\"",
         "db.analyze",
         &json!({ "tables": ["three", "two"] }),
     )

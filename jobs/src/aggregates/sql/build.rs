@@ -44,7 +44,7 @@ pub(in crate::aggregates) fn build_chunk(shape: &Shape, from: &str, to: &str, un
     let (from, to) = (format!("{}::{kind}", literal(from)), format!("{}::{kind}", literal(to)));
     let within = format!("(key).b >= {from} and (key).b < {to}");
     format!(
-        "with gone as (delete from {} where {within} returning id), fresh as materialized ({}), replaced as ({}), emptied \
+        "with gone as (delete from {} where {within} returning kind), fresh as materialized ({}), replaced as ({}), emptied \
          as (delete from {} where {within} and key not in (select key from fresh) returning key) select (select count(*) \
          from gone) as rows, (select count(*) from replaced) as groups, (select count(*) from emptied) as emptied",
         shape.log(),

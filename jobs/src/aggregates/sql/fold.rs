@@ -31,10 +31,12 @@ pub(in crate::aggregates) fn waiting(shape: &Shape) -> String {
     )
 }
 
-/// For how many seconds the first row of the log has been there; no row where there is none.
+/// For how many seconds the first row of the log has been there; no row where there is none. Of a log with more rows it
+/// is the first of ten thousand: a table gives them about as they came.
 pub(in crate::aggregates) fn oldest(shape: &Shape) -> String {
     format!(
-        "select extract(epoch from clock_timestamp() - at)::float8 as seconds from {} order by id limit 1",
+        "select extract(epoch from clock_timestamp() - min(at))::float8 as seconds from (select at from {} limit 10000) as \
+         first having count(*) > 0",
         shape.log()
     )
 }
@@ -44,7 +46,7 @@ pub(in crate::aggregates) fn oldest(shape: &Shape) -> String {
 pub(in crate::aggregates) fn glance(shape: &Shape, most: usize) -> String {
     format!(
         "select count(*) as rows, coalesce(bool_or(kind = 'r'), false) as is_dirty, coalesce(bool_or(kind = 'a'), false) as \
-         is_all from (select kind from {} order by id limit {most}) as next",
+         is_all from (select kind from {} limit {most}) as next",
         shape.log()
     )
 }
@@ -125,14 +127,16 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
 fn taken(shape: &Shape, of: FoldOf<'_>) -> Vec<String> {
     let (log, most) = (shape.log(), of.most);
     if !of.is_dirty {
-        let picked = format!("select ctid from {log} order by id limit {most}");
+        // These may be others than those that were looked at before: in which order they come is not said.
+        let picked = format!("select ctid from {log} where kind = 'd' limit {most}");
         return vec![format!("gone as (delete from {log} where ctid = any (array({picked})) returning *)")];
     }
     vec![
-        format!("picked as materialized (select id, kind, key from {log} order by id limit {most})"),
+        format!("picked as materialized (select ctid as place, kind, key from {log} where kind <> 'a' limit {most})"),
         "dirty as materialized (select distinct key from picked where kind = 'r')".to_owned(),
         format!(
-            "gone as (delete from {log} where id in (select id from picked) or key in (select key from dirty) returning *)"
+            "gone as (delete from {log} where ctid in (select place from picked) or key in (select key from dirty) returning \
+             *)"
         ),
     ]
 }

@@ -76,7 +76,11 @@ pub(in crate::aggregates) fn mark_everything(shape: &Shape) -> String {
 
 fn noted(shape: &Shape, tables: &[(&str, i8)]) -> String {
     if shape.is_delta {
-        return changed(shape, tables);
+        let changed = changed(shape, tables);
+        return match tables {
+            [table] => format!("{};\n    if not found then\n        {changed};\n    end if", single(shape, *table)),
+            _ => changed,
+        };
     }
     let rows: Vec<String> = tables.iter().map(|(table, _)| each(shape, table, "", None)).collect();
     match rows.as_slice() {
@@ -99,16 +103,27 @@ fn touched(shape: &Shape, rows: &[String]) -> String {
     )
 }
 
+/// What one row added or took away; nothing where a statement has more of them. To group what is one row is half of what
+/// a statement of one row pays.
+fn single(shape: &Shape, (table, sign): (&str, i8)) -> String {
+    let minus = if sign > 0 { "" } else { "-" };
+    let values = list(shape, |kept| {
+        let x = format!("x{}", kept.of);
+        let value = if kept.is_count {
+            format!("({x} is not null)::int")
+        } else {
+            format!("coalesce({x}, 0)::{}", kept.kind)
+        };
+        format!("{minus}{value} as {}", kept.name)
+    });
+    let rows = each(shape, table, "", None);
+    let is_one = format!("not exists (select from {table} offset 1)");
+    let net = format!("select {} as key, {minus}1 as n{values} from ({rows}) as rows where {is_one}", key(shape));
+    logged(shape, &net)
+}
+
 /// What was added to groups, less what was taken away.
 fn changed(shape: &Shape, tables: &[(&str, i8)]) -> String {
-    let names = list(shape, |kept| kept.name.clone());
-    let odd: Vec<String> = shape.kept.iter().filter(|kept| kept.may_be_odd()).map(odd).collect();
-    // What is no number cannot be subtracted again.
-    let kind = if odd.is_empty() {
-        "'d'".to_owned()
-    } else {
-        format!("case when {} then 'r' else 'd' end", odd.join(" or "))
-    };
     let net = match tables {
         [(table, sign)] => {
             let groups = grouped(shape, &each(shape, table, "", None));
@@ -139,9 +154,7 @@ fn changed(shape: &Shape, tables: &[(&str, i8)]) -> String {
             )
         }
     };
-    let log = shape.log();
-    let sql =
-        format!("insert into {log} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net");
+    let sql = logged(shape, &net);
     if tables.len() == 1 {
         return sql;
     }
@@ -149,6 +162,20 @@ fn changed(shape: &Shape, tables: &[(&str, i8)]) -> String {
     let kept = shape.kept.iter().map(|kept| format!("{} <> 0", kept.name));
     let changes: Vec<String> = ["n <> 0".to_owned()].into_iter().chain(kept).collect();
     format!("{sql} where {}", changes.join(" or "))
+}
+
+/// Puts what changed into the log.
+fn logged(shape: &Shape, net: &str) -> String {
+    let names = list(shape, |kept| kept.name.clone());
+    let odd: Vec<String> = shape.kept.iter().filter(|kept| kept.may_be_odd()).map(odd).collect();
+    // What is no number cannot be subtracted again.
+    let kind = if odd.is_empty() {
+        "'d'".to_owned()
+    } else {
+        format!("case when {} then 'r' else 'd' end", odd.join(" or "))
+    };
+    let log = shape.log();
+    format!("insert into {log} (kind, key, n{names}) select {kind}, key, n{names} from ({net}) as net")
 }
 
 fn odd(kept: &crate::aggregates::shape::Kept) -> String {
