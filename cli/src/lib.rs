@@ -10,6 +10,7 @@ mod app;
 mod check;
 mod failure;
 mod output;
+mod owner;
 mod processes;
 pub mod servers;
 mod verbs;

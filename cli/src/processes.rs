@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use brasa_shared::config::{self, Problems};
+use brasa_shared::db;
 use brasa_shared::store::Fault;
 use brasa_shared::telemetry::server::{self, Progress};
 use brasa_shared::telemetry::{logs, metrics};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, greet_postgres};
 use crate::check;
 use crate::failure::{Failure, chain};
+use crate::owner::{self, Foreign};
 
 /// How long a Redis may take to load its data.
 const LOADING_MAX: Duration = Duration::from_mins(30);
@@ -131,7 +133,10 @@ pub(crate) async fn start(
     app.greet_redis().await?;
     let pool = if roles.worker { app.pool()? } else { None };
     match &pool {
-        Some(pool) => drop(greet_postgres(pool).await?),
+        Some(pool) => {
+            greet_postgres(pool).await?;
+            own(app, pool).await?;
+        }
         None if !roles.worker => {}
         None => tracing::warn!("no address of Postgres: jobs that need it will fail; set DATABASE_URL"),
     }
@@ -146,6 +151,23 @@ pub(crate) async fn start(
         if roles.scheduler { Some(scheduler(app, progress, fired, &scheduler_stop)?) } else { None };
     let worker = if roles.worker { Some(worker(app, roles, pool, progress, shutdown)?) } else { None };
     Ok(Running { worker, scheduler, shutdown: shutdown.clone(), scheduler_stop })
+}
+
+/// Makes sure that the database is that of our prefix: of what is noted there each row goes to whoever asks first.
+async fn own(app: &App, pool: &sqlx::PgPool) -> Result<(), Failure> {
+    let prefix = &app.config.redis.prefix;
+    let owned = async { db::own(&mut *pool.acquire().await?, prefix).await };
+    match owned.await.map(|owner| Foreign::of(owner, prefix)) {
+        Ok(None) => Ok(()),
+        Ok(Some(foreign)) => {
+            let (address, why, help) = (db::address(pool), owner::WHY, owner::HELP);
+            Err(Failure::environment(format!("{address}: {foreign}: {why}\n  help: {help}")))
+        }
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "could not note whose workers look after the database");
+            Ok(())
+        }
+    }
 }
 
 /// A process that starts together with its Redis waits until that has read its data back.

@@ -44,6 +44,7 @@ mod notes;
 mod observing;
 mod outages;
 mod outbox;
+mod owning;
 mod pausing;
 mod priorities;
 mod pruning;

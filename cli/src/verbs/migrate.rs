@@ -10,7 +10,11 @@ use crate::failure::{Failure, chain};
 use crate::output::Output;
 
 #[derive(Debug, Args)]
-pub(crate) struct Migrate {}
+pub(crate) struct Migrate {
+    /// Have the workers of this prefix look after the database from now on, instead of those of another
+    #[arg(long)]
+    adopt: bool,
+}
 
 impl Migrate {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
@@ -21,6 +25,12 @@ impl Migrate {
             0 => format!("schema brasa in {} is up to date", db::address(&pool)),
             n => format!("ran {n} migration(s); schema brasa in {} is up to date", db::address(&pool)),
         })?;
+        if self.adopt {
+            let prefix = &app.config.redis.prefix;
+            let mut connection = pool.acquire().await.map_err(|error| Failure::environment(chain(&error)))?;
+            db::adopt(&mut connection, prefix).await.map_err(|error| Failure::environment(chain(&error)))?;
+            out.line(format!("workers with the prefix `{prefix}` look after it"))?;
+        }
         let warning = namesake(&pool).await?;
         if let Some(warning) = warning {
             out.line(format!("warning: {warning}"))?;

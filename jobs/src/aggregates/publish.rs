@@ -3,7 +3,7 @@
 use brasa_shared::boards::Boards;
 use brasa_shared::config::{MissingColumn, Publish};
 use brasa_shared::db::aggregates::{Version, due, told};
-use brasa_shared::db::{execute_all, fetch, literal};
+use brasa_shared::db::{execute_all, fetch};
 use brasa_shared::store::StoreError;
 use sqlx::{PgConnection, Row as _};
 
@@ -85,7 +85,8 @@ pub async fn mark_all(
     Ok(execute_all(connection, &[statement]).await?)
 }
 
-/// The newest groups of the version that is shown, as JSON objects, exact as of now.
+/// The newest groups of the version that is shown, or those of the bucket that a time is in, as JSON objects, exact as of
+/// now.
 ///
 /// # Errors
 /// See [`Fault`].
@@ -95,9 +96,8 @@ pub async fn rows(
     bucket: Option<&str>,
     most: u32,
 ) -> Result<Vec<String>, Fault> {
-    let condition = bucket.map_or_else(String::new, |bucket| {
-        format!("where bucket = {}::{}", literal(bucket), shape.time.sql())
-    });
+    let condition =
+        bucket.map_or_else(String::new, |bucket| format!("where bucket = {}", shape.buckets().named(bucket)));
     let sql = format!(
         "select row_to_json(shown)::text as shown from {} as shown {condition} order by bucket desc limit {most}",
         shape.view()

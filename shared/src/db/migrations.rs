@@ -23,6 +23,7 @@ const ALL: &[(i64, &str, &str)] = &[
         "create care recommendations",
         include_str!("../../../migrations/0009_create_care_recommendations.sql"),
     ),
+    (10, "create owner", include_str!("../../../migrations/0010_create_owner.sql")),
 ];
 
 /// What `brasa migrate` runs.

@@ -14,6 +14,7 @@ pub mod changes;
 mod migrations;
 mod numeric;
 pub mod outbox;
+mod owner;
 mod quoted;
 mod statement;
 mod table;
@@ -21,6 +22,7 @@ pub mod writes;
 
 pub use bind::{BindError, Param};
 pub use migrations::{Standing, standing};
+pub use owner::{Owner, adopt, own, owner};
 pub use quoted::{literal, quoted};
 pub use statement::{
     Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all, fetch,

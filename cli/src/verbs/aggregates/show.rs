@@ -14,7 +14,7 @@ use crate::output::Output;
 pub(crate) struct Show {
     /// The name of `[aggregates.NAME]`
     name: String,
-    /// Only this bucket, by its first instant, as in 2026-11-30
+    /// Only the bucket of this time, as in 2026-11-30; of the aggregate's zone, where it says none
     #[arg(long)]
     bucket: Option<String>,
     /// So many groups at most

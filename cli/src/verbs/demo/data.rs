@@ -1,5 +1,8 @@
 //! The demo's configuration and data, carried inside the binary.
 
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
 use brasa_shared::config::Config;
 use brasa_shared::db;
 use sqlx::postgres::PgPoolCopyExt;
@@ -25,28 +28,32 @@ const FLIGHTS_MAX: usize = 64 * 1024 * 1024;
 /// How much is sent to Postgres at once, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// The demo's configuration for these servers.
-pub(super) fn config(redis_url: &str, database_url: &str) -> Result<Config, Failure> {
-    let folder = Folder::with_statements()?;
-    let env = |name: &str| match name {
-        "REDIS_URL" => Some(redis_url.to_owned()),
-        "DATABASE_URL" => Some(database_url.to_owned()),
-        _ => None,
-    };
-    Ok(Config::parse(CONFIG, &folder.0.join("brasa.toml"), &env)?)
+/// The demo's configuration for these servers, and the folder that it is in, for whoever wants to look around.
+pub(super) fn config(redis_url: &str, database_url: &str) -> Result<(Config, Folder), Failure> {
+    let text = CONFIG.replace("${REDIS_URL}", redis_url).replace("${DATABASE_URL}", database_url);
+    let folder = Folder::with(&text)?;
+    let config = Config::parse(&text, &folder.config(), &|_| None)?;
+    Ok((config, folder))
 }
 
-/// A folder for as long as the configuration is read: it names files, and here they are in the binary.
-struct Folder(std::path::PathBuf);
+/// A folder of nobody else, until the demo ends: the configuration names files, and both are in the binary.
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn with_statements() -> Result<Self, Failure> {
+    fn with(config: &str) -> Result<Self, Failure> {
         let folder = Self(std::env::temp_dir().join(format!("brasa-demo-{:032x}", rand::random::<u128>())));
-        std::fs::create_dir_all(folder.0.join("sql"))?;
+        std::fs::DirBuilder::new().mode(0o700).create(&folder.0)?;
+        std::fs::create_dir(folder.0.join("sql"))?;
         for (name, text) in STATEMENTS {
             std::fs::write(folder.0.join(name), text)?;
         }
+        std::fs::write(folder.config(), config)?;
         Ok(folder)
+    }
+
+    /// Where the configuration is.
+    pub(super) fn config(&self) -> PathBuf {
+        self.0.join("brasa.toml")
     }
 }
 

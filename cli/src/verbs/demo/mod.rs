@@ -48,7 +48,8 @@ impl Demo {
         let begun = Instant::now();
         out.line("Starting a Redis and a Postgres of its own …")?;
         let (redis, postgres) = servers()?;
-        let app = App::with(data::config(redis.url(), &postgres.url("postgres"))?, catalog)?;
+        let (config, folder) = data::config(redis.url(), &postgres.url("postgres"))?;
+        let app = App::with(config, catalog)?;
         out.line(format!("  {:.1?}", begun.elapsed()))?;
         let pool = app.pool_needed()?;
         out.line("Loading the flights that left New York City in 2013 …")?;
@@ -66,6 +67,10 @@ impl Demo {
         application::warm_all(&app, &shutdown).await?;
         out.line(format!("  every key is there, {:.1?}", begun.elapsed()))?;
 
+        let program = std::env::args().next().unwrap_or_else(|| "brasa".to_owned());
+        out.line("Look around meanwhile, in another terminal:")?;
+        out.line(format!("  {program} --config {} cache status", folder.config().display()))?;
+
         let reads = Arc::new(Reads::default());
         let application = Application::start(&app, Arc::clone(&reads), &shutdown).await?;
         let mut summary =
@@ -76,7 +81,7 @@ impl Demo {
         let tally = running.ended().await?;
         summary.close(tally, out).await?;
         // The servers stop here, last.
-        drop((redis, postgres));
+        drop((folder, redis, postgres));
         Ok(())
     }
 }

@@ -132,7 +132,9 @@ fn taken(shape: &Shape, of: FoldOf<'_>) -> Vec<String> {
         return vec![format!("gone as (delete from {log} where ctid = any (array({picked})) returning *)")];
     }
     vec![
-        format!("picked as materialized (select ctid as place, kind, key from {log} where kind <> 'a' limit {most})"),
+        format!(
+            "picked as materialized (select ctid as place, kind, key from {log} where kind <> 'a' limit {most})"
+        ),
         "dirty as materialized (select distinct key from picked where kind = 'r')".to_owned(),
         format!(
             "gone as (delete from {log} where ctid in (select place from picked) or key in (select key from dirty) returning \

@@ -68,6 +68,18 @@ impl Buckets<'_> {
         format!("({trunc} + interval '{minutes} minutes' * floor(extract(minute from {local}) / {minutes}))")
     }
 
+    /// The bucket that a person means by any time in it: a local time of its zone, where none is said.
+    pub(in crate::aggregates) fn named(&self, time: &str) -> String {
+        let behind_day = time.trim().get(10..).unwrap_or_default();
+        let says_zone =
+            behind_day.contains(|c: char| c == '+' || c == '-' || (c.is_alphabetic() && c != 'T'));
+        let time = match self.kind {
+            TimeKind::Instant if !says_zone => format!("{} {}", time.trim(), self.tz),
+            _ => time.to_owned(),
+        };
+        self.of(&format!("{}::{}", literal(&time), self.kind.sql()))
+    }
+
     /// The bucket behind a bucket.
     pub(super) fn end(&self, bucket: &str) -> String {
         let span = self.span();

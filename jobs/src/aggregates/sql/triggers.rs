@@ -78,7 +78,9 @@ fn noted(shape: &Shape, tables: &[(&str, i8)]) -> String {
     if shape.is_delta {
         let changed = changed(shape, tables);
         return match tables {
-            [table] => format!("{};\n    if not found then\n        {changed};\n    end if", single(shape, *table)),
+            [table] => {
+                format!("{};\n    if not found then\n        {changed};\n    end if", single(shape, *table))
+            }
             _ => changed,
         };
     }
@@ -118,7 +120,8 @@ fn single(shape: &Shape, (table, sign): (&str, i8)) -> String {
     });
     let rows = each(shape, table, "", None);
     let is_one = format!("not exists (select from {table} offset 1)");
-    let net = format!("select {} as key, {minus}1 as n{values} from ({rows}) as rows where {is_one}", key(shape));
+    let net =
+        format!("select {} as key, {minus}1 as n{values} from ({rows}) as rows where {is_one}", key(shape));
     logged(shape, &net)
 }
 

@@ -35,6 +35,7 @@ const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[
     role::check,
     role::namesake,
     schema::check,
+    schema::owner,
     connections::check,
     pooler::check,
     clock,
