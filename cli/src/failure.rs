@@ -130,7 +130,14 @@ impl From<TriggerError> for Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Self::environment(format!("postgres did not do what was asked: {}", chain(&error)))
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let help = if code.as_deref() == Some("42501") {
+            "\n  help: use the role that ran `brasa migrate`, or have it say: grant usage on schema brasa to ROLE; grant \
+             select, insert, update, delete on all tables in schema brasa to ROLE"
+        } else {
+            ""
+        };
+        Self::environment(format!("postgres did not do what was asked: {}{help}", chain(&error)))
     }
 }
 

@@ -14,6 +14,9 @@ use crate::output::{Output, bytes};
 pub(crate) struct Indexes {
     /// Tables, as `table` or `schema.table`; all where none is given
     tables: Vec<String>,
+    /// Also those of schema `brasa`
+    #[arg(long)]
+    all: bool,
 }
 
 impl Indexes {
@@ -31,6 +34,11 @@ impl Indexes {
         }
         let scope = if self.tables.is_empty() { Scope::All } else { Scope::Tables(&tables) };
         let mut indexes = look(&mut connection, scope).await?;
+        let looked_at = indexes.len();
+        if self.tables.is_empty() && !self.all {
+            indexes.retain(|index| index.schema != "brasa");
+        }
+        let ours = looked_at - indexes.len();
         indexes.sort_by_key(|index| {
             let (gain, _) = index.bloat().unwrap_or_default();
             (Reverse(gain), Reverse(index.bytes()), index.name.clone())
@@ -47,6 +55,9 @@ impl Indexes {
             bytes(size),
             bytes(gain)
         ))?;
+        if ours > 0 {
+            out.line(format!("{ours} of schema brasa are not shown; --all shows them"))?;
+        }
         if indexes.iter().any(|index| index.estimate == Err(Withheld::NoStatistics)) {
             out.line("help: without statistics: ANALYZE the table, or grant this role pg_read_all_data")?;
         }

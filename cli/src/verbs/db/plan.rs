@@ -1,6 +1,6 @@
 //! `brasa db plan`: what would be done now.
 
-use brasa_jobs::database::rebuild::{Item, Reason};
+use brasa_jobs::database::rebuild::{self, Item, Reason};
 use brasa_jobs::database::whole::{Whole, whole};
 use clap::Args;
 use serde_json::{Value, json};
@@ -59,10 +59,27 @@ pub(super) fn say(whole: &Whole, out: &mut Output) -> Result<(), Failure> {
     for item in put_off {
         out.line(format!("{} is left alone: {}", item.index.name, item.choice.reason.words()))?;
     }
+    if let Some(small) = small(&whole.reindex) {
+        out.line(small)?;
+    }
     out.line(format!(
         "plan {}; `brasa db apply --plan {}` does this and nothing else",
         whole.hash, whole.hash
     ))
+}
+
+/// What is waste in indexes that are too small to be worth a rebuild, if that is a mebibyte or more.
+pub(super) fn small(plan: &rebuild::Plan) -> Option<String> {
+    let small = plan.items.iter().filter(|item| item.choice.reason == Reason::Small);
+    let gains: Vec<u64> = small.filter_map(|item| item.choice.gain).map(|(gain, _)| gain).collect();
+    let gain: u64 = gains.iter().sum();
+    (gain >= 1 << 20).then(|| {
+        format!(
+            "{} indexes with {} of waste are left alone: they are smaller than [maintenance.indexes] min_size",
+            gains.len(),
+            bytes(gain)
+        )
+    })
 }
 
 /// Left alone although something says that it is waste.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::plan::item;
+use super::plan::{item, small};
 use super::{actor, failed, open, permit};
 use crate::app::App;
 use crate::failure::Failure;
@@ -45,7 +45,13 @@ impl Reindex {
             for item in named {
                 out.line(format!("{} is left alone: {}", item.index.name, item.choice.reason.words()))?;
             }
-            out.line(format!("{} index(es) would be rebuilt; --yes does it", chosen.len()))?;
+            if let Some(small) = small(&planned).filter(|_| self.indexes.is_empty()) {
+                out.line(small)?;
+            }
+            out.line(match chosen.len() {
+                0 => "no index would be rebuilt; `brasa db plan --all` says why not".to_owned(),
+                n => format!("{n} index(es) would be rebuilt; --yes does it"),
+            })?;
             let all: Vec<_> = planned.items.iter().map(item).collect();
             return out.value(&json!({ "plan": planned.hash, "indexes": all, "dry_run": true }));
         };
