@@ -2,6 +2,7 @@
 
 mod choosing;
 mod command;
+mod recovering;
 mod yielding;
 
 use brasa_jobs::catalog;

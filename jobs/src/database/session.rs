@@ -99,6 +99,8 @@ pub struct Seen {
     pub phase: Option<String>,
     /// How much of the phase is done, between 0 and 1.
     pub share: f64,
+    /// The number of the index that is at work in it.
+    pub index: Option<i64>,
     /// How long the phase has been going on.
     pub phase_for: Duration,
 }
@@ -295,13 +297,14 @@ const WAITERS: &str =
 const PROGRESS: &str = "/* brasa */ select phase,
         coalesce(case when phase like 'waiting%' then lockers_done::float8 / nullif(lockers_total, 0)
             when tuples_total > 0 then tuples_done::float8 / tuples_total
-            else blocks_done::float8 / nullif(blocks_total, 0) end, 0) as share
+            else blocks_done::float8 / nullif(blocks_total, 0) end, 0) as share,
+        nullif(index_relid::bigint, 0) as index
     from pg_stat_progress_create_index where pid = $1
     union all
-    select phase, coalesce(heap_blks_scanned::float8 / nullif(heap_blks_total, 0), 0)
+    select phase, coalesce(heap_blks_scanned::float8 / nullif(heap_blks_total, 0), 0), null
     from pg_stat_progress_vacuum where pid = $1
     union all
-    select phase, coalesce(sample_blks_scanned::float8 / nullif(sample_blks_total, 0), 0)
+    select phase, coalesce(sample_blks_scanned::float8 / nullif(sample_blks_total, 0), 0), null
     from pg_stat_progress_analyze where pid = $1
     limit 1";
 
@@ -314,9 +317,10 @@ impl Watch<'_> {
             self.waiting.entry(pid).or_insert_with(Instant::now);
         }
         let progress = sqlx::query(PROGRESS).bind(self.pid).fetch_optional(&mut *self.connection).await?;
-        let (mut share, mut phase) = (0.0, None);
+        let (mut share, mut phase, mut index) = (0.0, None, None);
         if let Some(row) = progress {
             (phase, share) = (Some(row.try_get::<String, _>("phase")?), row.try_get("share")?);
+            index = row.try_get("index")?;
         }
         if phase != self.phase.as_ref().map(|(phase, _)| phase.clone()) {
             self.phase = phase.clone().map(|phase| (phase, Instant::now()));
@@ -326,6 +330,7 @@ impl Watch<'_> {
             phase_for: self.phase.as_ref().map(|(_, since)| since.elapsed()).unwrap_or_default(),
             phase,
             share,
+            index,
         })
     }
 

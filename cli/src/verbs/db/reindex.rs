@@ -124,6 +124,7 @@ fn words(built: &Built) -> String {
             let size = |size: i64| bytes(size.unsigned_abs());
             format!("rebuilt, {} instead of {}", size(*after), size(*before))
         }
+        Built::Others => "failed, and somebody else has made it anew since".to_owned(),
         Built::Put(why) => format!("not now: {why}"),
         Built::Failed(why) => format!("failed, and nothing is left of it: {why}"),
         Built::Left(why) => {
@@ -147,7 +148,7 @@ pub(super) fn value(report: &Report) -> Value {
             Some(Built::Put(why)) => ("put_off", None, None, Some(why)),
             Some(Built::Failed(why)) => ("failed", None, None, Some(why)),
             Some(Built::Left(why)) => ("left", None, None, Some(why)),
-            None => ("void", None, None, None),
+            Some(Built::Others) | None => ("void", None, None, None),
         };
         json!({ "index": index, "verdict": verdict, "before": before, "after": after, "why": why })
     };

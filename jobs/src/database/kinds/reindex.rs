@@ -121,6 +121,7 @@ fn outcome(report: &Report) -> JobResult<Value> {
             Built::Done { before, after } => {
                 rebuilt.push(json!({ "index": index, "before": before, "after": after }));
             }
+            Built::Others => failed.push(json!({ "index": index, "why": "somebody else has made it anew" })),
             Built::Put(why) => put_off.push(json!({ "index": index, "why": why })),
             Built::Failed(why) => failed.push(json!({ "index": index, "why": why })),
             Built::Left(why) => leftovers.push(format!("{index}: {why}")),
@@ -152,6 +153,7 @@ fn words(built: Option<&Built>) -> &'static str {
     match built {
         Some(Built::Done { .. }) => "it had been done",
         Some(Built::Failed(_)) => "it had not been done, and nothing is left of it",
+        Some(Built::Others) => "it had not been done, and somebody else has made it anew since",
         Some(Built::Put(_) | Built::Left(_)) => "something is left of it",
         None => "it was on another server",
     }

@@ -7,8 +7,8 @@ use brasa_shared::telemetry::logs::chain;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::leftover::{Swept, sweep};
-use super::note::{Open, Outcome, Purpose, arm, close};
+use super::leftover::{Swept, has_half, sweep};
+use super::note::{Open, Outcome, Purpose, arm, close, note_new};
 use super::past::remember;
 use super::plan::Item;
 use super::preflight::check;
@@ -36,6 +36,8 @@ pub enum Built {
     Put(String),
     /// It failed, and nothing is left of it.
     Failed(String),
+    /// It did not come to its end, of it nothing is left, and somebody else has made the index anew since.
+    Others,
     /// It failed, and what it left could not be taken away yet: the next run tries again.
     Left(String),
 }
@@ -74,7 +76,7 @@ pub async fn rebuild(
     let token = session.token.clone();
     let why = of.item.choice.reason.words();
     let purpose = Purpose { why, actor: of.actor, token: &token, server: of.server };
-    let Some(note) = arm(notes, &index, &strangers, &purpose).await? else {
+    let Some(mut note) = arm(notes, &index, &strangers, &purpose).await? else {
         return Ok(Built::Put("its table is not there any more".to_owned()));
     };
     let is_blocking = of.item.choice.is_blocking;
@@ -82,13 +84,12 @@ pub async fn rebuild(
     session.set("lock_timeout", lock).await?;
     session.set("statement_timeout", time).await?;
     let mut phase = None;
-    let ended = session
-        .run(&of.item.statement(), until, |seen| {
-            told(seen);
-            phase.clone_from(&seen.phase);
-            waits_too_long(seen)
-        })
-        .await;
+    let judge = |seen: &Seen| {
+        told(seen);
+        phase.clone_from(&seen.phase);
+        waits_too_long(seen)
+    };
+    let ended = watched(session, notes, &mut note, (&of.item.statement(), until), judge).await?;
     let failure = match ended {
         Ended::Done => None,
         Ended::Cancelled(why) => Some(why),
@@ -101,6 +102,42 @@ pub async fn rebuild(
     let is_over = until.stop.is_cancelled() || until.deadline.is_some_and(|end| Instant::now() >= end);
     let end = End { failure: failure.as_deref(), phase: phase.as_deref(), rests: !is_over };
     finish(session, notes, &note, end).await
+}
+
+/// Does it, and notes the number of the new index as soon as that is seen: beside it, for somebody may wait for us meanwhile.
+async fn watched(
+    session: &mut Session,
+    notes: &mut PgConnection,
+    note: &mut Open,
+    (statement, until): (&str, &Until),
+    mut judge: impl FnMut(&Seen) -> Option<String>,
+) -> Result<Ended, sqlx::Error> {
+    let (tell, mut hear) = tokio::sync::watch::channel(None);
+    let (id, old) = (note.id, note.old_oid);
+    let running = async move {
+        let seen = |seen: &Seen| {
+            // Before it is built, and when it is there, the old one is at work.
+            if let Some(new) = seen.index.filter(|index| *index != old && tell.borrow().is_none()) {
+                tell.send_replace(Some(new));
+            }
+            judge(seen)
+        };
+        session.run(statement, until, seen).await
+    };
+    let noting = async {
+        let mut noted = None;
+        while noted.is_none() && hear.changed().await.is_ok() {
+            noted = *hear.borrow_and_update();
+        }
+        match noted {
+            Some(new) => note_new(notes, id, new).await.map(|()| noted),
+            None => Ok(None),
+        }
+    };
+    let (ended, noted) = tokio::join!(running, noting);
+    // What cannot be noted is known here nevertheless, and the note cannot be closed either then.
+    note.new_oid = noted?;
+    Ok(ended)
 }
 
 /// Before the new index takes the place of the old one, nothing is lost by giving up.
@@ -127,6 +164,7 @@ pub(super) async fn finish(
     note: &Open,
     end: End<'_>,
 ) -> Result<Built, SessionError> {
+    let is_half = has_half(session.work(), note).await?;
     let swept = sweep(session, note).await?;
     let now = current(session.work(), note).await?;
     if let Swept::Held(why) = swept {
@@ -148,11 +186,21 @@ pub(super) async fn finish(
         close(notes, note.id, &Outcome { state: "void", error: Some(error), ..Outcome::default() }).await?;
         return Ok(Built::Failed(error.to_owned()));
     }
+    let whose = end.failure.map(|failure| (failure, whose(note, &index, is_half)));
+    if let Some((failure, Whose::Others)) = whose {
+        let error = format!("{failure}; somebody else has made it anew since");
+        close(notes, note.id, &Outcome { state: "void", error: Some(&error), ..Outcome::default() }).await?;
+        return Ok(Built::Others);
+    }
+    let error = whose.map(|(failure, whose)| match whose {
+        Whose::Unknown => format!("{failure}; it is new, by us or by somebody else since"),
+        Whose::Others | Whose::Ours => failure.to_owned(),
+    });
     let after = index.bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(before);
     let outcome = Outcome {
         // It was cut off after the new index had taken its place.
         state: if end.failure.is_some() { "done_recovered" } else { "done" },
-        error: end.failure,
+        error: error.as_deref(),
         new_oid: Some(i64::from(index.oid)),
         bytes_after: Some(after),
         phase: end.failure.and(end.phase),
@@ -160,6 +208,25 @@ pub(super) async fn finish(
     close(notes, note.id, &outcome).await?;
     remember(notes, &index, Some(before - after)).await?;
     Ok(Built::Done { before, after })
+}
+
+/// Who made an index that is there in the place of the old one, after a rebuild of which nobody saw the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Others,
+    Unknown,
+}
+
+/// It is ours where it has the number that was seen while ours was built. Where that was not seen, half of ours says that it
+/// never took the place of the old one.
+fn whose(note: &Open, index: &Index, is_half: bool) -> Whose {
+    match note.new_oid {
+        Some(new) if new == i64::from(index.oid) => Whose::Ours,
+        Some(_) => Whose::Others,
+        None if is_half => Whose::Others,
+        None => Whose::Unknown,
+    }
 }
 
 async fn failed(

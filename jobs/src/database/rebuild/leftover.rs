@@ -78,6 +78,11 @@ pub(super) async fn sweep(session: &mut Session, note: &Open) -> Result<Swept, S
     }
 }
 
+/// Whether half of a new index is left of this rebuild, which then never took the place of the old one.
+pub(super) async fn has_half(connection: &mut PgConnection, note: &Open) -> Result<bool, sqlx::Error> {
+    Ok(left(connection, note).await?.iter().any(|index| i64::from(index.oid) != note.old_oid))
+}
+
 /// What of a table's indexes is left of this rebuild: it has the number of the old one, or the name and the nature of a new one
 /// and was not there before.
 async fn left(connection: &mut PgConnection, note: &Open) -> Result<Vec<Index>, sqlx::Error> {

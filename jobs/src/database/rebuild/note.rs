@@ -27,6 +27,8 @@ pub struct Open {
     pub token: String,
     /// How large it was, in bytes.
     pub bytes_before: Option<i64>,
+    /// The number of the new one, where it was seen being built.
+    pub new_oid: Option<i64>,
 }
 
 const ARM: &str =
@@ -37,10 +39,10 @@ const ARM: &str =
     returning id, schema_name";
 const OPEN: &str =
     "/* brasa */ select id, schema_name, index_name, signature, table_oid, old_oid, strangers, server, token,
-        bytes_before
+        bytes_before, new_oid
     from brasa.care_actions where state = 'armed' and kind = 'reindex' order by id";
 const CLOSE: &str =
-    "update brasa.care_actions set state = $2, error = $3, new_oid = $4, bytes_after = $5, phase = $6,
+    "update brasa.care_actions set state = $2, error = $3, new_oid = coalesce($4, new_oid), bytes_after = $5, phase = $6,
         ended_at = clock_timestamp()
     where id = $1 and state = 'armed'";
 
@@ -79,6 +81,7 @@ pub(super) async fn arm(
             server: purpose.server.to_owned(),
             token: purpose.token.to_owned(),
             bytes_before: bytes(index.bytes()),
+            new_oid: None,
         })
     };
     row.map(open).transpose()
@@ -105,6 +108,13 @@ pub(super) async fn close(
     query.execute(connection).await.map(drop)
 }
 
+const BUILDING: &str = "update brasa.care_actions set new_oid = $2 where id = $1 and state = 'armed'";
+
+/// Notes which index is being built in the place of the old one: by its number it is known afterwards whose it is.
+pub(super) async fn note_new(connection: &mut PgConnection, id: i64, new: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(BUILDING).bind(id).bind(new).execute(connection).await.map(drop)
+}
+
 /// The notes that nobody closed, the oldest first.
 ///
 /// # Errors
@@ -123,6 +133,7 @@ pub async fn open_notes(connection: &mut PgConnection) -> Result<Vec<Open>, sqlx
             server: row.try_get("server")?,
             token: row.try_get("token")?,
             bytes_before: row.try_get("bytes_before")?,
+            new_oid: row.try_get("new_oid")?,
         })
     };
     rows.iter().map(open).collect()

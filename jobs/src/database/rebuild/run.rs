@@ -189,7 +189,7 @@ fn count(built: &Built) {
             "done"
         }
         Built::Put(_) => "put_off",
-        Built::Failed(_) => "failed",
+        Built::Failed(_) | Built::Others => "failed",
         Built::Left(_) => "left",
     };
     metrics::indexes_rebuilt_total(verdict).increment(1);
