@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use brasa_jobs::database::indexes::{Index, Scope, Size, Trust, Withheld, exact, look, tables_named};
+use brasa_jobs::database::indexes::{
+    Index, Scope, Size, Trust, Withheld, exact, look, look_closer, tables_named,
+};
 use brasa_tests::World;
 use brasa_tests::process::Brasa;
 use brasa_tests::shapes::{Fixture, SEEN, Shape, UNSEEN};
@@ -282,4 +284,51 @@ async fn the_command_lists_them_with_what_there_is_to_gain() {
     );
     let unknown = brasa.run(["db", "indexes", "nothing"]).await.with_code(2).stderr;
     assert!(unknown.contains("there is no table `nothing`"), "{unknown}");
+}
+
+/// A column that follows from another, and one that does not: nobody has asked ANALYZE to count the pairs.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_column_follows_from_another_pages_of_the_table_say_how_many_keys_there_are() {
+    let world = World::new().await;
+    world
+        .execute(
+            "create table t (id int, region int, store int, free int, hidden int) with (autovacuum_enabled = off);
+             insert into t select n, store % 60, store, (random() * 8000)::int, store % 50
+                 from (select n, (random() * 9000)::int as store from generate_series(1, 300000) n) n;
+             create index follows on t (region, store); create index is_free on t (region, free);
+             create index is_hidden on t (hidden, store);
+             delete from t where id % 10 > 3; select pg_stat_force_next_flush()",
+        )
+        .await;
+    world.execute("vacuum t").await;
+    world.execute("analyze t").await;
+    let mut connection = world.pool.acquire().await.unwrap();
+    let closer = look_closer(&mut connection, Scope::All).await.unwrap();
+    let plain = look(&mut connection, Scope::All).await.unwrap();
+    let estimate = |indexes: &[Index], name: &str| {
+        indexes.iter().find(|index| index.bare == name).unwrap().estimate.unwrap()
+    };
+    for name in ["follows", "is_free", "is_hidden"] {
+        assert_eq!(estimate(&plain, name).trust, Trust::Low, "{name}: nothing was read");
+        let found = estimate(&closer, name);
+        assert!(found.trust > Trust::Low, "{name}: {found:?}");
+        world.execute(&format!("reindex index {name}")).await;
+        let truth = one(&world, name).await.bytes().unwrap();
+        let off = 100 * found.bytes.abs_diff(truth) / truth;
+        assert!(off <= 10, "{name}: {found:?} is off by {off} % of {truth}");
+    }
+    // A policy stands before its rows: they are not all that the index has, and whatever it runs is not run by a look.
+    world.execute("alter table t enable row level security; alter table t force row level security").await;
+    let role = format!("{}-reads", world.prefix);
+    world.execute(&format!(r#"create role "{role}"; grant pg_read_all_data to "{role}""#)).await;
+    world.execute("insert into t select n, n % 60, n % 900, 1, 1 from generate_series(1, 90000) n").await;
+    world.execute("delete from t where id % 10 > 1; select pg_stat_force_next_flush()").await;
+    world.execute("vacuum t").await;
+    world.execute("analyze t").await;
+    brasa_shared::db::execute(&mut connection, &format!(r#"set role "{role}""#), &[]).await.unwrap();
+    let found = look_closer(&mut connection, Scope::All).await.unwrap();
+    brasa_shared::db::execute(&mut connection, "reset role", &[]).await.unwrap();
+    world.execute(&format!(r#"drop owned by "{role}"; drop role "{role}""#)).await;
+    let free = found.iter().find(|index| index.bare == "is_free").unwrap();
+    assert_eq!(free.estimate, Err(Withheld::NoStatistics));
 }

@@ -1,7 +1,7 @@
 //! Estimates beside indexes that were really made anew.
 
 use anyhow::{Context as _, Result};
-use brasa_jobs::database::indexes::{Index, Scope, Trust, look};
+use brasa_jobs::database::indexes::{Index, Scope, Trust, look_closer};
 use brasa_tests::bench::{Bar, Row, median};
 use brasa_tests::shapes::{Fixture, Shape};
 use sqlx::PgConnection;
@@ -86,7 +86,7 @@ fn shown(what: String, these: &[&Measured], is_wrong: impl Fn(f64) -> bool) -> R
 
 /// Every index of the table, and its twin.
 async fn measured(on: &mut PgConnection, fixture: &Fixture, is_fresh: bool) -> Result<Vec<Measured>> {
-    let indexes = look(on, Scope::All).await?;
+    let indexes = look_closer(on, Scope::All).await?;
     let mut found = Vec::new();
     for shape in fixture.shapes {
         let index =

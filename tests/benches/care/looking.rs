@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use brasa_jobs::database::indexes::{Scope, look};
+use brasa_jobs::database::indexes::{Scope, look_closer};
 use brasa_tests::bench::{Bar, Row, middle};
 
 use super::Ground;
@@ -39,7 +39,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
         let (began, found) = ground.wait(async {
             let mut connection = ground.world.pool.acquire().await?;
             let began = Instant::now();
-            anyhow::Ok((began, look(&mut connection, Scope::All).await?))
+            anyhow::Ok((began, look_closer(&mut connection, Scope::All).await?))
         })?;
         times.push(began.elapsed().as_secs_f64() * 1e3);
         count = found.len();

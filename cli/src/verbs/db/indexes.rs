@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use brasa_jobs::database::indexes::{Index, Scope, Size, Trust, Withheld, look, tables_named};
+use brasa_jobs::database::indexes::{Index, Scope, Size, Trust, Withheld, look_closer, tables_named};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl Indexes {
             tables.extend(found);
         }
         let scope = if self.tables.is_empty() { Scope::All } else { Scope::Tables(&tables) };
-        let mut indexes = look(&mut connection, scope).await?;
+        let mut indexes = look_closer(&mut connection, scope).await?;
         let looked_at = indexes.len();
         if self.tables.is_empty() && !self.all {
             indexes.retain(|index| index.schema != "brasa");

@@ -220,6 +220,7 @@ fn index(row: &PgRow) -> Result<Index, sqlx::Error> {
         signature: row.try_get("signature")?,
         is_being_built: row.try_get("is_being_built")?,
         estimate: Err(Withheld::NotThere),
+        unshared: None,
     })
 }
 

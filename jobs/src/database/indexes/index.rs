@@ -80,6 +80,8 @@ pub struct Index {
     pub is_being_built: bool,
     /// How large it would be if it were made anew.
     pub estimate: Result<Estimate, Withheld>,
+    /// The same if rows of equal keys did not share entries, where they may, and the index is of any size.
+    pub unshared: Option<u64>,
 }
 
 /// A key of an index.

@@ -1,13 +1,15 @@
 //! A look at the indexes of a database, which holds nobody up.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use sqlx::postgres::types::Oid;
 use sqlx::{Connection as _, PgConnection};
 
 use super::catalogue::{self, Found};
-use super::index::{Estimate, Index, Size, Trust, Withheld};
-use super::model::{Column, Sample, Tree};
+use super::counting::Counting;
+use super::index::{Estimate, Index, Key, Size, Trust, Withheld};
+use super::model::{Column, Counted, Sample, Tree};
 use super::statistics::Known;
 
 /// Which indexes are looked at.
@@ -29,6 +31,10 @@ const AGED: f64 = 0.1;
 const GROWN: (f64, f64) = (1.5, 16.0);
 /// How often to look again, where somebody locked something between asking who did and going on.
 const TRIES: u32 = 4;
+/// For smaller ones no page of a table is read, in pages.
+const COUNTED_MIN: u32 = 128;
+/// In smaller ones it is not looked how much their entries share, in pages.
+const SHARED_MIN: u32 = 128;
 /// Waiting for a lock ends after this, whatever was overlooked.
 const LIMITS: &str =
     "/* brasa */ select set_config('lock_timeout', '100', true), set_config('statement_timeout', '30000', true),
@@ -55,6 +61,35 @@ pub async fn tables_named(connection: &mut PgConnection, name: &str) -> Result<V
 /// # Errors
 /// What Postgres says.
 pub async fn look(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Vec<Index>, sqlx::Error> {
+    let (found, known, page) = facts(connection, scope).await?;
+    Ok(found.into_iter().map(|found| found.judged(&known, page, None)).collect())
+}
+
+/// The same, and where an estimate hangs on how many different keys there are and nobody has counted them, some pages of
+/// the table are read.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn look_closer(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Vec<Index>, sqlx::Error> {
+    let (mut found, known, page) = facts(connection, scope).await?;
+    let mut counting = Counting::new();
+    let mut counted = vec![None; found.len()];
+    let mut doubtful: Vec<usize> = (0..found.len()).collect();
+    doubtful.retain(|place| found.get(*place).is_some_and(|found| found.is_doubtful(&known, page)));
+    // The largest first: there is time for a few.
+    doubtful.sort_by_key(|place| Reverse(found.get(*place).and_then(|found| found.index.bytes())));
+    for place in doubtful {
+        if let (Some(found), Some(counted)) = (found.get(place), counted.get_mut(place)) {
+            *counted = counting.count(connection, found.index.table_oid, &found.columns).await?;
+        }
+    }
+    Ok(found.drain(..).zip(counted).map(|(found, counted)| found.judged(&known, page, counted)).collect())
+}
+
+async fn facts(
+    connection: &mut PgConnection,
+    scope: Scope<'_>,
+) -> Result<(Vec<Found>, Known, u32), sqlx::Error> {
     let mut tries = 1;
     loop {
         match attempt(connection, scope).await {
@@ -70,7 +105,10 @@ fn is_passing(code: Option<&str>) -> bool {
     code.is_some_and(|code| code == LOCK_NOT_AVAILABLE || UNDEFINED.contains(&code))
 }
 
-async fn attempt(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Vec<Index>, sqlx::Error> {
+async fn attempt(
+    connection: &mut PgConnection,
+    scope: Scope<'_>,
+) -> Result<(Vec<Found>, Known, u32), sqlx::Error> {
     let oids = |numbers: &[u32]| numbers.iter().copied().map(Oid).collect::<Vec<_>>();
     let (tables, indexes) = match scope {
         Scope::All => (None, None),
@@ -93,7 +131,7 @@ async fn attempt(connection: &mut PgConnection, scope: Scope<'_>) -> Result<Vec<
         columns.into_iter().map(|(relation, place)| (Oid(relation), place)).collect();
     let known = Known::read(&mut transaction, &tables, &columns).await?;
     transaction.rollback().await?;
-    Ok(found.into_iter().map(|found| found.judged(&known, page)).collect())
+    Ok((found, known, page))
 }
 
 impl Found {
@@ -125,12 +163,35 @@ impl Found {
     }
 
     /// With its estimate.
-    fn judged(self, known: &Known, page: u32) -> Index {
-        let estimate = match self.refusal(page) {
-            Some(why) => Err(why),
-            None => self.tree(known, page).estimate().map(|estimate| self.aged(estimate)),
-        };
-        Index { estimate, ..self.index }
+    fn judged(self, known: &Known, page: u32, counted: Option<Counted>) -> Index {
+        if let Some(why) = self.refusal(page) {
+            return Index { estimate: Err(why), ..self.index };
+        }
+        let tree = Tree { counted, ..self.tree(known, page) };
+        let bytes = self.index.bytes().unwrap_or_default();
+        let estimate = tree.estimate().map(|estimate| self.aged(estimate)).map(|mut estimate| {
+            // Of what is known so badly, it is known at least that a new one is no larger.
+            if estimate.trust == Trust::Low {
+                estimate.bytes = estimate.bytes.min(bytes);
+            }
+            estimate
+        });
+        let is_large = bytes >= u64::from(SHARED_MIN * page) && estimate.is_ok();
+        Index { estimate, unshared: is_large.then(|| tree.unshared()).flatten(), ..self.index }
+    }
+
+    /// Whether it is worth a look at the table how many different keys there are: a rebuild could give something back, and
+    /// it is not known whether it does.
+    fn is_doubtful(&self, known: &Known, page: u32) -> bool {
+        let bytes = self.index.bytes().unwrap_or_default();
+        if self.refusal(page).is_some() || bytes < u64::from(COUNTED_MIN * page) {
+            return false;
+        }
+        let tree = self.tree(known, page);
+        let is_plain = |key: &Key| key.column.is_some() && key.class.starts_with("pg_catalog.");
+        let is_unknown = self.index.keys.iter().all(is_plain)
+            && tree.estimate().is_ok_and(|estimate| estimate.trust == Trust::Low);
+        is_unknown && tree.least().is_some_and(|least| least < bytes - bytes / 10)
     }
 
     fn aged(&self, estimate: Estimate) -> Estimate {
@@ -166,6 +227,7 @@ impl Found {
             keys,
             sample: Sample { rows, seen: known.seen(index.table_oid).min(rows) },
             joint,
+            counted: None,
         }
     }
 

@@ -10,7 +10,7 @@ use super::choose::{Beside, Choice, Reason, choose, choose_named};
 use super::past::{Pasts, recall};
 use super::upserts::{HasUpserts, upserts};
 use super::{disk, past};
-use crate::database::indexes::{Index, Scope, exact, look};
+use crate::database::indexes::{Index, Scope, exact, look_closer};
 
 /// Of how many bytes of indexes the pages are read in one plan at most.
 const READ_MAX: u64 = 4 << 30;
@@ -70,7 +70,7 @@ pub async fn plan(
         Err(why) => return Ok(Err(why)),
     };
     let scope = if named.is_empty() { Scope::All } else { Scope::Indexes(&numbers) };
-    let indexes = look(work, scope).await?;
+    let indexes = look_closer(work, scope).await?;
     let known = Known {
         pasts: recall(notes, &indexes).await?,
         upserts: upserts(work, &indexes, rules).await?,

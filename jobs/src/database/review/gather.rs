@@ -7,7 +7,7 @@ use super::facts::{self, Facts, Gap, Limits, PoolUse, Server, Subject, TableKind
 use super::past::Past;
 use super::words::many;
 use crate::context::Reach;
-use crate::database::indexes::{Scope, Size, look};
+use crate::database::indexes::{Scope, Size, look_closer};
 
 /// A look waits this long for a lock: the next one may have it.
 const LOCK_TIMEOUT_MS: &str = "100";
@@ -58,7 +58,7 @@ pub async fn gather(
     let at = sqlx::query_scalar("/* brasa */ select extract(epoch from clock_timestamp())::float8");
     let mut facts = Facts { at: at.fetch_one(&mut *connection).await?, limits, ..Facts::default() };
     let (mut gaps, role) = (hidden(&server), server.role.clone());
-    facts.indexes = load!(gaps, &role, Subject::Indexes, look(connection, Scope::All));
+    facts.indexes = load!(gaps, &role, Subject::Indexes, look_closer(connection, Scope::All));
     facts.indexes.retain(|index| !index.is_of_system && index.schema != "brasa");
     facts.relations = load!(gaps, &role, Subject::Indexes, facts::relations(connection));
     facts.foreign_keys = load!(gaps, &role, Subject::ForeignKeys, facts::foreign_keys(connection));

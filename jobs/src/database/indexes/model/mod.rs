@@ -43,6 +43,27 @@ pub(super) struct Tree {
     pub sample: Sample,
     /// How many different keys there are, where somebody has asked ANALYZE to count them.
     pub joint: Option<f64>,
+    /// The same as pages of the table say that were read for it.
+    pub counted: Option<Counted>,
+}
+
+/// Different keys on pages of a table, each page counted by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Counted {
+    /// How many there are.
+    pub distinct: f64,
+    /// How many of them are on one page only.
+    pub once: f64,
+    /// How many there are on each page, all together.
+    pub pairs: f64,
+    /// The share of the table's pages that was read.
+    pub share: f64,
+}
+
+impl Counted {
+    fn sample(self) -> Sample {
+        Sample { rows: self.pairs / self.share.max(1e-9), seen: self.pairs }
+    }
 }
 
 /// Where what is not known makes more of a difference than this, it is said so.
@@ -64,10 +85,41 @@ impl Tree {
             return Ok(Estimate { bytes: self.page.into(), trust: Trust::High });
         }
         let (leaves, entries, trust) = if self.deduplicates { self.shared()? } else { self.single() };
+        let bytes = self.bytes(leaves, entries);
+        Ok(Estimate { bytes, trust: trust.min(self.trust_in_sizes()) })
+    }
+
+    fn bytes(&self, leaves: f64, entries: f64) -> u64 {
         let pages = self.with_inner(leaves.ceil().max(1.0), entries);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of pages")]
-        let bytes = pages.round() as u64 * u64::from(self.page);
-        Ok(Estimate { bytes, trust: trust.min(self.trust_in_sizes()) })
+        let pages = pages.round() as u64;
+        pages * u64::from(self.page)
+    }
+
+    /// How large it would be if rows of equal values shared no entries, where they may.
+    pub(super) fn unshared(&self) -> Option<u64> {
+        let (leaves, entries, _) = self.deduplicates.then(|| self.single())?;
+        Some(self.bytes(leaves, entries))
+    }
+
+    /// How large it would be with as few different keys as there can be, where it is not known how many there are and a
+    /// look at the table would say so.
+    pub(super) fn least(&self) -> Option<u64> {
+        let is_counted = self.joint.is_some() || self.counted.is_some();
+        if !self.deduplicates || self.keys < 2 || self.is_partial || is_counted {
+            return None;
+        }
+        let columns: Vec<_> =
+            self.columns.iter().map(|column| column.classes(self.sample)).collect::<Option<_>>()?;
+        let (leaves, entries) = self.listed(&self.fewest(&columns, &joint::product(&columns)));
+        Some(self.bytes(leaves, entries))
+    }
+
+    /// There are at least as many values together as the column with the most has.
+    fn fewest(&self, columns: &[Vec<Class>], product: &[Class]) -> Vec<Class> {
+        let most = columns.iter().map(|column| joint::distinct(column, self.sample.rows));
+        let sample = Sample { seen: self.sample.rows, ..self.sample };
+        joint::thinned(product, most.fold(1.0, f64::max), sample)
     }
 
     /// Leaves where each row has an entry.
@@ -85,6 +137,9 @@ impl Tree {
         let product = joint::product(&classes);
         let restricted = self.columns.iter().any(|column| column.is_restricted);
         let doubt = if restricted { Trust::Low } else { Trust::High };
+        if let (None, Some(counted)) = (self.joint, self.counted) {
+            return Ok(self.by_count(&product, counted, doubt));
+        }
         match (self.joint, classes.as_slice()) {
             (_, [_]) => {
                 let (leaves, entries) = self.listed(&product);
@@ -96,14 +151,8 @@ impl Tree {
             }
             (None, columns) => {
                 let (leaves, entries) = self.listed(&product);
-                // There are at least as many values as the column with the most has, and at most all pairs.
-                let most = columns.iter().map(|column| joint::distinct(column, self.sample.rows));
-                let least = joint::thinned(
-                    &product,
-                    most.fold(1.0, f64::max),
-                    Sample { seen: self.sample.rows, ..self.sample },
-                );
-                let doubtful = leaves / self.listed(&least).0.max(1.0);
+                // There are at most all pairs.
+                let doubtful = leaves / self.listed(&self.fewest(columns, &product)).0.max(1.0);
                 let trust = match doubtful {
                     sure if sure < SURE => Trust::High,
                     almost if almost < ALMOST => Trust::Medium,
@@ -112,6 +161,14 @@ impl Tree {
                 Ok((leaves, entries, doubt.min(trust)))
             }
         }
+    }
+
+    /// Leaves where it was looked how many different keys there are.
+    fn by_count(&self, product: &[Class], counted: Counted, doubt: Trust) -> (f64, f64, Trust) {
+        let sample = counted.sample();
+        let distinct = sample.guess(counted.distinct, counted.once);
+        let (leaves, entries) = self.listed(&joint::thinned(product, distinct, sample));
+        (leaves, entries, doubt.min(if counted.share < 1.0 { Trust::Medium } else { Trust::High }))
     }
 
     /// Leaves and entries of values with lists.

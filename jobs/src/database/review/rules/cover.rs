@@ -172,6 +172,7 @@ pub(in crate::database::review) mod tests {
             signature: columns.join(","),
             is_being_built: false,
             estimate: Err(Withheld::NoStatistics),
+            unshared: None,
         }
     }
 
