@@ -3,6 +3,7 @@
 mod command;
 mod matrix;
 mod mending;
+mod old;
 mod plans;
 mod seeing;
 mod undoing;

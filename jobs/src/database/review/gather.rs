@@ -60,6 +60,9 @@ pub async fn gather(
     let (mut gaps, role) = (hidden(&server), server.role.clone());
     facts.indexes = load!(gaps, &role, Subject::Indexes, look_closer(connection, Scope::All));
     facts.indexes.retain(|index| !index.is_of_system && index.schema != "brasa");
+    let looked = facts::metapages(connection, &server, &facts).await?;
+    facts.unshared = looked.0;
+    gaps.extend(looked.1);
     facts.relations = load!(gaps, &role, Subject::Indexes, facts::relations(connection));
     facts.foreign_keys = load!(gaps, &role, Subject::ForeignKeys, facts::foreign_keys(connection));
     facts.tables = load!(gaps, &role, Subject::Tables, facts::tables(connection));

@@ -11,6 +11,8 @@ pub enum Subject {
     Server,
     /// Indexes.
     Indexes,
+    /// What the first pages of indexes say.
+    Metapages,
     /// Foreign keys.
     ForeignKeys,
     /// Tables.
@@ -53,6 +55,7 @@ impl Subject {
         match self {
             Self::Server => "the server and its counters",
             Self::Indexes => "indexes",
+            Self::Metapages => "the first pages of indexes",
             Self::ForeignKeys => "foreign keys",
             Self::Tables => "tables",
             Self::Statistics => "statistics for the planner",

@@ -8,6 +8,7 @@ mod gap;
 mod harmless;
 mod horizon;
 mod limits;
+mod metapages;
 mod plans;
 mod relations;
 mod replication;
@@ -30,7 +31,9 @@ pub use server::{Checkpoints, Server, StatementsModule};
 pub use tables::{Table, TableKind};
 
 pub(super) use {activity::activity, caches::caches, expired::expired, foreign_keys::foreign_keys};
-pub(super) use {horizon::horizon, plans::plans, relations::relations, replication::replication};
+pub(super) use {
+    horizon::horizon, metapages::metapages, plans::plans, relations::relations, replication::replication,
+};
 pub(super) use {sequences::sequences, server::server, tables::tables};
 
 use std::collections::BTreeMap;
@@ -52,6 +55,8 @@ pub struct Facts {
     pub server: Server,
     /// The indexes of the application's tables.
     pub indexes: Vec<Index>,
+    /// Those in which rows of equal keys share no entries and could, by their numbers.
+    pub unshared: Vec<u32>,
     /// Names of relations that end as those of proposed indexes do, each after its schema.
     pub relations: Vec<(String, String)>,
     /// Foreign keys.
@@ -132,6 +137,18 @@ impl Facts {
     /// The table of that number.
     pub fn table(&self, oid: u32) -> Option<&Table> {
         self.tables.iter().find(|table| table.oid == oid)
+    }
+
+    /// Indexes that a rebuild makes so much smaller that it is worth it.
+    pub fn bloated_indexes(&self) -> impl Iterator<Item = &Index> {
+        let limits = &self.limits;
+        self.indexes.iter().filter(|index| {
+            let is_worth_it = index
+                .bloat()
+                .is_some_and(|(excess, share)| excess >= limits.bloat_bytes && share >= limits.bloat);
+            let is_large = index.bytes().is_some_and(|bytes| bytes >= limits.bloated_bytes);
+            is_large && is_worth_it && index.is_valid && !index.is_exclusion && !index.is_of_system
+        })
     }
 
     /// How large a table is with its indexes, as far as that is known.

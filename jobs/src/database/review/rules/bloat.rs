@@ -1,4 +1,4 @@
-//! R01, R02, R03 and R14: indexes that are larger than they have to be.
+//! R01, R02, R03, R13 and R14: indexes that are larger than they have to be.
 
 use crate::database::indexes::Index;
 use crate::database::review::facts::{Facts, Rebuild, Subject};
@@ -16,7 +16,13 @@ pub(super) fn bloated(facts: &Facts) -> Vec<Recommendation> {
     let is_free = |index: &&Index| {
         !index.is_unique || facts.knows(Subject::StatementUses) && upserts(facts, index).is_empty()
     };
-    let all = candidates(facts).filter(is_free).filter(|index| again(facts, index).is_none());
+    // What is known better is said by R13.
+    let is_plain = |index: &&Index| !facts.unshared.contains(&index.oid);
+    let all = facts
+        .bloated_indexes()
+        .filter(is_plain)
+        .filter(is_free)
+        .filter(|index| again(facts, index).is_none());
     let recommend = |index| {
         measured("R01", facts, index, bloat_title(index))
             .applies(format!("REINDEX INDEX CONCURRENTLY {};", index.name))
@@ -44,7 +50,7 @@ pub(super) fn bloated_in_upserts(facts: &Facts) -> Vec<Recommendation> {
             );
         (!statements.is_empty() && again(facts, index).is_none()).then_some(found)
     };
-    candidates(facts).filter_map(recommend).collect()
+    facts.bloated_indexes().filter_map(recommend).collect()
 }
 
 /// Indexes that were rebuilt a short while ago and are as large again: a rebuild does not help them for long.
@@ -66,7 +72,37 @@ pub(super) fn bloated_again(facts: &Facts) -> Vec<Recommendation> {
             );
         Some(found)
     };
-    candidates(facts).filter_map(recommend).collect()
+    facts.bloated_indexes().filter_map(recommend).collect()
+}
+
+/// Indexes that were built before rows of equal keys shared entries: an upgrade of the server takes over the files as they
+/// are. They never learn it by themselves, so their pages are full, and yet a rebuild makes them much smaller.
+pub(super) fn unshared(facts: &Facts) -> Vec<Recommendation> {
+    let recommend = |index: &Index| {
+        let (excess, share) = index.bloat().unwrap_or_default();
+        let title = format!(
+            "In {} each row has an entry of its own: it was built before Postgres 13, and no upgrade of the server changes \
+             that. In a new one rows of equal keys share an entry: {} less, {} of it.",
+            index.name,
+            size(excess),
+            percent(share)
+        );
+        measured("R13", facts, index, title)
+            .may_show("Size after a rebuild if nothing were shared, estimated", index.unshared.map(size))
+            .shows(
+                "Its first page",
+                "entries are not to be shared, while all of its keys could be (allequalimage)",
+            )
+            .proposes(format!("REINDEX INDEX CONCURRENTLY {};", index.name))
+            .undone_by(format!(
+                "ALTER INDEX {0} SET (deduplicate_items = off);\nREINDEX INDEX CONCURRENTLY {0};",
+                index.name
+            ))
+            .clears_when(
+                "It is rebuilt, as by `brasa db reindex` with its name: its first page says so then.",
+            )
+    };
+    facts.bloated_indexes().filter(|index| facts.unshared.contains(&index.oid)).map(recommend).collect()
 }
 
 /// Indexes of which nothing is known but how small they once were: GIN, hash and others.
@@ -92,17 +128,6 @@ pub(super) fn outgrown(facts: &Facts) -> Vec<Recommendation> {
             .then_some(found)
     };
     facts.indexes.iter().filter_map(recommend).collect()
-}
-
-fn candidates(facts: &Facts) -> impl Iterator<Item = &Index> {
-    let limits = &facts.limits;
-    facts.indexes.iter().filter(|index| {
-        let is_worth_it = index
-            .bloat()
-            .is_some_and(|(excess, share)| excess >= limits.bloat_bytes && share >= limits.bloat);
-        let is_large = index.bytes().is_some_and(|bytes| bytes >= limits.bloated_bytes);
-        is_large && is_worth_it && index.is_valid && !index.is_exclusion && !index.is_of_system
-    })
 }
 
 fn bloat_title(index: &Index) -> String {
@@ -173,6 +198,17 @@ mod tests {
             assert_eq!(found(small), []);
         }
         assert_eq!(found(Index { size: Size::Locked, ..with(100, 40) }), []);
+    }
+
+    #[test]
+    fn one_from_before_entries_were_shared_is_said_to_be_so_and_once() {
+        let old = Index { unshared: Some(90 << 20), ..with(100, 40) };
+        let mut facts = Facts { indexes: vec![old], ..Facts::default() };
+        assert_eq!((bloated(&facts).len(), unshared(&facts).len()), (1, 0));
+        facts.unshared = vec![facts.indexes[0].oid];
+        assert_eq!((bloated(&facts).len(), unshared(&facts).len()), (0, 1));
+        facts.indexes = vec![with(100, 90)];
+        assert_eq!(unshared(&facts), [], "its keys are seldom equal: there is little to win");
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod vacuum;
 use super::facts::{Facts, Subject};
 use super::recommendation::Recommendation;
 
+#[cfg(test)]
+pub(super) use cover::tests::index as index_of_tests;
 pub use unused::Note;
 pub(super) use unused::notes;
 
@@ -57,6 +59,7 @@ pub const RULES: &[Rule] = rules! {
     "R10" "foreign keys without an index" [Indexes, ForeignKeys] foreign_keys::uncovered;
     "R11" "missing indexes" [Plans, StatementUses, Indexes] scans::missing;
     "R12" "tables that are read as a whole" [Tables, TableUses] scans::heavy;
+    "R13" "indexes from before Postgres 13" [Indexes, Metapages] bloat::unshared;
     "R14" "indexes without a model that are larger than they were" [Indexes, Ledger] bloat::outgrown;
     "R15" "stale statistics" [Tables] statistics::stale;
     "R16" "partitioned tables without statistics" [Tables, Statistics] statistics::without;
