@@ -214,7 +214,19 @@ async fn upserts_are_seen_through_functions_and_wholes() {
                  $$ begin insert into whole values ($1) on conflict do nothing; end $$",
         )
         .await;
-    let view = run(&world, CONFIG, json!({ "indexes": ["low_id"] })).await;
-    let why = first(&view, "put_off")["why"].as_str().unwrap().to_owned();
-    assert!(why.contains("upserts into its table would fail"), "{why}");
+    let why = async || {
+        let view = run(&world, CONFIG, json!({ "indexes": ["low_id"] })).await;
+        first(&view, "put_off")["why"].as_str().unwrap().to_owned()
+    };
+    assert!(why().await.contains("upserts into its table would fail"));
+    world.execute("drop function put").await;
+    assert!(!why().await.contains("upserts into its table would fail"), "nobody knows of any");
+    // One that was recorded, however long ago it ran.
+    world
+        .execute(
+            "insert into brasa.care_statement_texts
+             values ('f', 'insert into Whole values ($1) on  conflict do nothing', false, now() - interval '40 days')",
+        )
+        .await;
+    assert!(why().await.contains("upserts into its table would fail"));
 }

@@ -1,6 +1,6 @@
 //! Problems that are planted are found, and gone once the statement that is recommended has run.
 
-use brasa_jobs::database::review::{Limits, Severity};
+use brasa_jobs::database::review::{Limits, Past, Severity, review};
 use brasa_shared::db::execute;
 use brasa_tests::{World, eventually};
 use serde_json::json;
@@ -26,7 +26,7 @@ const PLANTED: &str = "
     insert into events select '2026-01-05', n from generate_series(1, 5000) n;
     create table twice (n int primary key, m int);
     insert into twice select n, 7 from generate_series(1, 10) n;
-    analyze customers, orders, tickets, badges, log, events_1, twice";
+    select pg_stat_force_next_flush()";
 
 /// Rules about the server, which other tests use, too.
 const OF_THE_SERVER: [&str; 3] = ["R24", "R33", "R34"];
@@ -46,6 +46,8 @@ const FOUND: [(&str, Severity); 9] = [
 
 async fn planted() -> World {
     let world = scene(PLANTED).await;
+    // After all that was written has been counted: what is counted later are changes since.
+    world.execute("analyze customers, orders, tickets, badges, log, events_1, twice").await;
     let mut connection = world.pool.acquire().await.unwrap();
     let failed = execute(&mut connection, "create unique index concurrently twice_m on twice (m)", &[]).await;
     assert!(failed.is_err(), "two rows are the same");
@@ -266,4 +268,35 @@ async fn odd_names_are_names_in_every_statement() {
     for rule in ["R05", "R10", "R29", "R30"] {
         assert_eq!(of(&second, rule).len(), 0, "{rule}");
     }
+}
+
+/// A unique index is not rebuilt beside upserts, also where they go to the table that its own is a part of and ran weeks ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_through_a_partitioned_table_are_seen_for_as_long_as_statements_are_kept() {
+    let world = scene(
+        "create table whole (id int, k int) partition by range (id);
+         create table low partition of whole for values from (0) to (100000) with (autovacuum_enabled = off);
+         create unique index low_id on low (id);
+         insert into whole select n, n from generate_series(1, 40000) n;
+         delete from whole where id % 10 > 0; select pg_stat_force_next_flush()",
+    )
+    .await;
+    world.execute("vacuum analyze low").await;
+    let sharp = Limits { bloated_bytes: 1 << 18, bloat_bytes: 1 << 17, ..limits() };
+    let past = || Past { statement_uses: Some(Vec::new()), ..Past::default() };
+    let mut connection = super::connection(&world).await;
+    let found = review(&mut connection, &super::reach(&world, ""), past(), sharp.clone()).await.unwrap();
+    assert_eq!((of(&found, "R01").len(), of(&found, "R02").len()), (1, 0));
+    world
+        .execute(
+            "insert into brasa.care_statement_texts values
+                 ('long ago', 'INSERT INTO whole (id) VALUES ($1) ON CONFLICT (id) DO NOTHING', false, now() - interval '40 days'),
+                 ('another', 'INSERT INTO wholes (id) VALUES ($1) ON CONFLICT (id) DO NOTHING', false, now())",
+        )
+        .await;
+    let found = review(&mut connection, &super::reach(&world, ""), past(), sharp).await.unwrap();
+    assert_eq!(of(&found, "R01").len(), 0);
+    let told = &only(&found, "R02").recommendation;
+    let evidence = ("Statements with ON CONFLICT".to_owned(), "long ago".to_owned());
+    assert!(told.evidence.contains(&evidence), "{:?}", told.evidence);
 }

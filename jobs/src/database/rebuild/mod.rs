@@ -35,6 +35,8 @@ pub use preflight::unsafe_server;
 pub use recover::{Recovered, recover};
 pub use run::{Report, Run, RunError, Told, run};
 
+pub(in crate::database) use upserts::{called, kept, names, written};
+
 use sqlx::PgConnection;
 
 /// What one session holds while it does any of this: the server lets go of it when the session ends, and not before. Only

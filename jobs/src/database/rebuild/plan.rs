@@ -73,7 +73,7 @@ pub async fn plan(
     let indexes = look_closer(work, scope).await?;
     let known = Known {
         pasts: recall(notes, &indexes).await?,
-        upserts: upserts(work, &indexes, rules).await?,
+        upserts: upserts(work, notes, &indexes, rules).await?,
         knows_disk: disk::free(work, rules.disk).await?.is_some(),
     };
     let mut items = Vec::new();

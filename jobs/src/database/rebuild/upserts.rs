@@ -39,8 +39,45 @@ const NAMES: &str = "with recursive up as (
     select c.relname::text from seen join pg_class c on c.oid = seen.oid";
 /// Statements inside of functions are counted only where that was asked for, so their texts are looked through.
 const FUNCTIONS: &str =
-    "select p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    "/* brasa */ select format('function %I.%I', n.nspname, p.proname), p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where p.prosrc ~* '\\mon\\s+conflict\\M' and n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_'";
+
+/// What was recorded, for as long as it is kept. Of a text that was cut nobody knows how it ends.
+const KEPT: &str = "/* brasa */ select fingerprint, text from brasa.care_statement_texts
+    where not is_ours and (text ~* '\\mon\\s+conflict\\M'
+        or octet_length(text) > 4000 and text ~* '^\\W*(insert|with|merge)\\M')";
+
+/// Functions with upserts: what each is called, and its text.
+///
+/// # Errors
+/// What Postgres says.
+pub(in crate::database) async fn written(
+    connection: &mut PgConnection,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as(FUNCTIONS).fetch_all(connection).await
+}
+
+/// Upserts that were recorded, by their fingerprints, with their texts: none where nothing is recorded, or this role may
+/// not see it.
+///
+/// # Errors
+/// What Postgres says.
+pub(in crate::database) async fn kept(
+    connection: &mut PgConnection,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    allowed(sqlx::query_as(KEPT).fetch_all(connection).await).map(Option::unwrap_or_default)
+}
+
+/// What a table may be called where rows are put into it, without schemas.
+///
+/// # Errors
+/// What Postgres says.
+pub(in crate::database) async fn called(
+    connection: &mut PgConnection,
+    table: u32,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(NAMES).bind(i64::from(table)).fetch_all(connection).await
+}
 
 /// Looks which tables of these unique indexes have upserts, as far as the statements are known that ran. By names alone: a
 /// table of that name in another schema counts as well.
@@ -49,6 +86,7 @@ const FUNCTIONS: &str =
 /// What Postgres says.
 pub(super) async fn upserts(
     connection: &mut PgConnection,
+    notes: &mut PgConnection,
     indexes: &[Index],
     rules: &Indexes,
 ) -> Result<BTreeMap<u32, HasUpserts>, sqlx::Error> {
@@ -59,13 +97,13 @@ pub(super) async fn upserts(
         let oid: Option<i64> = oid.fetch_one(&mut *connection).await?;
         declared.extend(oid);
     }
-    let known = statements(connection).await?;
+    let known = statements(connection, notes).await?;
     for index in indexes.iter().filter(|index| index.is_unique && !index.is_of_system) {
         if found.contains_key(&index.table_oid) {
             continue;
         }
         let oid = i64::from(index.table_oid);
-        let called: Vec<String> = sqlx::query_scalar(NAMES).bind(oid).fetch_all(&mut *connection).await?;
+        let called = called(connection, index.table_oid).await?;
         let is_named = known.texts.iter().any(|text| called.iter().any(|name| names(text, name)));
         let has = match (declared.contains(&oid), is_named, known.is_all) {
             (true, ..) | (false, false, true) => HasUpserts::No,
@@ -86,8 +124,9 @@ struct Known {
 }
 
 /// The upserts that ran in this database, or that are in its functions.
-async fn statements(connection: &mut PgConnection) -> Result<Known, sqlx::Error> {
-    let mut texts: Vec<String> = sqlx::query_scalar(FUNCTIONS).fetch_all(&mut *connection).await?;
+async fn statements(connection: &mut PgConnection, notes: &mut PgConnection) -> Result<Known, sqlx::Error> {
+    let known = written(connection).await?.into_iter().chain(kept(notes).await?);
+    let mut texts: Vec<String> = known.map(|(_, text)| text).collect();
     let schema: Option<String> = sqlx::query_scalar(EXTENSION).fetch_optional(&mut *connection).await?;
     let mut is_all = false;
     if let Some(schema) = schema {
@@ -124,7 +163,7 @@ fn allowed<T>(rows: Result<T, sqlx::Error>) -> Result<Option<T>, sqlx::Error> {
 }
 
 /// Whether a statement, in small letters, names a table, which is as it is called.
-fn names(statement: &str, table: &str) -> bool {
+pub(in crate::database) fn names(statement: &str, table: &str) -> bool {
     let bare = table.to_lowercase();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     statement.match_indices(&bare).any(|(at, _)| {

@@ -63,6 +63,7 @@ pub async fn gather(
     let looked = facts::metapages(connection, &server, &facts).await?;
     facts.unshared = looked.0;
     gaps.extend(looked.1);
+    facts.upserts = load!(gaps, &role, Subject::StatementUses, facts::upserts(connection, &facts));
     facts.relations = load!(gaps, &role, Subject::Indexes, facts::relations(connection));
     facts.foreign_keys = load!(gaps, &role, Subject::ForeignKeys, facts::foreign_keys(connection));
     facts.tables = load!(gaps, &role, Subject::Tables, facts::tables(connection));

@@ -16,6 +16,7 @@ mod scan;
 mod sequences;
 mod server;
 mod tables;
+mod upserts;
 
 pub use activity::{Activity, Block, Client, Session};
 pub use caches::CacheUse;
@@ -29,12 +30,13 @@ pub use scan::{Condition, Scan};
 pub use sequences::Sequence;
 pub use server::{Checkpoints, Server, StatementsModule};
 pub use tables::{Table, TableKind};
+pub use upserts::Upserts;
 
 pub(super) use {activity::activity, caches::caches, expired::expired, foreign_keys::foreign_keys};
 pub(super) use {
     horizon::horizon, metapages::metapages, plans::plans, relations::relations, replication::replication,
 };
-pub(super) use {sequences::sequences, server::server, tables::tables};
+pub(super) use {sequences::sequences, server::server, tables::tables, upserts::upserts};
 
 use std::collections::BTreeMap;
 
@@ -87,6 +89,8 @@ pub struct Facts {
     pub table_uses: Vec<TableUse>,
     /// What statements cost.
     pub statement_uses: Vec<StatementUse>,
+    /// Statements and functions with ON CONFLICT.
+    pub upserts: Upserts,
     /// The fewest bytes that an entry of an index ever took, by schema and name.
     pub ratios: BTreeMap<(String, String), f64>,
     /// Invalid indexes that a rebuild of ours left behind, by their numbers.

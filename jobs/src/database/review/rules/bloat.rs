@@ -148,17 +148,9 @@ fn measured(rule: &str, facts: &Facts, index: &Index, title: String) -> Recommen
         .may_show("Size after a rebuild, estimated", index.estimate.ok().map(|estimate| size(estimate.bytes)))
 }
 
-/// The statements that write the table of a unique index with ON CONFLICT, by their fingerprints.
+/// The statements and functions that write the table of a unique index with ON CONFLICT.
 fn upserts(facts: &Facts, index: &Index) -> Vec<String> {
-    if !index.is_unique {
-        return Vec::new();
-    }
-    let bare = index.table.rsplit('.').next().unwrap_or(&index.table).trim_matches('"').to_ascii_lowercase();
-    let writes = facts.statement_uses.iter().filter(|statement| {
-        let text = statement.text.to_ascii_lowercase();
-        text.contains("on conflict") && text.contains(&bare)
-    });
-    writes.map(|statement| statement.fingerprint.clone()).collect()
+    if index.is_unique { facts.upserts_into(index) } else { Vec::new() }
 }
 
 /// The rebuild after which it should still be small.
@@ -219,6 +211,14 @@ mod tests {
         facts.gaps = vec![Gap::new(Subject::StatementUses, "nothing was recorded")];
         assert_eq!(bloated(&facts), [], "whether there are such statements is not known");
         facts.gaps.clear();
+        // By the table that it is a part of, long ago or in a function; and not what only begins like it.
+        facts.upserts.called = [(1, vec!["t".to_owned(), "whole".to_owned()])].into();
+        for (text, is) in [("wholes", false), ("whole", true)] {
+            let text = format!("INSERT INTO {text} VALUES ($1) ON CONFLICT DO NOTHING");
+            facts.upserts.texts = vec![("function f".to_owned(), text)];
+            assert_eq!(bloated_in_upserts(&facts).len(), usize::from(is));
+        }
+        facts.upserts.texts.clear();
         facts.statement_uses =
             vec![statement("insert into t values ($1) on conflict (a) do nothing", 1.0, 1)];
         assert_eq!((bloated(&facts).len(), bloated_in_upserts(&facts).len()), (0, 1));

@@ -47,7 +47,9 @@ fn is_named(facts: &Facts, index: &Index) -> bool {
     let plain =
         |text: &str| text.to_lowercase().replace('"', " ").split_whitespace().collect::<Vec<_>>().join(" ");
     let wanted = format!("on constraint {}", plain(name));
-    facts.statement_uses.iter().any(|statement| plain(&statement.text).contains(&wanted))
+    let of_day = facts.statement_uses.iter().map(|statement| &statement.text);
+    let known = facts.upserts.texts.iter().map(|(_, text)| text);
+    of_day.chain(known).any(|text| plain(text).contains(&wanted))
 }
 
 /// Indexes that are the same as another one in all but their names.
@@ -115,7 +117,10 @@ fn superfluous(rule: &str, facts: &Facts, index: &Index, kept: &Index, title: St
     }
     let (statement, undo) = drop_constraint(index, name);
     found
-        .shows("Before it is dropped", "Look for ON CONFLICT ON CONSTRAINT in functions and rare statements.")
+        .shows(
+            "Before it is dropped",
+            "Look for ON CONFLICT ON CONSTRAINT in statements that are rarer than what is recorded.",
+        )
         .proposes(statement)
         .undone_by(undo)
 }
@@ -235,6 +240,9 @@ mod tests {
         facts.statement_uses = vec![statement(text, 1.0, 1)];
         assert_eq!(duplicates(&facts), []);
         facts.statement_uses.clear();
+        facts.upserts.texts = vec![("function f".to_owned(), text.to_owned())];
+        assert_eq!(duplicates(&facts), [], "statements of other days, and functions");
+        facts.upserts.texts.clear();
         for one in &mut facts.indexes {
             one.is_immediate = false;
         }
