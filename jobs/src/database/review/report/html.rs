@@ -1,13 +1,13 @@
 //! A report as a page by itself: it loads nothing, and reads on a phone and in the dark.
 
-use super::{Note, Report, Shown, about, heading, shown_notes, who};
+use super::{Group, Note, Report, Shown, about, groups, heading, shown_notes, who};
 use crate::database::review::recommendation::Severity;
 
 const STYLE: &str = include_str!("style.css");
 
 /// A report as a page by itself.
 pub fn html(report: &Report) -> String {
-    let groups: String = Severity::ALL.into_iter().map(|severity| group(report, severity)).collect();
+    let sections: String = Severity::ALL.into_iter().map(|severity| section(report, severity)).collect();
     let title = format!("Review of database {}", escaped(&report.database));
     let number = report.review.map_or_else(String::new, |id| format!(" · review {id}"));
     format!(
@@ -15,11 +15,12 @@ pub fn html(report: &Report) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
          <p class=\"soft\">{} · looked at on {} UTC{number}</p>\n{}<p class=\"summary\">{}</p>\n\
-         {groups}{}{}</main>\n</body>\n</html>\n",
+         {}{sections}{}{}</main>\n</body>\n</html>\n",
         escaped(&report.server),
         escaped(&report.at),
         counts(report),
         text(&report.summary),
+        contents(report),
         overview(report),
         rest(report),
     )
@@ -40,21 +41,76 @@ fn counts(report: &Report) -> String {
     format!("<div class=\"counts\">\n{parts}{dismissed}</div>\n")
 }
 
-fn group(report: &Report, severity: Severity) -> String {
-    let of: Vec<String> =
-        report.open().filter(|shown| shown.recommendation.severity == severity).map(one).collect();
-    if of.is_empty() {
-        return String::new();
+/// All that is recommended, by severity and rule, as links.
+fn contents(report: &Report) -> String {
+    let lists = Severity::ALL.into_iter().map(|severity| {
+        let groups = groups(report, severity);
+        if groups.is_empty() {
+            return String::new();
+        }
+        let lines = groups.iter().flat_map(|group| {
+            if group.is_together() {
+                return vec![(place(severity, group), escaped(&group.title()))];
+            }
+            let one = |shown: &&Shown| (escaped(&shown.fingerprint), text(&shown.recommendation.title));
+            group.of.iter().map(one).collect()
+        });
+        let lines: String =
+            lines.map(|(place, words)| format!("<li><a href=\"#{place}\">{words}</a></li>\n")).collect();
+        let (class, count) = (severity.word(), report.count(severity));
+        format!(
+            "<li class=\"{class}\"><a href=\"#{class}\"><b>{} ({count})</b></a>\n<ul>\n{lines}</ul>\n</li>\n",
+            heading(severity)
+        )
+    });
+    let lists: String = lists.collect();
+    if lists.is_empty() {
+        lists
+    } else {
+        format!("<nav aria-label=\"Contents\">\n<ul>\n{lists}</ul>\n</nav>\n")
     }
-    let (class, count) = (severity.word(), of.len());
-    format!(
-        "<section class=\"{class}\">\n<h2>{} ({count})</h2>\n{}</section>\n",
-        heading(severity),
-        of.concat()
-    )
 }
 
-fn one(shown: &Shown) -> String {
+/// Where what one rule recommends is on the page.
+fn place(severity: Severity, group: &Group<'_>) -> String {
+    format!("{}-{}", severity.word(), escaped(group.rule))
+}
+
+fn section(report: &Report, severity: Severity) -> String {
+    let groups = groups(report, severity);
+    if groups.is_empty() {
+        return String::new();
+    }
+    let parts: String = groups.iter().map(|group| together(severity, group)).collect();
+    let (class, count) = (severity.word(), report.count(severity));
+    let heading = heading(severity);
+    format!("<section class=\"{class}\" id=\"{class}\">\n<h2>{heading} ({count})</h2>\n{parts}</section>\n")
+}
+
+/// What one rule recommends: where it is much, one under the other, to be opened.
+fn together(severity: Severity, group: &Group<'_>) -> String {
+    if !group.is_together() {
+        let one = |shown: &&Shown| {
+            let title = text(&shown.recommendation.title);
+            let print = escaped(&shown.fingerprint);
+            format!("<article id=\"{print}\">\n<h3>{title}</h3>\n{}</article>\n", body(shown))
+        };
+        return group.of.iter().map(one).collect();
+    }
+    let one = |shown: &&Shown| {
+        let title = text(&shown.recommendation.title);
+        let print = escaped(&shown.fingerprint);
+        format!(
+            "<details class=\"one\" id=\"{print}\"><summary>{title}</summary>\n{}</details>\n",
+            body(shown)
+        )
+    };
+    let all: String = group.of.iter().map(one).collect();
+    let (place, title) = (place(severity, group), escaped(&group.title()));
+    format!("<article id=\"{place}\">\n<h3>{title}</h3>\n{all}</article>\n")
+}
+
+fn body(shown: &Shown) -> String {
     let told = &shown.recommendation;
     let since =
         shown.first_seen.as_ref().map_or_else(String::new, |at| format!(" · since {} UTC", escaped(at)));
@@ -73,10 +129,9 @@ fn one(shown: &Shown) -> String {
         format!("<details><summary>Undo</summary>\n<pre>{}</pre>\n</details>\n", escaped(undo))
     });
     format!(
-        "<article id=\"{print}\">\n<h3>{}</h3>\n<p class=\"soft\">{} · {} ({}) · confidence {}{since} · \
+        "<p class=\"soft\">{} · {} ({}) · confidence {}{since} · \
          <code>{print}</code></p>\n<dl>\n{}</dl>\n{statement}{undo}<p class=\"soft\">Done with when: \
-         {}</p>\n</article>\n",
-        text(&told.title),
+         {}</p>\n",
         escaped(&told.object),
         about(&told.rule),
         escaped(&told.rule),
@@ -139,7 +194,7 @@ fn rest(report: &Report) -> String {
             format!("<li><b>{}</b>: {}{grant}</li>\n", gap.subject.words(), text(&gap.why))
         })
         .collect();
-    let section = |title: &str, items: &[String]| {
+    let list = |title: &str, items: &[String]| {
         let items = items.concat();
         if items.is_empty() {
             items
@@ -147,7 +202,7 @@ fn rest(report: &Report) -> String {
             format!("<section>\n<h2>{title}</h2>\n<ul>\n{items}</ul>\n</section>\n")
         }
     };
-    section("Not enough evidence", &notes) + &section("What could not be looked at", &gaps)
+    list("Not enough evidence", &notes) + &list("What could not be looked at", &gaps)
 }
 
 /// Text in which what is in backticks is code.
@@ -191,6 +246,33 @@ mod tests {
             page.contains("Review of database shop &lt;b&gt;") && page.contains("public.&quot;a|b&quot;.id")
         );
         assert!(!page.contains("<script") && !page.contains("<b>shop"));
+    }
+
+    #[test]
+    fn it_begins_with_links_to_all_that_it_recommends() {
+        let mut long = report();
+        let print = long.recommendations[0].fingerprint.clone();
+        for part in [
+            "<a href=\"#critical\"><b>Critical: it hurts now, or is about to (1)</b></a>".to_owned(),
+            format!("<a href=\"#{print}\">97 % of <code>id</code> &lt;script&gt; are used.</a>"),
+            format!("<article id=\"{print}\">"),
+        ] {
+            assert!(html(&long).contains(&part), "{part}");
+        }
+        let one = long.recommendations[1].clone();
+        long.recommendations
+            .extend((0..8).map(|place| Shown { fingerprint: format!("f{place}"), ..one.clone() }));
+        let page = html(&long);
+        assert!(
+            page.contains("<li><a href=\"#info-R30\">Tables without a primary key (9)</a></li>"),
+            "{page}"
+        );
+        assert!(
+            page.contains("<article id=\"info-R30\">\n<h3>Tables without a primary key (9)</h3>"),
+            "{page}"
+        );
+        assert_eq!(page.matches("<details class=\"one\" id=\"f").count(), 8, "each is there, to be opened");
+        assert!(page.find("<nav").unwrap() < page.find("<section").unwrap());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Shown, about, heading, shown_notes, who};
+use super::{Group, Report, Shown, about, groups, heading, shown_notes, who};
 use crate::database::review::recommendation::Severity;
 
 /// With more recommendations than this a report begins with a list of them.
@@ -17,13 +17,12 @@ pub fn markdown(report: &Report) -> String {
     line(&mut text, &escaped(&report.summary));
     contents(&mut text, report);
     for severity in Severity::ALL {
-        let group: Vec<&Shown> =
-            report.open().filter(|shown| shown.recommendation.severity == severity).collect();
-        if !group.is_empty() {
-            line(&mut text, &format!("## {} ({})", heading(severity), group.len()));
-            for shown in group {
-                one(&mut text, shown);
-            }
+        let groups = groups(report, severity);
+        if !groups.is_empty() {
+            line(&mut text, &format!("## {} ({})", heading(severity), report.count(severity)));
+        }
+        for group in groups {
+            together(&mut text, &group);
         }
     }
     overview(&mut text, report);
@@ -31,21 +30,39 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-/// All that is recommended in a line each, where it is more than can be seen at once.
+/// What one rule recommends: where it is much, under a heading of its own.
+fn together(text: &mut String, group: &Group<'_>) {
+    let level = if group.is_together() { "####" } else { "###" };
+    if group.is_together() {
+        line(text, &format!("### {}", group.title()));
+    }
+    for shown in &group.of {
+        one(text, shown, level);
+    }
+}
+
+/// All that is recommended in a line each, and what is much of the same in one, where it is more than can be seen at once.
 fn contents(text: &mut String, report: &Report) {
     if report.open().count() <= LISTED_FROM {
         return;
     }
-    for shown in report.open() {
-        let told = &shown.recommendation;
-        wrote(text, &format!("- **{}** {}: {}\n", told.severity.word(), told.rule, escaped(&told.title)));
+    for severity in Severity::ALL {
+        for group in groups(report, severity) {
+            let mut say =
+                |what: &str| wrote(text, &format!("- **{}** {}: {what}\n", severity.word(), group.rule));
+            if group.is_together() {
+                say(&group.title());
+            } else {
+                group.of.iter().for_each(|shown| say(&escaped(&shown.recommendation.title)));
+            }
+        }
     }
     wrote(text, "\n");
 }
 
-fn one(text: &mut String, shown: &Shown) {
+fn one(text: &mut String, shown: &Shown, level: &str) {
     let told = &shown.recommendation;
-    line(text, &format!("### {}", escaped(&told.title)));
+    line(text, &format!("{level} {}", escaped(&told.title)));
     let since = shown.first_seen.as_ref().map_or_else(String::new, |at| format!(" · since {at} UTC"));
     line(
         text,
@@ -216,8 +233,9 @@ mod tests {
         long.recommendations.extend(std::iter::repeat_n(one, 4));
         let text = markdown(&long);
         let list =
-            text.find("- **critical** R29: 97 % of `id` \\<script\\> are used.\n- **info** R30: ").unwrap();
-        assert!(list < text.find("## Critical").unwrap(), "{text}");
-        assert_eq!(text.matches("- **info** R30: It has no key.").count(), 5);
+            text.find("- **critical** R29: 97 % of `id` \\<script\\> are used.\n- **info** R30: Tables without a primary key (5)\n");
+        assert!(list.unwrap() < text.find("## Critical").unwrap(), "{text}");
+        assert!(text.contains("\n### Tables without a primary key (5)\n"), "{text}");
+        assert_eq!(text.matches("\n#### It has no key.").count(), 5);
     }
 }

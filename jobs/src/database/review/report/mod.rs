@@ -149,6 +149,42 @@ fn shown_notes(report: &Report) -> (&[Note], Option<String>) {
     (shown, (rest > 0).then(|| format!("And {} more.", many(rest, "index", "indexes"))))
 }
 
+/// From so many on, what one rule recommends is shown together.
+const TOGETHER_FROM: usize = 4;
+
+/// What one rule recommends.
+struct Group<'r> {
+    rule: &'r str,
+    of: Vec<&'r Shown>,
+}
+
+impl Group<'_> {
+    /// Whether it is too much to be shown one by one.
+    fn is_together(&self) -> bool {
+        self.of.len() >= TOGETHER_FROM
+    }
+
+    /// What it is about, and how many there are.
+    fn title(&self) -> String {
+        let about = about(self.rule);
+        let first: String = about.chars().take(1).flat_map(char::to_uppercase).collect();
+        format!("{first}{} ({})", about.chars().skip(1).collect::<String>(), self.of.len())
+    }
+}
+
+/// What is open of a severity, by rules.
+fn groups(report: &Report, severity: Severity) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for shown in report.open().filter(|shown| shown.recommendation.severity == severity) {
+        let rule = shown.recommendation.rule.as_str();
+        match groups.iter_mut().find(|group| group.rule == rule) {
+            Some(group) => group.of.push(shown),
+            None => groups.push(Group { rule, of: vec![shown] }),
+        }
+    }
+    groups
+}
+
 /// What is said of whoever does it.
 fn who(does: Does) -> &'static str {
     match does {
