@@ -125,18 +125,17 @@ async fn watched(
         session.run(statement, until, seen).await
     };
     let noting = async {
-        let mut noted = None;
-        while noted.is_none() && hear.changed().await.is_ok() {
-            noted = *hear.borrow_and_update();
+        let mut new = None;
+        while new.is_none() && hear.changed().await.is_ok() {
+            new = *hear.borrow_and_update();
         }
-        match noted {
-            Some(new) => note_new(notes, id, new).await.map(|()| noted),
+        match new {
+            Some(oid) => note_new(notes, id, oid).await.map(|()| new),
             None => Ok(None),
         }
     };
-    let (ended, noted) = tokio::join!(running, noting);
-    // What cannot be noted is known here nevertheless, and the note cannot be closed either then.
-    note.new_oid = noted?;
+    let (ended, new) = tokio::join!(running, noting);
+    note.new_oid = new?;
     Ok(ended)
 }
 

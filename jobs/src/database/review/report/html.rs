@@ -48,15 +48,15 @@ fn contents(report: &Report) -> String {
         if groups.is_empty() {
             return String::new();
         }
-        let lines = groups.iter().flat_map(|group| {
+        let link = |place: &str, words: &str| format!("<li><a href=\"#{place}\">{words}</a></li>\n");
+        let lines = groups.iter().map(|group| {
             if group.is_together() {
-                return vec![(place(severity, group), escaped(&group.title()))];
+                return link(&place(severity, group), &escaped(&group.title()));
             }
-            let one = |shown: &&Shown| (escaped(&shown.fingerprint), text(&shown.recommendation.title));
+            let one = |shown: &&Shown| link(&escaped(&shown.fingerprint), &text(&shown.recommendation.title));
             group.of.iter().map(one).collect()
         });
-        let lines: String =
-            lines.map(|(place, words)| format!("<li><a href=\"#{place}\">{words}</a></li>\n")).collect();
+        let lines: String = lines.collect();
         let (class, count) = (severity.word(), report.count(severity));
         format!(
             "<li class=\"{class}\"><a href=\"#{class}\"><b>{} ({count})</b></a>\n<ul>\n{lines}</ul>\n</li>\n",
