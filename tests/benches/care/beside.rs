@@ -1,17 +1,13 @@
 //! What the application's own transactions feel while one of its indexes is rebuilt again and again, and what deleting a
 //! million rows takes a batch.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use brasa_jobs::database::rebuild::{Built, Run, run};
 use brasa_jobs::database::session::{Session, Until};
 use brasa_jobs::database::{Batches, parts};
 use brasa_shared::config::{Config, Indexes, Upserts};
 use brasa_shared::db::migrate;
-use brasa_tests::bench::{Bar, Row, middle, ratios};
+use brasa_tests::bench::{Bar, Pgbench, Row, middle, ratios};
 use tokio_util::sync::CancellationToken;
 
 use super::Ground;
@@ -22,21 +18,17 @@ const REPEATS: usize = 7;
 const RATE: &str = "300";
 
 pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
-    let program = pgbench()?;
     ground.wait(migrate(&ground.world.pool))?;
-    let status = bench(ground, &program, &["-i", "-q", "-s", "10"])?.0.wait()?;
-    ensure!(status.success(), "pgbench ended with {status}");
+    let pgbench = Pgbench::new(ground.world.folder(), &ground.world.database_url)?;
     let seconds = if ground.is_quick { 5 } else { 15 };
     let (mut alone, mut beside, mut naive, mut rebuilt) = (vec![], vec![], vec![], 0);
     for _ in 0..REPEATS {
-        alone.push(p99(ground, &program, seconds, || Ok(()))?);
-        beside.push(p99(ground, &program, seconds, || {
+        alone.push(p99(&pgbench, seconds, || Ok(()))?);
+        beside.push(p99(&pgbench, seconds, || {
             rebuilt += 1;
             rebuild(ground)
         })?);
-        naive.push(p99(ground, &program, seconds, || {
-            ground.sql("reindex index pgbench_accounts_pkey").map(drop)
-        })?);
+        naive.push(p99(&pgbench, seconds, || ground.sql("reindex index pgbench_accounts_pkey").map(drop))?);
     }
     let (ratio, words) = ratios(&beside, &alone);
     let (unbound, more) = ratios(&naive, &alone);
@@ -100,52 +92,7 @@ fn rebuild(ground: &Ground) -> Result<()> {
     })
 }
 
-fn pgbench() -> Result<PathBuf> {
-    let mut found = Vec::new();
-    for place in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
-        found.push(place.path().join("bin/pgbench"));
-    }
-    found.push(PathBuf::from("pgbench"));
-    found.into_iter().find(|path| path.is_file()).context("pgbench is not installed")
-}
-
-fn bench(ground: &Ground, program: &PathBuf, args: &[&str]) -> Result<(Child, PathBuf)> {
-    let folder = ground.world.folder().join(format!("pgbench-{:x}", rand::random::<u32>()));
-    std::fs::create_dir_all(&folder)?;
-    let mut command = Command::new(program);
-    command.args(args).arg(&ground.world.database_url).current_dir(&folder);
-    Ok((command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?, folder))
-}
-
-/// The 99th percentile of the latency of transactions in ms, while something is done again and again. A transaction that
-/// fails ends pgbench with a fault.
-fn p99(
-    ground: &Ground,
-    program: &PathBuf,
-    seconds: u32,
-    mut meanwhile: impl FnMut() -> Result<()>,
-) -> Result<f64> {
-    let seconds = seconds.to_string();
-    let args = ["-n", "-N", "-c", "8", "-j", "1", "-R", RATE, "-l", "-T", &seconds];
-    let (mut child, folder) = bench(ground, program, &args)?;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        meanwhile()?;
-        ground.wait(async { tokio::time::sleep(Duration::from_millis(100)).await });
-    };
-    ensure!(status.success(), "a transaction failed: pgbench ended with {status}");
-    let mut took = Vec::new();
-    for file in std::fs::read_dir(&folder)? {
-        for line in std::fs::read_to_string(file?.path())?.lines() {
-            // Client, number, latency in µs from when it was scheduled.
-            if let Some(us) = line.split(' ').nth(2).and_then(|us| us.parse::<f64>().ok()) {
-                took.push(us / 1_000.0);
-            }
-        }
-    }
-    ensure!(took.len() > 100, "pgbench did only {} transactions", took.len());
-    took.sort_by(f64::total_cmp);
-    Ok(took[took.len() * 99 / 100])
+/// The 99th percentile of the latency of transactions in ms, while something is done again and again.
+fn p99(pgbench: &Pgbench, seconds: u32, meanwhile: impl FnMut() -> Result<()>) -> Result<f64> {
+    Ok(pgbench.run(&["-N", "-c", "8"], (RATE, seconds), meanwhile)?.percentile(99))
 }

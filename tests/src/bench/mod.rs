@@ -16,6 +16,7 @@ mod enqueuer;
 mod nap;
 mod pace;
 mod peers;
+mod pgbench;
 pub mod protocol;
 mod redis;
 mod report;
@@ -27,6 +28,7 @@ mod workers;
 
 pub use contestant::Contestant;
 pub use peers::{Peer, bullmq, rusty_sidekiq, sidekiq};
+pub use pgbench::{Latencies, Pgbench};
 pub use redis::{Redis, script_calls};
 pub use report::Report;
 pub use row::{Bar, Figure, Row};

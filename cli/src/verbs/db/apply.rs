@@ -35,8 +35,8 @@ impl Apply {
             )));
         }
         let mut tended = Tended::default();
-        analyze_all(&pool, &mut session, &whole.analyze.tables, &until, out, &mut tended).await?;
-        vacuum_all(&pool, &mut session, &whole.vacuum.tables, &until, out, &mut tended).await?;
+        analyze_all((&pool, &mut session), &whole.analyze.tables, &until, out, &mut tended).await?;
+        vacuum_all((&pool, &mut session), &whole.vacuum.tables, &until, out, &mut tended).await?;
         let (tables, is_well) = tended.parts();
         // Fresh statistics may say that an index is another one than was thought: then it is left alone. No other is touched.
         let agreed: Vec<u32> = whole.reindex.chosen().map(|item| item.index.oid).collect();

@@ -48,7 +48,7 @@ impl Tend {
             return say("analyzed", would.collect(), out);
         };
         let mut tended = Tended::default();
-        analyze_all(&pool, &mut session, &due, &until, out, &mut tended).await?;
+        analyze_all((&pool, &mut session), &due, &until, out, &mut tended).await?;
         session.close().await;
         tended.end("analyze", out)
     }
@@ -66,7 +66,7 @@ impl Tend {
             return say("vacuumed", would.collect(), out);
         };
         let mut tended = Tended::default();
-        vacuum_all(&pool, &mut session, &due, &until, out, &mut tended).await?;
+        vacuum_all((&pool, &mut session), &due, &until, out, &mut tended).await?;
         session.close().await;
         tended.end("vacuum", out)
     }
@@ -91,18 +91,16 @@ impl Tend {
 
 /// Analyzes one table after the other.
 pub(super) async fn analyze_all(
-    pool: &PgPool,
-    session: &mut Session,
+    (pool, session): (&PgPool, &mut Session),
     due: &[(Table, Analyzing)],
     until: &Until,
     out: &mut Output,
     tended: &mut Tended,
 ) -> Result<(), Failure> {
     for (table, why) in due {
-        if tended.is_over(&table.name, until, out)? {
+        if !tended.begins("analyzing", table, until, out)? {
             continue;
         }
-        out.progress(|| format!("analyzing {}", table.name))?;
         let (verdict, error) = match analyze(session, table, until).await.map_err(failed)? {
             Analyzed::Done(took) => (format!("analyzed in {} ms", took.as_millis()), None),
             Analyzed::Skipped(why) => (format!("skipped: {why}"), Some(why)),
@@ -112,46 +110,62 @@ pub(super) async fn analyze_all(
                 (why.clone(), Some(why))
             }
         };
-        tended.take(&table.name, &verdict, error.as_deref(), out)?;
-        note(pool, &Note { kind: "analyze", table: &table.name, why: &why.words(), actor: &actor(), error })
-            .await;
+        tended.ends(pool, ("analyze", &table.name, &why.words()), (&verdict, error), out).await?;
     }
     Ok(())
 }
 
 /// Vacuums one table after the other.
 pub(super) async fn vacuum_all(
-    pool: &PgPool,
-    session: &mut Session,
+    (pool, session): (&PgPool, &mut Session),
     due: &[(Table, Vacuuming)],
     until: &Until,
     out: &mut Output,
     tended: &mut Tended,
 ) -> Result<(), Failure> {
     for (table, why) in due {
-        if tended.is_over(&table.name, until, out)? {
+        if !tended.begins("vacuuming", table, until, out)? {
             continue;
         }
-        out.progress(|| format!("vacuuming {}", table.name))?;
         let (verdict, error) = match vacuum(session, table, *why, until).await.map_err(failed)? {
             Vacuumed::Done(took) => (format!("vacuumed in {} ms", took.as_millis()), None),
             Vacuumed::Held(why) => (format!("vacuumed for nothing: {why}"), Some(why)),
             Vacuumed::Skipped(why) => (format!("skipped: {why}"), Some(why)),
         };
-        tended.take(&table.name, &verdict, error.as_deref(), out)?;
-        note(pool, &Note { kind: "vacuum", table: &table.name, why: why.words(), actor: &actor(), error })
-            .await;
+        tended.ends(pool, ("vacuum", &table.name, why.words()), (&verdict, error), out).await?;
     }
     Ok(())
 }
 
 impl Tended {
-    fn is_over(&mut self, name: &str, until: &Until, out: &mut Output) -> Result<bool, Failure> {
+    /// Says what is begun, while there is time for it.
+    fn begins(
+        &mut self,
+        doing: &str,
+        table: &Table,
+        until: &Until,
+        out: &mut Output,
+    ) -> Result<bool, Failure> {
         let is_over = until.stop.is_cancelled() || until.deadline.is_some_and(|end| Instant::now() >= end);
         if is_over {
-            self.take(name, "there was no time for it", Some("there was no time for it"), out)?;
+            self.take(&table.name, "there was no time for it", Some("there was no time for it"), out)?;
+        } else {
+            out.progress(|| format!("{doing} {}", table.name))?;
         }
-        Ok(is_over)
+        Ok(!is_over)
+    }
+
+    /// Says what came of it, and notes it.
+    async fn ends(
+        &mut self,
+        pool: &PgPool,
+        (kind, table, why): (&str, &str, &str),
+        (verdict, error): (&str, Option<String>),
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        self.take(table, verdict, error.as_deref(), out)?;
+        note(pool, &Note { kind, table, why, actor: &actor(), error }).await;
+        Ok(())
     }
 
     fn take(
