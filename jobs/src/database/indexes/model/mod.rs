@@ -71,6 +71,9 @@ const SURE: f64 = 1.05;
 /// The same, where the figure is still good for something.
 const ALMOST: f64 = 1.15;
 
+/// So often at least equal keys would have been met again if each were in two rows, for that they were not to say something.
+const TELLING: f64 = 20.0;
+
 impl Tree {
     /// How large it would be if it were made anew.
     ///
@@ -166,9 +169,19 @@ impl Tree {
     /// Leaves where it was looked how many different keys there are.
     fn by_count(&self, product: &[Class], counted: Counted, doubt: Trust) -> (f64, f64, Trust) {
         let sample = counted.sample();
+        let by_share = if counted.share < 1.0 { Trust::Medium } else { Trust::High };
+        // How often a key was met again, and how often it would have been if no column said anything about another.
+        let met = sample.seen - counted.distinct;
+        let chance = (sample.seen - joint::distinct(product, sample.seen)).max(0.0);
+        if met <= chance + 3.0 * chance.sqrt() + 3.0 {
+            let (leaves, entries) = self.listed(product);
+            // Of too few rows that says nothing: pairs of rows with equal keys would hardly have been met.
+            let is_telling = sample.seen * sample.seen / sample.rows.max(1.0) >= TELLING;
+            return (leaves, entries, doubt.min(if is_telling { by_share } else { Trust::Low }));
+        }
         let distinct = sample.guess(counted.distinct, counted.once);
         let (leaves, entries) = self.listed(&joint::thinned(product, distinct, sample));
-        (leaves, entries, doubt.min(if counted.share < 1.0 { Trust::Medium } else { Trust::High }))
+        (leaves, entries, doubt.min(by_share))
     }
 
     /// Leaves and entries of values with lists.
