@@ -2,6 +2,7 @@
 
 mod command;
 mod crashing;
+mod crowding;
 mod merging;
 mod numbering;
 mod refusing;
@@ -113,7 +114,8 @@ async fn more_rows_than_a_batch_are_written_in_their_order() {
         let part: Vec<&[u8]> = part.iter().map(Vec::as_slice).collect();
         streams(&world).add("visits", 0, &part, room).await.unwrap();
     }
-    let worker = start(&world, CONFIG);
+    let config = CONFIG.replace("table = \"visits\"", "table = \"visits\"\nbatch = 1000");
+    let worker = start(&world, &config);
 
     done(&world, "visits", 2_500).await;
 

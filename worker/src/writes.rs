@@ -1,23 +1,24 @@
 //! The writers of batched writes: one task for each stream, of which one in the whole fleet owns it.
 //!
 //! The owner reads what stands behind the last entry that is written, writes it, and trims the stream. While a batch is
-//! written the next one gathers by itself; where nothing waits, a row is written as soon as it is seen.
+//! written the next one is read and taken apart; where nothing waits, a row is written as soon as it is seen.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use brasa_jobs::Reach;
-use brasa_jobs::writes::{FlushError, Flusher, Table, TableProblem};
+use brasa_jobs::writes::{FlushError, Flusher, Gathered, Gatherer, Table, TableProblem};
 use brasa_shared::config::Write;
 use brasa_shared::db::writes::{
     Standing, StreamOf, forget_producers, note_server, pause, release, renew, take,
 };
 use brasa_shared::place::Place;
 use brasa_shared::store::{Store, StoreError};
-use brasa_shared::streams::{Entry, Streams};
+use brasa_shared::streams::Streams;
 use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use sqlx::PgPool;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -183,9 +184,8 @@ impl Writer {
                 Some(table) => table,
                 None => table.insert(Table::look(&mut connection, &self.write).await?),
             };
-            let flusher =
-                Flusher { write: &self.write, table: known, stream: &self.stream, lease: self.lease };
-            let done = flusher.recover(&mut connection, standing, &entries, RECENT).await?;
+            let batch = Gathered::read(entries, &self.write, known).await;
+            let done = self.flusher(known).recover(&mut connection, standing, &batch, RECENT).await?;
             if done.entries > 0 {
                 tracing::warn!(
                     write = name,
@@ -199,7 +199,17 @@ impl Writer {
     }
 
     async fn serve(&self, standing: &mut Standing) -> Result<(), Trouble> {
-        let (mut table, mut gathered) = (None, None);
+        let mut gatherer = Gatherer::new(&self.streams, &self.write, &self.stream);
+        let served = self.write_all(standing, &mut gatherer).await;
+        // Where Redis is away it was waited for long enough.
+        if !matches!(served, Err(Trouble::Store(_))) {
+            gatherer.tidy(standing.place).await;
+        }
+        served
+    }
+
+    async fn write_all(&self, standing: &mut Standing, gatherer: &mut Gatherer<'_>) -> Result<(), Trouble> {
+        let (table, mut batch) = (OnceCell::new(), Gathered::default());
         let mut kept = Instant::now();
         while !self.stop.is_cancelled() {
             if kept.elapsed() >= self.renew_every() || standing.is_paused {
@@ -213,52 +223,54 @@ impl Writer {
                     continue;
                 }
             }
-            let entries = match gathered.take() {
-                Some(entries) => entries,
-                None => self.next(standing.place).await?,
-            };
-            if entries.is_empty() {
+            if batch.is_empty() {
+                batch = self.look_for_rows(gatherer, standing.place, &table).await?;
+            }
+            let Some(last) = batch.last() else {
                 self.sleep(self.write.wait).await;
                 continue;
-            }
-            let last = entries.last().map_or(standing.place, |entry| entry.place);
-            let (flushed, next) = tokio::join!(self.flush(standing, &entries, &mut table), self.next(last));
+            };
+            let (known, written) = (self.look_at_table(&table).await?, standing.place);
+            let flush = self.flush(standing, &batch, known);
+            let (flushed, next) = tokio::join!(flush, gatherer.gather(last, written, known));
             flushed?;
             // What has come meanwhile. Nothing, or a fault of Redis, is looked at again.
-            gathered = next.ok().filter(|next| !next.is_empty());
+            batch = next.unwrap_or_default();
             kept = Instant::now();
         }
         Ok(())
     }
 
-    /// What is to be written next: as many entries and as many bytes as a batch may have, and one at least.
-    async fn next(&self, behind: Place) -> Result<Vec<Entry>, Trouble> {
-        let (name, part) = (&self.stream.name, self.stream.part);
-        let mut entries = self.streams.read(name, part, behind, self.write.batch).await?;
-        let mut bytes = 0_u64;
-        let fits = entries.iter().take_while(|entry| {
-            bytes += entry.row.as_ref().map_or(0, Vec::len) as u64;
-            bytes <= self.write.bytes_max
-        });
-        let count = fits.count().max(1);
-        entries.truncate(count);
-        Ok(entries)
+    /// What is to be written where nothing is known to wait. The table is looked at when there is something.
+    async fn look_for_rows(
+        &self,
+        gatherer: &mut Gatherer<'_>,
+        written: Place,
+        table: &OnceCell<Table>,
+    ) -> Result<Gathered, Trouble> {
+        let entries = gatherer.next(written, written).await?;
+        if entries.is_empty() {
+            return Ok(Gathered::default());
+        }
+        Ok(Gathered::read(entries, &self.write, self.look_at_table(table).await?).await)
     }
 
-    async fn flush(
-        &self,
-        standing: &mut Standing,
-        entries: &[Entry],
-        table: &mut Option<Table>,
-    ) -> Result<(), Trouble> {
+    async fn look_at_table<'t>(&self, table: &'t OnceCell<Table>) -> Result<&'t Table, Trouble> {
+        let look = async || {
+            let mut connection = self.pool.acquire().await?;
+            Ok(Table::look(&mut connection, &self.write).await?)
+        };
+        table.get_or_try_init(look).await
+    }
+
+    fn flusher<'a>(&'a self, table: &'a Table) -> Flusher<'a> {
+        Flusher { write: &self.write, table, stream: &self.stream, lease: self.lease }
+    }
+
+    async fn flush(&self, standing: &mut Standing, batch: &Gathered, table: &Table) -> Result<(), Trouble> {
         let begun = Instant::now();
         let mut connection = self.pool.acquire().await?;
-        let known = match table {
-            Some(table) => table,
-            None => table.insert(Table::look(&mut connection, &self.write).await?),
-        };
-        let flusher = Flusher { write: &self.write, table: known, stream: &self.stream, lease: self.lease };
-        let (now, done) = flusher.flush(&mut connection, standing, entries).await?;
+        let (now, done) = self.flusher(table).flush(&mut connection, standing, batch).await?;
         *standing = now;
         let name = &self.stream.name;
         metrics::write_rows_total(name).increment(done.rows.unsigned_abs());
@@ -271,10 +283,6 @@ impl Writer {
                 dead = done.dead,
                 "rows could not be written; see `brasa writes dead`"
             );
-        }
-        // They are written: should this fail, the next one does it.
-        if let Err(error) = self.streams.trim(name, self.stream.part, standing.place).await {
-            tracing::debug!(write = name, error = %chain(&error), "what is written is still in the stream");
         }
         Ok(())
     }

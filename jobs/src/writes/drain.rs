@@ -17,6 +17,7 @@ use crate::job::{Job, Policy};
 use crate::sql::judge;
 use crate::verdict::{JobError, JobResult};
 use crate::writes::flush::{FlushError, Flusher};
+use crate::writes::gather::Gatherer;
 use crate::writes::table::{Table, TableProblem};
 
 /// How long a stream is the job's from each batch on.
@@ -104,22 +105,22 @@ async fn own(
         TableProblem::Database(error) => judge(error, "look at the table"),
     })?;
     let flusher = Flusher { write, table: &table, stream, lease: LEASE };
+    let mut gatherer = Gatherer::new(streams, write, stream);
     let mut rows = 0;
     while standing.place < last && !ctx.stop.is_cancelled() {
-        let entries =
-            streams.read(&stream.name, stream.part, standing.place, write.batch).await.map_err(away)?;
-        if entries.is_empty() {
+        let batch = gatherer.gather(standing.place, standing.place, &table).await.map_err(away)?;
+        if batch.is_empty() {
             break;
         }
-        let (now, done) = match flusher.flush(connection, &standing, &entries).await {
+        let (now, done) = match flusher.flush(connection, &standing, &batch).await {
             Ok(outcome) => outcome,
             // Somebody else writes on.
             Err(FlushError::Lost) => return Ok(Some((rows, false))),
             Err(error) => return Err(JobError::retry(anyhow::Error::new(error))),
         };
         (standing, rows) = (now, rows + done.rows);
-        streams.trim(&stream.name, stream.part, standing.place).await.map_err(away)?;
     }
+    gatherer.tidy(standing.place).await;
     release(connection, stream, standing.epoch).await.map_err(database)?;
     Ok(Some((rows, !ctx.stop.is_cancelled())))
 }

@@ -13,6 +13,7 @@ use brasa_shared::streams::Entry;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::writes::gather::Gathered;
 use crate::writes::numbers::Numbers;
 use crate::writes::row::{Poison, Row};
 use crate::writes::statement::insert_rows;
@@ -56,7 +57,7 @@ pub struct Flusher<'a> {
 /// An entry with the row that it is.
 struct Given<'a> {
     entry: &'a Entry,
-    row: Row,
+    row: &'a Row,
 }
 
 /// What is written together.
@@ -74,7 +75,14 @@ struct Batch<'a> {
     numbers: Numbers,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    fn push(&mut self, entry: &'a Entry, row: &'a Result<Row, Poison>) {
+        match row {
+            Ok(row) => self.given.push(Given { entry, row }),
+            Err(poison) => self.dead.push(buried(entry, poison.clone())),
+        }
+    }
+
     fn done(&self) -> Done {
         let (entries, dead, doubled) = (count(self.entries), count(self.dead.len()), count(self.doubled));
         Done { entries, rows: entries - dead - doubled, dead, doubled }
@@ -90,23 +98,20 @@ impl Flusher<'_> {
         &self,
         connection: &mut PgConnection,
         standing: &Standing,
-        entries: &[Entry],
+        gathered: &Gathered,
     ) -> Result<(Standing, Done), FlushError> {
-        let Some(last) = entries.last() else { return Ok((standing.clone(), Done::default())) };
-        let numbers = Numbers::of(connection, self.stream, entries).await.map_err(FlushError::Passing)?;
-        let mut batch = Batch { to: last.place, entries: entries.len(), numbers, ..Batch::default() };
-        for entry in entries {
-            if !batch.numbers.is_new(entry) {
+        let Some(to) = gathered.last() else { return Ok((standing.clone(), Done::default())) };
+        let numbers = Numbers::of(connection, self.stream, gathered).await.map_err(FlushError::Passing)?;
+        let mut batch = Batch { to, entries: gathered.0.len(), numbers, ..Batch::default() };
+        for (entry, row) in &gathered.0 {
+            if batch.numbers.is_new(entry) {
+                batch.push(entry, row);
+            } else {
                 batch.doubled += 1;
-                continue;
-            }
-            match self.read(entry) {
-                Ok(row) => batch.given.push(Given { entry, row }),
-                Err(poison) => batch.dead.push(buried(entry, poison)),
             }
         }
         let done = self.write_batch(connection, standing, batch).await?;
-        Ok((Standing { place: last.place, ..standing.clone() }, done))
+        Ok((Standing { place: to, ..standing.clone() }, done))
     }
 
     /// Writes what is new among entries that stand where everything is written already: another server has given such ids
@@ -119,19 +124,18 @@ impl Flusher<'_> {
         &self,
         connection: &mut PgConnection,
         standing: &Standing,
-        entries: &[Entry],
+        gathered: &Gathered,
         recent: Duration,
     ) -> Result<Done, FlushError> {
-        let numbers = Numbers::of(connection, self.stream, entries).await.map_err(FlushError::Passing)?;
+        let numbers = Numbers::of(connection, self.stream, gathered).await.map_err(FlushError::Passing)?;
         let mut batch = Batch { to: standing.place, numbers, ..Batch::default() };
         let since_ms = standing.place.ms - i64::try_from(recent.as_millis()).unwrap_or(i64::MAX);
-        for entry in entries {
-            match (&entry.number, self.read(entry)) {
-                (Some(_), _) if !batch.numbers.is_new(entry) => {}
-                (Some(_), Ok(row)) => batch.given.push(Given { entry, row }),
-                (Some(_), Err(poison)) => batch.dead.push(buried(entry, poison)),
-                (None, _) if entry.place.ms < since_ms => {}
-                (None, _) => batch.dead.push(buried(entry, doubtful())),
+        for (entry, row) in &gathered.0 {
+            match &entry.number {
+                Some(_) if !batch.numbers.is_new(entry) => {}
+                Some(_) => batch.push(entry, row),
+                None if entry.place.ms < since_ms => {}
+                None => batch.dead.push(buried(entry, doubtful())),
             }
         }
         batch.entries = batch.given.len() + batch.dead.len();
@@ -159,16 +163,8 @@ impl Flusher<'_> {
         }
     }
 
-    fn read(&self, entry: &Entry) -> Result<Row, Poison> {
-        let Some(payload) = &entry.row else {
-            let message = "the entry has no field `d` with a row".to_owned();
-            return Err(Poison { sqlstate: None, at_fault: None, message });
-        };
-        Row::of(payload, self.write, self.table)
-    }
-
     async fn write(&self, connection: &mut PgConnection, given: &[&Given<'_>]) -> Result<(), sqlx::Error> {
-        let rows: Vec<&Row> = given.iter().map(|given| &given.row).collect();
+        let rows: Vec<&Row> = given.iter().map(|given| given.row).collect();
         insert_rows(connection, self.write, self.table, &rows).await
     }
 

@@ -3,12 +3,13 @@
 //! ```text
 //! table: what the catalogue says          row: JSON -> texts, or why not
 //! statement: rows -> SQL                  flush: one batch, one transaction
-//! numbers: what came, and came again      drain: the kind `writes.flush`
-//! writer: for applications in Rust
+//! numbers: what came, and came again      gather: what is written next, out of its stream
+//! drain: the kind `writes.flush`          writer: for applications in Rust
 //! ```
 
 mod drain;
 mod flush;
+mod gather;
 mod numbers;
 mod row;
 mod statement;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use drain::Flush;
 pub use flush::{FlushError, Flusher, replay};
+pub use gather::{Gathered, Gatherer};
 pub use row::{Poison, Row};
 pub use table::{Shape, Table, TableProblem};
 pub use writer::{Handed, WriteError, Writer};

@@ -4,11 +4,13 @@
 //! has several connections; so what is remembered is the highest number and the gaps below it, and a row is new exactly
 //! if its number is above the highest or in a gap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use brasa_shared::db::writes::{Sent, StreamOf, note_sent, sent};
 use brasa_shared::streams::Entry;
 use sqlx::PgConnection;
+
+use crate::writes::gather::Gathered;
 
 /// So many gaps are remembered of a producer; of older ones it is only known how many numbers they had.
 const GAPS_MAX: usize = 1_000;
@@ -32,12 +34,11 @@ impl Numbers {
     pub(super) async fn of(
         connection: &mut PgConnection,
         stream: &StreamOf,
-        entries: &[Entry],
+        gathered: &Gathered,
     ) -> Result<Self, sqlx::Error> {
-        let mut producers: Vec<&str> =
-            entries.iter().filter_map(|entry| Some(entry.number.as_ref()?.0.as_str())).collect();
-        producers.sort_unstable();
-        producers.dedup();
+        let producers: BTreeSet<&str> =
+            gathered.0.iter().filter_map(|(entry, _)| Some(entry.number.as_ref()?.0.as_str())).collect();
+        let producers: Vec<&str> = producers.into_iter().collect();
         if producers.is_empty() {
             return Ok(Self::default());
         }

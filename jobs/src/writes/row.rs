@@ -1,8 +1,11 @@
 //! A row as applications hand it over, and what can be wrong with it before the database is asked.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
 
 use brasa_shared::config::{Mode, Write};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::writes::table::{Shape, Table};
@@ -18,9 +21,21 @@ pub struct Poison {
     pub message: String,
 }
 
-/// A row: its columns by name, each with its value as text; none is NULL.
+/// A row: the columns that it names, in the order of their names, each with its value as text; none is NULL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row(pub BTreeMap<String, Option<String>>);
+pub struct Row {
+    cells: Vec<Cell>,
+    /// All texts, one behind the other.
+    texts: String,
+}
+
+/// A column of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cell {
+    /// Which one of the table's.
+    column: usize,
+    text: Option<Range<usize>>,
+}
 
 impl Row {
     /// Reads a row, and checks what can be checked without the database.
@@ -30,45 +45,49 @@ impl Row {
     pub fn read(payload: &[u8], table: &Table) -> Result<Self, Poison> {
         let text = std::str::from_utf8(payload)
             .map_err(|error| poison("22021", None, format!("no UTF-8: {error}")))?;
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)
+        let fields = Fields::read(text, table)
             .map_err(|error| poison("22032", None, format!("no JSON object of columns: {error}")))?;
-        if fields.is_empty() {
+        if fields.count == 0 {
             return Err(poison("22032", None, "the row names no column".to_owned()));
         }
-        let mut row = BTreeMap::new();
-        for (name, value) in fields {
-            let Some(shape) = table.columns.get(&name) else {
-                let known: Vec<&str> = table.columns.keys().map(String::as_str).collect();
-                let message =
-                    format!("the table has no column `{}`; it has: {}", clip(&name), known.join(", "));
-                return Err(poison("42703", Some(&name), message));
-            };
-            if shape.is_made {
-                let message = format!("column `{name}` is made by the database and cannot be written");
-                return Err(poison("428C9", Some(&name), message));
-            }
-            let value =
-                text_of(value.get(), shape).map_err(|message| poison("22P02", Some(&name), message))?;
-            if value.as_deref().is_some_and(|text| text.contains('\0')) {
-                let message =
-                    format!("the text for column `{name}` has a NUL byte, which Postgres cannot store");
-                return Err(poison("22021", Some(&name), message));
-            }
-            if value.is_none() && shape.is_needed {
-                return Err(poison("23502", Some(&name), format!("column `{name}` must not be NULL")));
-            }
-            row.insert(name, value);
+        if let Some(name) = fields.unknown {
+            let known: Vec<&str> = table.columns.keys().map(String::as_str).collect();
+            let message = format!("the table has no column `{}`; it has: {}", clip(&name), known.join(", "));
+            return Err(poison("42703", Some(&name), message));
         }
-        for (name, shape) in &table.columns {
-            if !row.contains_key(name) && shape.is_needed && !shape.has_default {
-                return Err(poison(
-                    "23502",
-                    Some(name),
-                    format!("column `{name}` is missing, and has no default"),
-                ));
+        let mut row =
+            Self { cells: Vec::with_capacity(fields.count), texts: String::with_capacity(text.len()) };
+        for ((name, shape), value) in table.columns.iter().zip(fields.values) {
+            match value {
+                Some(value) => row.push(name, shape, value.get())?,
+                None if shape.is_needed && !shape.has_default => {
+                    let message = format!("column `{name}` is missing, and has no default");
+                    return Err(poison("23502", Some(name), message));
+                }
+                None => {}
             }
         }
-        Ok(Self(row))
+        Ok(row)
+    }
+
+    fn push(&mut self, name: &str, shape: &Shape, json: &str) -> Result<(), Poison> {
+        if shape.is_made {
+            let message = format!("column `{name}` is made by the database and cannot be written");
+            return Err(poison("428C9", Some(name), message));
+        }
+        let begin = self.texts.len();
+        let has_value = push_text(&mut self.texts, json, shape)
+            .map_err(|message| poison("22P02", Some(name), message))?;
+        let text = begin..self.texts.len();
+        if self.texts[text.clone()].contains('\0') {
+            let message = format!("the text for column `{name}` has a NUL byte, which Postgres cannot store");
+            return Err(poison("22021", Some(name), message));
+        }
+        if !has_value && shape.is_needed {
+            return Err(poison("23502", Some(name), format!("column `{name}` must not be NULL")));
+        }
+        self.cells.push(Cell { column: shape.place, text: has_value.then_some(text) });
+        Ok(())
     }
 
     /// The same, where the row also has to say which one it is.
@@ -78,7 +97,7 @@ impl Row {
     pub fn of(payload: &[u8], write: &Write, table: &Table) -> Result<Self, Poison> {
         let row = Self::read(payload, table)?;
         if let Mode::Upsert(merging) = &write.mode
-            && row.key(&merging.key).is_none()
+            && table.places(&merging.key).and_then(|key| row.key(&key)).is_none()
         {
             let message =
                 format!("a part of the key is missing or NULL: it takes {}", merging.key.join(", "));
@@ -87,21 +106,107 @@ impl Row {
         Ok(row)
     }
 
-    /// The values of these columns; none where one of them is missing or NULL.
-    pub fn key(&self, columns: &[String]) -> Option<Vec<&str>> {
-        columns.iter().map(|column| self.0.get(column)?.as_deref()).collect()
+    /// The columns that it names, by their places in the table.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        self.cells.iter().map(|cell| cell.column)
+    }
+
+    /// The value of the column that it names as its nth.
+    pub(super) fn value(&self, nth: usize) -> Option<&str> {
+        Some(&self.texts[self.cells.get(nth)?.text.clone()?])
+    }
+
+    /// The values of the columns at these places of the table; none where one of them is missing or NULL.
+    pub fn key(&self, columns: &[usize]) -> Option<Vec<&str>> {
+        let value = |column| self.value(self.cells.binary_search_by_key(column, |cell| cell.column).ok()?);
+        columns.iter().map(value).collect()
     }
 }
 
-/// A value of JSON as the text that Postgres reads.
-fn text_of(json: &str, shape: &Shape) -> Result<Option<String>, String> {
+/// The fields of an object.
+struct Fields<'j> {
+    /// For each column of the table, as it stands there; the last one where it is there several times.
+    values: Vec<Option<&'j RawValue>>,
+    /// How many fields there are.
+    count: usize,
+    /// One that the table does not have.
+    unknown: Option<String>,
+}
+
+impl<'j> Fields<'j> {
+    fn read(text: &'j str, table: &Table) -> serde_json::Result<Self> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let fields = json.deserialize_map(Reading(table))?;
+        json.end()?;
+        Ok(fields)
+    }
+}
+
+/// Reads fields by what the table has, and copies no names.
+struct Reading<'t>(&'t Table);
+
+impl<'j> Visitor<'j> for Reading<'_> {
+    type Value = Fields<'j>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<M: MapAccess<'j>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut fields = Fields { values: vec![None; self.0.columns.len()], count: 0, unknown: None };
+        while let Some(column) = map.next_key_seed(Name(self.0))? {
+            let value = map.next_value()?;
+            fields.count += 1;
+            match column {
+                Ok(column) => fields.values[column] = Some(value),
+                Err(name) => fields.unknown = Some(name),
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// Reads the name of a field as the place of the column; as itself where there is no such column.
+struct Name<'t>(&'t Table);
+
+impl<'j> DeserializeSeed<'j> for Name<'_> {
+    type Value = Result<usize, String>;
+
+    fn deserialize<D: Deserializer<'j>>(self, name: D) -> Result<Self::Value, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Result<usize, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a column")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.columns.get(name).map(|shape| shape.place).ok_or_else(|| name.to_owned()))
+    }
+}
+
+/// Adds a value of JSON as the text that Postgres reads; false where it is NULL.
+fn push_text(texts: &mut String, json: &str, shape: &Shape) -> Result<bool, String> {
     match json.as_bytes().first() {
-        Some(b'n') => Ok(None),
-        _ if shape.is_json => Ok(Some(json.to_owned())),
-        Some(b'"') => serde_json::from_str(json).map(Some).map_err(|error| error.to_string()),
-        Some(b'[') if shape.is_array => array_of(json).map(Some),
-        Some(b'[' | b'{') => Err(format!("expected {}, found {}", shape.kind, clip(json))),
-        _ => Ok(Some(json.to_owned())),
+        Some(b'n') => return Ok(false),
+        _ if shape.is_json => texts.push_str(json),
+        Some(b'"') => texts.push_str(&string_of(json)?),
+        Some(b'[') if shape.is_array => texts.push_str(&array_of(json)?),
+        Some(b'[' | b'{') => return Err(format!("expected {}, found {}", shape.kind, clip(json))),
+        _ => texts.push_str(json),
+    }
+    Ok(true)
+}
+
+/// What a text of JSON says: what stands in its quotes, where nothing of it is written in another way.
+fn string_of(json: &str) -> Result<Cow<'_, str>, String> {
+    match json.get(1..json.len() - 1) {
+        Some(inner) if !inner.contains('\\') => Ok(Cow::Borrowed(inner)),
+        _ => serde_json::from_str(json).map(Cow::Owned).map_err(|error| error.to_string()),
     }
 }
 
@@ -118,8 +223,7 @@ fn array_of(json: &str) -> Result<String, String> {
             Some(b'n') => text.push_str("NULL"),
             Some(b'[') => text.push_str(&array_of(item)?),
             Some(b'"') => {
-                let value: String = serde_json::from_str(item).map_err(|error| error.to_string())?;
-                push_quoted(&mut text, &value);
+                push_quoted(&mut text, &string_of(item)?);
             }
             _ => push_quoted(&mut text, item),
         }
@@ -153,6 +257,7 @@ mod tests {
 
     fn table() -> Table {
         let shape = |kind: &str, is_needed| Shape {
+            place: 0,
             kind: kind.to_owned(),
             is_needed,
             has_default: false,
@@ -168,11 +273,12 @@ mod tests {
             ("more", shape("jsonb", false)),
             ("made", Shape { is_made: true, ..shape("integer", false) }),
         ];
-        Table { columns: columns.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect() }
+        Table::new(columns.map(|(name, shape)| (name.to_owned(), shape)))
     }
 
     fn texts(json: &str) -> Vec<Option<String>> {
-        Row::read(json.as_bytes(), &table()).unwrap().0.into_values().collect()
+        let row = Row::read(json.as_bytes(), &table()).unwrap();
+        (0..row.cells.len()).map(|nth| row.value(nth).map(ToOwned::to_owned)).collect()
     }
 
     #[test]
@@ -181,6 +287,11 @@ mod tests {
         assert_eq!(texts(r#"{"id": 12345678901234567890.10}"#), some(&["12345678901234567890.10"]));
         assert_eq!(texts(r#"{"id": true, "name": "a\"b\u00f1"}"#), some(&["true", "a\"bñ"]));
         assert_eq!(texts(r#"{"id": 1, "name": null}"#), [Some("1".to_owned()), None]);
+        assert_eq!(
+            texts(r#"{"na\u006de": "", "id": null, "id": 1}"#),
+            some(&["1", ""]),
+            "the last one counts"
+        );
         let array = r#"{"id": 1, "tags": ["a", null, "b,\"c\\", 7, ["d"]]}"#;
         assert_eq!(texts(array)[1].as_deref(), Some(r#"{"a",NULL,"b,\"c\\","7",{"d"}}"#));
         assert_eq!(texts(r#"{"id": 1, "more": "text"}"#)[1].as_deref(), Some(r#""text""#));
@@ -193,7 +304,9 @@ mod tests {
             (&b"\xff"[..], "22021", "no UTF-8"),
             (b"[1]", "22032", "no JSON object"),
             (b"{\"id\": 1", "22032", "no JSON object"),
+            (br#"{"id": 1} x"#, "22032", "no JSON object"),
             (b"{}", "22032", "names no column"),
+            (br#"{"nam": 1, "id": "}"#, "22032", "no JSON object"),
             (br#"{"id": 1, "nam": "x"}"#, "42703", "the table has no column `nam`; it has: id, made, more"),
             (br#"{"id": 1, "made": 7}"#, "428C9", "made by the database"),
             (br#"{"id": 1, "name": "a\u0000b"}"#, "22021", "has a NUL byte"),

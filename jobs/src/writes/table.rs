@@ -12,6 +12,8 @@ use crate::writes::statement;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "so the catalogue says")]
 pub struct Shape {
+    /// Where it stands among the columns of its table, by their names.
+    pub place: usize,
     /// Its type, as texts are cast to it: without a length, which the database itself watches over.
     pub kind: String,
     /// It must not be NULL.
@@ -54,6 +56,14 @@ pub enum TableProblem {
 }
 
 impl Table {
+    pub(super) fn new(columns: impl IntoIterator<Item = (String, Shape)>) -> Self {
+        let mut columns: BTreeMap<String, Shape> = columns.into_iter().collect();
+        for (place, shape) in columns.values_mut().enumerate() {
+            shape.place = place;
+        }
+        Self { columns }
+    }
+
     /// Looks at the table of a write, and makes sure that rows can be written there as the configuration says.
     ///
     /// # Errors
@@ -71,6 +81,7 @@ impl Table {
         }
         let shape = |column: TableColumn| {
             let shape = Shape {
+                place: 0,
                 is_array: column.is_array,
                 is_number: column.is_number,
                 is_json: ["json", "jsonb"].contains(&column.kind.as_str()),
@@ -81,7 +92,7 @@ impl Table {
             };
             (column.name, shape)
         };
-        let table = Self { columns: found.into_iter().map(shape).collect() };
+        let table = Self::new(found.into_iter().map(shape));
         table.check(write)?;
         if let Mode::Upsert(merging) = &write.mode
             && !db::has_unique(connection, &name, &merging.key).await.map_err(TableProblem::Database)?
@@ -99,6 +110,11 @@ impl Table {
             .await
             .map_err(|error| refused(write, error))?;
         Ok(table)
+    }
+
+    /// Where these columns stand; none where there is one that it does not have.
+    pub fn places(&self, columns: &[String]) -> Option<Vec<usize>> {
+        columns.iter().map(|column| Some(self.columns.get(column)?.place)).collect()
     }
 
     /// The columns that can be written.

@@ -11,8 +11,8 @@ use crate::db::quoted;
 
 /// How many streams one name may have.
 const PARTITIONS_MAX: u32 = 64;
-/// How many rows one statement may take.
-const BATCH: (usize, u32) = (1_000, 100_000);
+/// How many rows one statement may take: unless it is said otherwise, and at most.
+const BATCH: (usize, u32) = (5_000, 100_000);
 /// How many bytes of rows are written together, unless it is said otherwise.
 const BYTES: u64 = 1 << 20;
 /// How many rows may wait, unless it is said otherwise.
@@ -36,7 +36,7 @@ pub struct Write {
     pub partitions: u32,
     /// Rows with the same values of these columns are written in the order in which they came. The key by default.
     pub order_by: Vec<String>,
-    /// How many rows are written together at most; 1,000 by default.
+    /// How many rows are written together at most; 5,000 by default.
     pub batch: usize,
     /// How many bytes of rows are written together at most; 1 MiB by default.
     pub bytes_max: u64,

@@ -152,30 +152,39 @@ fn encode_array(value: &Value, kind: &PgTypeInfo, element: &PgTypeInfo) -> Resul
     let elements =
         values.iter().map(|value| Ok(Param::of(value, element)?.bytes)).collect::<Result<Vec<_>, _>>()?;
     let oid = element.oid().unwrap_or(Oid(0));
-    array_bytes(oid, &elements).ok_or_else(|| refuse(value, kind, "a shorter array"))
+    array_bytes(oid, elements).ok_or_else(|| refuse(value, kind, "a shorter array"))
 }
 
 /// The binary form of an array of elements that are in binary form already.
-pub(crate) fn array_bytes(element: Oid, elements: &[Option<Vec<u8>>]) -> Option<Vec<u8>> {
-    let length = i32::try_from(elements.len()).ok()?;
-    let mut bytes = Vec::with_capacity(20 + elements.len() * 16);
-    let dimensions = i32::from(length > 0);
-    bytes.extend_from_slice(&dimensions.to_be_bytes());
-    bytes.extend_from_slice(&i32::from(elements.iter().any(Option::is_none)).to_be_bytes());
+pub(crate) fn array_bytes<B: AsRef<[u8]>>(
+    element: Oid,
+    elements: impl IntoIterator<Item = Option<B>>,
+) -> Option<Vec<u8>> {
+    // Its dimensions, whether any of them is NULL, and their type; then how many there are, and where they begin.
+    let mut bytes = [0; 8].to_vec();
     bytes.extend_from_slice(&element.0.to_be_bytes());
-    if length > 0 {
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&1_i32.to_be_bytes());
-    }
+    bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]);
+    let mut length = 0_i32;
     for element in elements {
+        length = length.checked_add(1)?;
         match element {
-            None => bytes.extend_from_slice(&(-1_i32).to_be_bytes()),
+            None => {
+                bytes[7] = 1;
+                bytes.extend_from_slice(&(-1_i32).to_be_bytes());
+            }
             Some(element) => {
+                let element = element.as_ref();
                 bytes.extend_from_slice(&i32::try_from(element.len()).ok()?.to_be_bytes());
                 bytes.extend_from_slice(element);
             }
         }
     }
+    if length == 0 {
+        bytes.truncate(12);
+        return Some(bytes);
+    }
+    bytes[3] = 1;
+    bytes[12..16].copy_from_slice(&length.to_be_bytes());
     Some(bytes)
 }
 

@@ -79,14 +79,12 @@ pub async fn fetch(
 
 /// An array of texts as a parameter.
 pub fn array_of_texts<T: AsRef<str>>(texts: &[T]) -> Option<Param> {
-    let elements: Vec<_> = texts.iter().map(|text| Some(text.as_ref().as_bytes().to_vec())).collect();
-    array_of(&<Vec<String> as Type<Postgres>>::type_info(), &elements)
+    array_of_some_texts(texts.iter().map(|text| Some(text.as_ref())))
 }
 
 /// The same of texts some of which are NULL.
 pub fn array_of_some_texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> Option<Param> {
-    let elements: Vec<_> = texts.map(|text| text.map(|text| text.as_bytes().to_vec())).collect();
-    array_of(&<Vec<String> as Type<Postgres>>::type_info(), &elements)
+    array_of(&<Vec<String> as Type<Postgres>>::type_info(), texts)
 }
 
 /// How Postgres writes a type in SQL, with its schema where that is needed, and without a length: `bpchar`, since
@@ -112,7 +110,10 @@ pub async fn execute_all(connection: &mut PgConnection, statements: &[String]) -
 }
 
 /// An array parameter of type `kind` from elements in binary form, such as the columns of a row.
-pub fn array_of(kind: &PgTypeInfo, elements: &[Option<Vec<u8>>]) -> Option<Param> {
+pub fn array_of<B: AsRef<[u8]>>(
+    kind: &PgTypeInfo,
+    elements: impl IntoIterator<Item = Option<B>>,
+) -> Option<Param> {
     let PgTypeKind::Array(element) = kind.kind() else { return None };
     Some(Param { kind: kind.clone(), bytes: Some(array_bytes(element.oid()?, elements)?) })
 }

@@ -12,23 +12,18 @@ use crate::place::Place;
 use crate::script::Call;
 use crate::store::{Store, StoreError};
 
+mod entry;
 mod keys;
 mod safety;
 mod scripts;
 
+pub use entry::Entry;
 pub use safety::Safety;
 use scripts::ADD;
 pub use scripts::script_named;
 
 /// How long it is remembered that rows were added, should the answer be lost and the call be sent again.
 const TOLD_FOR: Duration = Duration::from_mins(1);
-/// The field that holds a row.
-const ROW: &[u8] = b"d";
-/// The fields that say who sent it, and which number that one gave it.
-const PRODUCER: &[u8] = b"p";
-const NUMBER: &[u8] = b"n";
-/// The longest name of a producer, in bytes.
-const PRODUCER_MAX: usize = 64;
 /// How many rows one call adds at most.
 pub const ADD_MAX: usize = 500;
 
@@ -37,20 +32,6 @@ pub const ADD_MAX: usize = 500;
 pub struct Streams {
     store: Store,
     prefix: String,
-}
-
-/// Entries as Redis gives them: ids, and fields with their values in turns.
-type Raw = Vec<(String, Vec<Vec<u8>>)>;
-
-/// An entry of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its place.
-    pub place: Place,
-    /// The row, as it came; none where there is no field `d`.
-    pub row: Option<Vec<u8>>,
-    /// Who sent it, and which number that one gave it; none where it was not numbered.
-    pub number: Option<(String, i64)>,
 }
 
 /// A server.
@@ -135,19 +116,8 @@ impl Streams {
     ) -> Result<Vec<Entry>, StoreError> {
         let mut range = redis::cmd("XRANGE");
         range.arg(self.key(name, part)).arg(after.next().to_string()).arg("+").arg("COUNT").arg(most);
-        let found: Raw = self.store.run("read rows that are to be written", &range).await?;
-        let entry = |(id, fields): (String, Vec<Vec<u8>>)| {
-            let value = |name: &[u8]| {
-                let found = fields.chunks_exact(2).find(|pair| pair[0] == name);
-                found.map(|pair| pair[1].clone())
-            };
-            let text = |name| String::from_utf8(value(name)?).ok();
-            let number = text(NUMBER).and_then(|number| number.parse::<i64>().ok());
-            let number =
-                text(PRODUCER).filter(|name| is_producer(name)).zip(number.filter(|number| *number > 0));
-            Some(Entry { place: id.parse().ok()?, row: value(ROW), number })
-        };
-        Ok(found.into_iter().filter_map(entry).collect())
+        let found: Vec<redis::Value> = self.store.run("read rows that are to be written", &range).await?;
+        Ok(found.into_iter().filter_map(Entry::of).collect())
     }
 
     /// Takes away entries up to a place, which are written; returns how many.
@@ -171,10 +141,10 @@ impl Streams {
         pipe.cmd("XLEN").arg(&key);
         pipe.cmd("XRANGE").arg(&key).arg("-").arg("+").arg("COUNT").arg(1);
         pipe.cmd("MEMORY").arg("USAGE").arg(&key);
-        let (is_there, entries, first, bytes): (bool, u64, Raw, Option<u64>) =
+        let (is_there, entries, first, bytes): (bool, u64, Vec<redis::Value>, Option<u64>) =
             self.store.run_all("look at rows that wait", &pipe).await?;
         let last = if is_there { self.last(&key).await? } else { Place::default() };
-        let first = first.first().and_then(|(id, _)| id.parse().ok());
+        let first = first.into_iter().find_map(Entry::of).map(|entry| entry.place);
         Ok(Extent { entries, first, last, bytes: bytes.unwrap_or(0) })
     }
 
@@ -239,11 +209,6 @@ impl Streams {
         let dropped: i64 = self.store.run_script(ADD.action, &call.command, ADD.code()).await?;
         Ok(u64::try_from(dropped).map_or(Added::Full, |dropped| Added::Done { dropped }))
     }
-}
-
-/// Whether a text can be the name of a producer; rows of others count as not numbered.
-fn is_producer(name: &str) -> bool {
-    (1..=PRODUCER_MAX).contains(&name.len()) && !name.contains('\0')
 }
 
 /// The stream for rows with these values of `order_by`: the CRC-32 of the values with U+001F between them, modulo the

@@ -129,15 +129,16 @@ impl Ground {
         let (mut rows, mut dead) = (0, 0);
         let begun = std::time::Instant::now();
         let streams = self.streams();
-        let mut entries = streams.read(name, 0, standing.place, write.batch).await?;
-        while let Some(last) = entries.last().map(|entry| entry.place) {
-            let flush = flusher.flush(&mut connection, &standing, &entries);
-            let (written, next) = tokio::join!(flush, streams.read(name, 0, last, write.batch));
+        let mut gatherer = brasa_jobs::writes::Gatherer::new(&streams, &write, &stream);
+        let mut batch = gatherer.gather(standing.place, standing.place, &table).await?;
+        while let Some(last) = batch.last() {
+            let flush = flusher.flush(&mut connection, &standing, &batch);
+            let (written, next) = tokio::join!(flush, gatherer.gather(last, standing.place, &table));
             let (now, done) = written?;
             (standing, rows, dead) = (now, rows + done.rows, dead + done.dead);
-            streams.trim(name, 0, standing.place).await?;
-            entries = next?;
+            batch = next?;
         }
+        gatherer.tidy(standing.place).await;
         Ok((begun.elapsed().as_secs_f64(), rows, dead))
     }
 }

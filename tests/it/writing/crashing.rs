@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use brasa::servers::{RedisOptions, RedisServer};
-use brasa_jobs::writes::{FlushError, Flusher, Table};
+use brasa_jobs::writes::{FlushError, Flusher, Gathered, Table};
 use brasa_shared::db::writes::{StreamOf, take};
 use brasa_shared::store::Store;
 use brasa_shared::streams::{Room, Streams};
@@ -33,14 +33,15 @@ async fn a_writer_that_was_overtaken_writes_nothing_and_what_is_written_but_not_
     let second = take(&mut connection, &stream, "second", LEASE).await.unwrap().unwrap();
     assert_eq!(take(&mut connection, &stream, "third", LEASE).await.unwrap(), None);
     let entries = streams(&world).read("pages", 0, first.place, 10).await.unwrap();
-    let late = flusher.flush(&mut connection, &first, &entries).await;
+    let gathered = Gathered::read(entries, write, &table).await;
+    let late = flusher.flush(&mut connection, &first, &gathered).await;
     assert!(matches!(late, Err(FlushError::Lost)), "{late:?}");
     assert_eq!(world.rows("select * from pages").await, json!([]));
 
-    let (now, _) = flusher.flush(&mut connection, &second, &entries).await.unwrap();
-    assert_eq!(now.place, entries[0].place);
+    let (now, _) = flusher.flush(&mut connection, &second, &gathered).await.unwrap();
+    assert_eq!(Some(now.place), gathered.last());
     // As if the answer of the commit had been lost, and it was done again.
-    let again = flusher.flush(&mut connection, &second, &entries).await;
+    let again = flusher.flush(&mut connection, &second, &gathered).await;
     assert!(matches!(again, Err(FlushError::Lost)), "{again:?}");
     world.execute("update brasa.write_offsets set lease_until = '-infinity'").await;
 

@@ -90,11 +90,12 @@ fn parted<'r>(
     rows: &'r [(usize, Vec<u8>)],
 ) -> Result<Vec<Vec<&'r [u8]>>, Failure> {
     let mut parts = vec![Vec::new(); write.partitions as usize];
+    let order_by = table.places(&write.order_by).unwrap_or_default();
     let mut broken = Vec::new();
     for (line, row) in rows {
         match Row::read(row, table) {
             Ok(read) => {
-                let key = read.key(&write.order_by).unwrap_or_default();
+                let key = read.key(&order_by).unwrap_or_default();
                 parts[part_of(&key, write.partitions)].push(row.as_slice());
             }
             Err(poison) => broken.push(format!("  line {line}: {}", plain(&poison.message))),

@@ -11,7 +11,8 @@
 local told = call('GET', TOLD[1])
 if told then return tonumber(told) end
 local most, rows = tonumber(ARGV[1]), #ARGV - 5
-if call('XLEN', k.stream) + rows > most and ARGV[2] ~= '1' then return -1 end
+local is_over = call('XLEN', k.stream) + rows > most
+if is_over and ARGV[2] ~= '1' then return -1 end
 local producer, first = ARGV[4], tonumber(ARGV[5])
 for i = 6, #ARGV do
   if producer == '' then
@@ -20,6 +21,6 @@ for i = 6, #ARGV do
     call('XADD', k.stream, '*', 'd', ARGV[i], 'p', producer, 'n', string.format('%.0f', first + i - 6))
   end
 end
-local dropped = call('XTRIM', k.stream, 'MAXLEN', most)
+local dropped = is_over and call('XTRIM', k.stream, 'MAXLEN', most) or 0
 call('SET', TOLD[1], dropped, 'PX', ARGV[3])
 return dropped
