@@ -127,13 +127,16 @@ impl Table {
             || format!("the table has: {}", self.columns.keys().cloned().collect::<Vec<_>>().join(", "));
         let missing =
             |columns: &[String]| columns.iter().find(|column| !self.columns.contains_key(*column)).cloned();
+        // The key first: where nothing else is said, rows are ordered by it.
+        if let Mode::Upsert(merging) = &write.mode
+            && let Some(column) = missing(&merging.key)
+        {
+            return Err(unfit("key", format!("the table has no column `{column}`"), known()));
+        }
         if let Some(column) = missing(&write.order_by) {
             return Err(unfit("order_by", format!("the table has no column `{column}`"), known()));
         }
         let Mode::Upsert(merging) = &write.mode else { return Ok(()) };
-        if let Some(column) = missing(&merging.key) {
-            return Err(unfit("key", format!("the table has no column `{column}`"), known()));
-        }
         let merged: Vec<String> = merging.merge.keys().cloned().collect();
         if let Some(column) = missing(&merged) {
             return Err(unfit("merge", format!("the table has no column `{column}`"), known()));

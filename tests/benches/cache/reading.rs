@@ -16,6 +16,12 @@ const BUSY: &str = r#"
     refresh_ahead = "2s"
 "#;
 
+/// The same values as people keep them: each lives for 30 seconds at most, and is loaded again about every twelve.
+const USUAL: (&str, &str) = (
+    "ttl = \"3s\"\n    refresh_ahead = \"2s\"",
+    "ttl = \"30s\"\n    jitter = \"15s\"\n    refresh_ahead = \"10s\"",
+);
+
 /// The p99 of each round, in µs.
 #[derive(Default)]
 struct Measured {
@@ -23,6 +29,8 @@ struct Measured {
     still: Vec<f64>,
     /// The same beside a worker that refreshes everything.
     busy: Vec<f64>,
+    /// The same beside one that refreshes everything as often as is usual.
+    usual: Vec<f64>,
     /// The same beside a refresh that guarantees nothing.
     bare: Vec<f64>,
     /// The whole protocol in one script.
@@ -37,7 +45,7 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     for _ in 0..ground.repeats {
         measured.round(ground)?;
     }
-    let Measured { still, busy, bare, whole, reader, near } = &measured;
+    let Measured { still, busy, usual, bare, whole, reader, near } = &measured;
     let beside = |what: &str, ours: &[f64], peer: &str| {
         Row::new(what, "µs").ours(&middle(ours)).beside(peer, &middle(still)).note(ratios(ours, still).1)
     };
@@ -47,6 +55,8 @@ pub(super) fn rows(ground: &Ground) -> Result<Vec<Row>> {
     };
     let (quiet, plain) = ("nothing goes on", "plain GET");
     Ok(vec![
+        beside("p99 of plain GETs while 5,000 values that live for 30 s are kept warm", usual, quiet),
+        bar(usual),
         beside("p99 of plain GETs while 5,000 values are refreshed every second", busy, quiet),
         bar(busy),
         beside("p99 of plain GETs beside a refresh by SETs that guarantee nothing", bare, quiet),
@@ -77,6 +87,14 @@ impl Measured {
             Ok(ground.wait(namespace.stats())?.get("fill_filled") > 2 * u64::from(KEYS))
         })?;
         self.busy.push(p99(ground, "plain", seconds)?);
+        drop(worker);
+        ground.forget()?;
+        let (busy, usual) = USUAL;
+        let worker = ground.worker(&BUSY.replace(busy, usual))?;
+        until("all are loaded again", || {
+            Ok(ground.wait(namespace.stats())?.get("fill_filled") > 2 * u64::from(KEYS))
+        })?;
+        self.usual.push(p99(ground, "plain", "5")?);
         drop(worker);
         let (base, count) = (ground.key("row:"), KEYS.to_string());
         let refresher = ground.refresher(&[("BASE", &base), ("COUNT", &count)])?;
