@@ -83,6 +83,11 @@ impl ServersError {
         self.has_logged("Address already in use")
     }
 
+    /// Did Postgres end because processes of its last run, whose first was killed, are not gone yet?
+    pub(super) fn is_memory_in_use(&self) -> bool {
+        self.has_logged("pre-existing shared memory block")
+    }
+
     fn has_logged(&self, words: &str) -> bool {
         matches!(self, Self::Died { log, .. } if log.contains(words))
     }

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tracing::debug;
 
@@ -18,6 +20,9 @@ const OWNER: &str = "app";
 
 /// The longest folder whose socket's name still fits into an address, on every system.
 const SOCKET_FOLDER_MAX: usize = 80;
+/// How long processes of a run whose first was killed may take to notice it, and how often that is looked at.
+const ORPHANS_LIMIT: Duration = Duration::from_secs(20);
+const ORPHANS_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a private Postgres is to be set up.
 #[derive(Debug, Clone)]
@@ -107,7 +112,15 @@ impl PostgresServer {
     /// Starts it again on the same port and data, and waits until it takes connections. Stops it first if it runs.
     pub fn restart(&mut self) -> Result<(), ServersError> {
         self.server.stop()?;
-        self.run()
+        let begun = Instant::now();
+        loop {
+            match self.run() {
+                Err(error) if error.is_memory_in_use() && begun.elapsed() < ORPHANS_LIMIT => {
+                    thread::sleep(ORPHANS_PAUSE);
+                }
+                ended => return ended,
+            }
+        }
     }
 
     fn data(&self) -> PathBuf {

@@ -209,6 +209,37 @@ fn a_killed_server_that_is_not_started_again_leaves_nothing_either() {
 }
 
 #[test]
+fn a_server_starts_again_once_the_processes_are_gone_whose_first_was_killed() {
+    let mut postgres = PostgresServer::start(PostgresOptions::default()).unwrap();
+    let Some(orphan) = child_of(postgres.pid()) else { return };
+    let signal = |name: &str, pid: u32| {
+        let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+        assert!(sent.success(), "SIG{name} to {pid}");
+    };
+    // One that stands still does not notice that it is alone.
+    signal("STOP", orphan);
+    signal("KILL", postgres.pid());
+
+    let waker = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        signal("CONT", orphan);
+    });
+    postgres.restart().unwrap();
+
+    waker.join().unwrap();
+}
+
+/// A process whose parent this is, where the system tells.
+fn child_of(parent: u32) -> Option<u32> {
+    let processes = fs::read_dir("/proc").ok()?;
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(|pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let behind_name = stat.rsplit(") ").next().unwrap_or_default().to_owned();
+        behind_name.split(' ').nth(1) == Some(&*parent.to_string())
+    })
+}
+
+#[test]
 fn servers_do_not_hold_the_pipe_that_tells_their_warden_of_our_end() {
     if !Path::new("/proc/self/fd").exists() {
         return;
