@@ -29,6 +29,7 @@ demo: build ## see it at work, on a Redis, a Postgres and real data of its own
 # `with-servers` is one of the things that are built, and one Redis and one Postgres serve the whole run. nextest does
 # not run the examples of the documentation.
 test: setup ## run every test, on a Redis and a Postgres of their own
+	@scripts/setup --for-tests
 	@cargo build --workspace --all-targets --locked
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then $(TARGET)/debug/with-servers cargo nextest run --workspace --locked && \

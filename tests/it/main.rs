@@ -9,6 +9,7 @@
 )]
 
 mod aggregating;
+mod alerts;
 mod bad_input;
 mod batches;
 mod bloat;

@@ -89,7 +89,7 @@ enum Verb {
     /// Look at rows that are written in batches, hand over files of them, and decide about what was refused
     #[command(subcommand)]
     Writes(writes::Writes),
-    /// Take care of the database: delete rows that have expired
+    /// Take care of the database: analyze, vacuum, rebuild and review it, delete what has expired
     #[command(subcommand)]
     Db(db::Db),
     /// List the kinds of job that this build knows
