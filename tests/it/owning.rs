@@ -16,8 +16,8 @@ fn stranger(world: &World) -> Brasa {
 async fn workers_of_another_prefix_do_not_start_until_the_database_is_handed_over() {
     let world = World::new().await;
     let (ours, theirs) = (Brasa::configured(&world, ""), stranger(&world));
-    let _ = ours.run(["migrate"]).await.with_code(0);
-    let _ = ours.run(["worker", "--drain"]).await.with_code(0);
+    drop(ours.run(["migrate"]).await.with_code(0));
+    drop(ours.run(["worker", "--drain"]).await.with_code(0));
 
     for (verb, code) in [(&["worker", "--drain"][..], 1), (&["check"], 2), (&["doctor"], 1)] {
         let said = theirs.run(verb).await.with_code(code);
@@ -29,11 +29,11 @@ async fn workers_of_another_prefix_do_not_start_until_the_database_is_handed_ove
         assert!(all.contains("brasa migrate --adopt"), "{all}");
     }
     // What needs no database of its own goes on.
-    let _ = theirs.run(["enqueue", "db.analyze"]).await.with_code(0);
+    drop(theirs.run(["enqueue", "db.analyze"]).await.with_code(0));
 
-    let _ = theirs.run(["migrate", "--adopt"]).await.with_code(0);
-    let _ = theirs.run(["check"]).await.with_code(0);
-    let _ = ours.run(["worker", "--drain"]).await.with_code(1);
+    drop(theirs.run(["migrate", "--adopt"]).await.with_code(0));
+    drop(theirs.run(["check"]).await.with_code(0));
+    drop(ours.run(["worker", "--drain"]).await.with_code(1));
 }
 
 #[tokio::test]

@@ -3,15 +3,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::debug;
 
 use super::process::Program;
 use super::server::Server;
 use super::user::User;
-use super::{Scratch, ServersError, Signal, ports, programs, scratch};
+use super::{Scratch, ServersError, Signal, ports, programs, scratch, wait};
 
 /// The role that owns the cluster.
 ///
@@ -20,9 +19,8 @@ const OWNER: &str = "app";
 
 /// The longest folder whose socket's name still fits into an address, on every system.
 const SOCKET_FOLDER_MAX: usize = 80;
-/// How long processes of a run whose first was killed may take to notice it, and how often that is looked at.
+/// How long processes of a run whose first was killed may take to notice it.
 const ORPHANS_LIMIT: Duration = Duration::from_secs(20);
-const ORPHANS_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a private Postgres is to be set up.
 #[derive(Debug, Clone)]
@@ -112,15 +110,12 @@ impl PostgresServer {
     /// Starts it again on the same port and data, and waits until it takes connections. Stops it first if it runs.
     pub fn restart(&mut self) -> Result<(), ServersError> {
         self.server.stop()?;
-        let begun = Instant::now();
-        loop {
-            match self.run() {
-                Err(error) if error.is_memory_in_use() && begun.elapsed() < ORPHANS_LIMIT => {
-                    thread::sleep(ORPHANS_PAUSE);
-                }
-                ended => return ended,
-            }
-        }
+        let started = wait::until(ORPHANS_LIMIT, || match self.run() {
+            Err(error) if error.is_memory_in_use() => Ok(None),
+            ended => ended.map(Some),
+        })?;
+        // Whatever it says after that is what is so.
+        started.map_or_else(|| self.run(), Ok)
     }
 
     fn data(&self) -> PathBuf {

@@ -221,7 +221,7 @@ fn a_server_starts_again_once_the_processes_are_gone_whose_first_was_killed() {
     signal("KILL", postgres.pid());
 
     let waker = thread::spawn(move || {
-        thread::sleep(Duration::from_secs(1));
+        thread::park_timeout(Duration::from_secs(1));
         signal("CONT", orphan);
     });
     postgres.restart().unwrap();
