@@ -12,6 +12,7 @@ pub mod crontab;
 pub mod db;
 pub mod hash;
 pub mod name;
+pub mod network;
 pub mod place;
 pub mod queue;
 mod script;

@@ -19,9 +19,27 @@ pub(super) struct Address {
     pub(super) schemes: &'static [&'static str],
 }
 
+/// What was wrong is among the problems.
+#[derive(Debug)]
+struct Reported;
+
 impl Address {
     /// Reads the address; none if it is not given, or given as an empty text.
     pub(super) fn read(&self, section: &mut Section<'_>) -> Option<Secret> {
+        self.look(section).ok().flatten()
+    }
+
+    /// Reads an address without which there is no going on.
+    pub(super) fn required(&self, section: &mut Section<'_>, help: &str) -> Option<Secret> {
+        let found = self.look(section).ok()?;
+        if found.is_none() {
+            section.report_missing(format!("needs `{}`", self.key), help);
+        }
+        found
+    }
+
+    /// What is given; an error where something about it was wrong, and has been reported.
+    fn look(&self, section: &mut Section<'_>) -> Result<Option<Secret>, Reported> {
         let text = section.text(self.key);
         let path = section.text(self.file_key);
         section.at_most_one(self.key, self.file_key);
@@ -30,21 +48,23 @@ impl Address {
             let checked = self.check(&value);
             let report = |complaint: Complaint| {
                 section.reader().report_variable(name, complaint.message, complaint.help);
+                Reported
             };
-            return checked.map(|()| Secret::new(value, name)).map_err(report).ok();
+            return checked.map(|()| Some(Secret::new(value, name))).map_err(report);
         }
         let (key, read) = match (text, path) {
             (Some(text), _) => (self.key, fill(section, &text)),
             (None, Some(path)) => (self.file_key, read_file(section, &path)),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         let checked = read.and_then(|value| self.check_unless_empty(value));
         let report = |complaints: Vec<Complaint>| {
             for complaint in complaints {
                 section.complain(key, complaint);
             }
+            Reported
         };
-        checked.map_err(report).ok().flatten().map(|value| Secret::new(value, source(section, key)))
+        Ok(checked.map_err(report)?.map(|value| Secret::new(value, source(section, key))))
     }
 
     /// The variable that is set and wins, with its value.
@@ -100,7 +120,8 @@ fn read_file(section: &Section<'_>, path: &str) -> Result<String, Vec<Complaint>
     if text.trim().is_empty() { Err(complain("it is empty".to_owned())) } else { Ok(text.trim().to_owned()) }
 }
 
-fn source(section: &Section<'_>, key: &str) -> String {
+/// Where the value of a key came from, for messages.
+pub(super) fn source(section: &Section<'_>, key: &str) -> String {
     let origin = section.origin();
     format!("{} ({}:{})", section.path_of(key), origin.file, origin.at(key))
 }

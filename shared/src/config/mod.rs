@@ -15,6 +15,7 @@ mod address;
 mod aggregates;
 mod cache;
 mod complaint;
+mod http;
 mod interpolate;
 mod json;
 mod key_template;
@@ -46,6 +47,7 @@ use toml::de::DeTable;
 
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::cache::Cache;
+pub use self::http::{Endpoint, HELP_PRIVATE, forbidden};
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
 pub use self::maintenance::{Budget, CareMode, Indexes, Maintenance, Prune, Upserts, Window, Windows};
 pub use self::outbox::Outbox;
@@ -81,6 +83,8 @@ pub struct Config {
     pub schedules: BTreeMap<String, Schedule>,
     /// `[sql.NAME]`
     pub sql: BTreeMap<String, Statement>,
+    /// `[http.NAME]`
+    pub http: BTreeMap<String, Endpoint>,
     /// `[warm.NAME]`
     pub warm: BTreeMap<String, Warmer>,
     /// `[cache]`
@@ -107,6 +111,7 @@ impl Default for Config {
             queues: queues::defaults(),
             schedules: BTreeMap::new(),
             sql: BTreeMap::new(),
+            http: BTreeMap::new(),
             warm: BTreeMap::new(),
             cache: Cache::default(),
             aggregates: BTreeMap::new(),
@@ -179,6 +184,7 @@ impl Config {
             worker: root.table("worker", |section| Worker::read(section, &queues)),
             schedules: root.named("schedules", |section| Schedule::read(section, &queues)),
             sql: root.named("sql", Statement::read),
+            http: root.named("http", Endpoint::read),
             warm: root.named("warm", Warmer::read),
             cache: root.table("cache", Cache::read),
             aggregates: aggregates::read(root),

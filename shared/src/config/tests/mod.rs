@@ -3,6 +3,7 @@
 mod broken;
 mod environment;
 mod example;
+mod http;
 mod mutated;
 
 use std::path::Path;
