@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Loaders;
 use crate::connection::Connection;
+use crate::http::Callers;
 use crate::reporter::Reporter;
 use crate::verdict::{JobError, JobResult, Verdict};
 
@@ -32,12 +33,13 @@ pub struct Reach {
     /// A replica of the application's Postgres, where an address was given.
     pub replica: Option<PgPool>,
     loaders: OnceLock<Arc<Loaders>>,
+    callers: Arc<Callers>,
 }
 
 impl Reach {
     /// What all jobs of a process share.
     pub fn new(config: Arc<Config>, db: Option<PgPool>, cache: Store, clock: Clock) -> Self {
-        Self { config, db, cache, clock, replica: None, loaders: OnceLock::new() }
+        Self { config, db, cache, clock, replica: None, loaders: OnceLock::new(), callers: Arc::default() }
     }
 
     /// The same with a replica to read from.
@@ -45,6 +47,11 @@ impl Reach {
     pub fn with_replica(mut self, replica: Option<PgPool>) -> Self {
         self.replica = replica;
         self
+    }
+
+    /// What endpoints are called with.
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.callers
     }
 
     /// What all loads of cached values share; none without Postgres.

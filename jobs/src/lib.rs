@@ -10,6 +10,7 @@ mod connection;
 mod context;
 pub mod database;
 mod enqueue;
+pub mod http;
 mod job;
 mod middleware;
 mod reporter;
@@ -47,6 +48,7 @@ pub fn catalog() -> Catalog {
         .with::<database::Reindex>()
         .with::<database::Vacuum>()
         .with::<database::ReviewDatabase>()
+        .with::<http::Post>()
         .with::<sql::Run>()
         .with::<writes::Flush>()
 }

@@ -294,6 +294,7 @@ async fn kinds_say_what_they_do() {
             "db.reindex",
             "db.review",
             "db.vacuum",
+            "http.post",
             "sql.run",
             "writes.flush"
         ]

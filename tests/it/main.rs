@@ -33,6 +33,7 @@ mod faults_suite;
 mod flows;
 mod handing_over;
 mod holding;
+mod http;
 mod inbox;
 mod kinds;
 mod languages;

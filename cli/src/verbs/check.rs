@@ -86,6 +86,7 @@ impl Findings {
         for (count, what) in [
             (config.schedules.len(), "schedule(s)"),
             (config.sql.len(), "statement(s)"),
+            (config.http.len(), "endpoint(s)"),
             (config.warm.len(), "warmer(s)"),
             (config.aggregates.len(), "aggregate(s)"),
             (config.writes.len(), "write(s)"),

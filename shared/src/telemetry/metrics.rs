@@ -121,6 +121,10 @@ metrics! {
     counter write_doubled_total [write];
     /// Time that writing a batch of rows took, in seconds.
     histogram write_flush_seconds [write];
+    /// Calls of endpoints, by how they ended: 2xx, 3xx, 4xx, 5xx, or without an answer: timeout, unreachable or refused.
+    counter http_calls_total [endpoint, status];
+    /// Time that calls of endpoints took, in seconds.
+    histogram http_call_seconds [endpoint];
     /// Reads that waited for a value, by whether it came in time: served or late.
     counter cache_waits_total [warmer, verdict];
     /// Reads that went past the cache, by verdict: loaded, shared, crowded or failed.

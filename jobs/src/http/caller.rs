@@ -1,0 +1,146 @@
+//! One call of an endpoint: a request to an address that was looked at, and as much of the answer as is wanted.
+
+use std::sync::{Arc, OnceLock};
+
+use brasa_shared::config::Endpoint;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, retry};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use url::{Host, Url};
+
+use super::resolver::{Refused, Resolver};
+
+/// What a process calls endpoints with, made when it is first needed.
+///
+/// There are two, for a connection that stays open is as good as its address: what may be private must not serve what
+/// may not.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    public: OnceLock<Client>,
+    private: OnceLock<Client>,
+}
+
+/// What an endpoint answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// As it was sent, where it was.
+    pub(super) retry_after: Option<String>,
+    /// As much of it as is wanted.
+    pub(super) body: Vec<u8>,
+    /// Whether that is all of it.
+    pub(super) is_whole: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The address must not be called.
+    Refused(String),
+    /// It took too long.
+    Timeout,
+    /// It is not there, or the connection broke off.
+    Unreachable(anyhow::Error),
+}
+
+impl Callers {
+    /// Calls an endpoint, and reads what it answers.
+    pub(super) async fn call(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Answer, Fault> {
+        let url = Url::parse(endpoint.url.expose()).map_err(|error| Fault::Refused(error.to_string()))?;
+        look_at(&url, endpoint.private)?;
+        let client = self.client(endpoint.private)?;
+        let request = client.request(endpoint.method.clone(), url).headers(headers).body(body);
+        let response = request.timeout(endpoint.timeout).send().await.map_err(judge)?;
+        read(response, endpoint.response_bytes_max).await
+    }
+
+    fn client(&self, private: bool) -> Result<&Client, Fault> {
+        let place = if private { &self.private } else { &self.public };
+        if let Some(client) = place.get() {
+            return Ok(client);
+        }
+        let client = build(private).map_err(Fault::Unreachable)?;
+        Ok(place.get_or_init(|| client))
+    }
+}
+
+fn build(private: bool) -> anyhow::Result<Client> {
+    let mut roots = RootCertStore::empty();
+    // What cannot be read of them leaves fewer to trust.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Resolver { private })
+        .redirect(Policy::none())
+        .referer(false)
+        // Trying again is the queue's affair.
+        .retry(retry::never())
+        .no_proxy();
+    Ok(client.build()?)
+}
+
+/// An address that is written as a number never gets to the resolver.
+fn look_at(url: &Url, private: bool) -> Result<(), Fault> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => address.into(),
+        Some(Host::Ipv6(address)) => address.into(),
+        _ => return Ok(()),
+    };
+    Refused::of(address, private).map_or(Ok(()), |why| Err(Fault::Refused(why.to_string())))
+}
+
+async fn read(mut response: Response, most: u64) -> Result<Answer, Fault> {
+    let (status, most) = (response.status(), usize::try_from(most).unwrap_or(usize::MAX));
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.map(str::to_owned);
+    let (mut body, mut is_whole) = (Vec::new(), true);
+    loop {
+        match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) if body.len() + chunk.len() <= most => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => {
+                body.extend_from_slice(chunk.get(..most - body.len()).unwrap_or_default());
+                is_whole = false;
+                break;
+            }
+            // Nobody knows whether an answer that breaks off was a good one. A bad one is bad all the same.
+            Err(error) if status.is_success() => return Err(judge(error)),
+            Err(_) => {
+                is_whole = false;
+                break;
+            }
+        }
+    }
+    Ok(Answer { status, retry_after, body, is_whole })
+}
+
+fn judge(error: reqwest::Error) -> Fault {
+    // The url may hold a token.
+    let error = error.without_url();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref::<Refused>() {
+            return Fault::Refused(refused.to_string());
+        }
+        cause = inner.source();
+    }
+    if error.is_timeout() { Fault::Timeout } else { Fault::Unreachable(anyhow::Error::new(error)) }
+}
+
+/// A value that is not shown by whoever prints the headers.
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

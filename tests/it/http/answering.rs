@@ -1,0 +1,152 @@
+//! What an answer means for the job, and what is told of it.
+
+use std::time::Duration;
+
+use brasa_jobs::{JobError, Verdict};
+use serde_json::json;
+
+use super::inside;
+use super::server::{Server, answer};
+
+/// Why a call did not succeed.
+async fn failed(server: &Server, more: &str) -> JobError {
+    let inline = inside(&server.url("/"), more);
+    inline.run("http.post", json!({ "name": "orders" })).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_tried_again_and_what_says_that_we_are_wrong_is_not() {
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        let error = failed(&Server::answering(answer(status, "", "so it is")).await, "").await;
+        assert_eq!(error.verdict, Verdict::Retry, "{status}");
+        assert!(error.to_string().starts_with(&format!("endpoint `orders` answered {status} ")), "{error}");
+        assert!(error.to_string().ends_with(": so it is"), "{error}");
+    }
+    for status in [400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 451] {
+        let error = failed(&Server::answering(answer(status, "", "so it is")).await, "").await;
+        assert_eq!(error.verdict, Verdict::Bury, "{status}");
+        assert!(error.to_string().contains(&format!("answered {status} ")), "{error}");
+    }
+    for status in [200, 201, 202, 204, 299] {
+        let server = Server::answering(answer(status, "", "")).await;
+        let done = inside(&server.url("/"), "").run("http.post", json!({ "name": "orders" })).await;
+        assert_eq!(done.unwrap(), json!({ "status": status }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_counts_where_an_answer_may_pass() {
+    let dates = "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    for (status, header, least, most) in [
+        (503, "retry-after: 100\r\n", 100, 110),
+        (429, "retry-after: 999999\r\n", 3_600, 3_960),
+        (429, dates, 0, 0),
+        (500, "retry-after: 7\r\n", 7, 8),
+    ] {
+        let error = failed(&Server::answering(answer(status, header, "")).await, "").await;
+        let Verdict::RetryIn(pause) = error.verdict else { panic!("{error:?}") };
+        let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+        assert!((least..=most).contains(&pause), "{header}: {pause:?}");
+    }
+    let error = failed(&Server::answering(answer(503, "retry-after: soon\r\n", "")).await, "").await;
+    assert_eq!(error.verdict, Verdict::Retry);
+    let error = failed(&Server::answering(answer(404, "retry-after: 5\r\n", "")).await, "").await;
+    assert_eq!(error.verdict, Verdict::Bury);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_not_followed() {
+    let canary = Server::answering(answer(200, "", "")).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("location: {}\r\n", canary.url("/"));
+        let error = failed(&Server::answering(answer(status, &location, "")).await, "").await;
+        assert_eq!(error.verdict, Verdict::Bury);
+        let told = error.to_string();
+        assert!(told.contains(&status.to_string()) && told.contains("are not followed"), "{told}");
+    }
+    assert_eq!(canary.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_does_not_answer_is_given_up_in_its_time() {
+    let server = Server::start(|_| None).await;
+
+    let error = failed(&server, "timeout = \"200ms\"").await;
+
+    assert_eq!(error.verdict, Verdict::Retry);
+    assert_eq!(error.to_string(), "endpoint `orders` did not answer within 200ms");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_not_there_is_tried_again_and_its_url_is_not_told() {
+    let port = Server::answering(String::new()).await.port();
+    for url in [format!("http://127.0.0.1:{port}/quiet"), "http://nowhere.invalid/quiet".to_owned()] {
+        let error = inside(&url, "").run("http.post", json!({ "name": "orders" })).await.unwrap_err();
+        assert_eq!(error.verdict, Verdict::Retry);
+        let told = error.to_string();
+        assert!(told.starts_with("could not call endpoint `orders`: "), "{told}");
+        assert!(!told.contains("quiet"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ends_without_an_answer_is_tried_again() {
+    for broken in ["", "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\nnot all", "220 mail.example ESMTP\r\n"] {
+        let error = failed(&Server::answering(broken.to_owned()).await, "").await;
+        assert_eq!(error.verdict, Verdict::Retry, "{broken}: {error}");
+    }
+    // Of one that says that we are wrong the rest does not matter.
+    let error = failed(
+        &Server::answering("HTTP/1.1 422 No\r\ncontent-length: 90\r\n\r\nnot all".to_owned()).await,
+        "",
+    )
+    .await;
+    assert_eq!(error.verdict, Verdict::Bury);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_speak_tls_is_not_sent_anything() {
+    let server = Server::start(|_| None).await;
+    let url = server.url("/").replace("http:", "https:");
+
+    let inline = inside(&url, "timeout = \"500ms\"");
+    let error = inline.run("http.post", json!({ "name": "orders", "body": "for nobody" })).await.unwrap_err();
+
+    assert_eq!(error.verdict, Verdict::Retry);
+    assert_eq!(server.seen().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_large_answer_no_more_is_read_than_is_wanted() {
+    let large = format!("[{}1]", "1,".repeat(4 << 20));
+    let server = Server::answering(answer(200, "", &large)).await;
+    let done = inside(&server.url("/"), "max_response = \"1KiB\"");
+    assert_eq!(done.run("http.post", json!({ "name": "orders" })).await.unwrap(), json!({ "status": 200 }));
+
+    // Without a length, and without an end.
+    let endless = format!("HTTP/1.1 500 No\r\nconnection: close\r\n\r\n{}", "x".repeat(8 << 20));
+    let error = failed(&Server::answering(endless).await, "max_response = \"1KiB\"").await;
+    assert_eq!(error.verdict, Verdict::Retry);
+    assert!(error.to_string().ends_with("xxx…") && error.to_string().len() < 300, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_endpoint_says_of_itself_is_clipped_and_harmless() {
+    let rude = format!("\u{1b}[31mred\u{1b}[0m\r\n\tand\u{0}{}é", "long ".repeat(100));
+    let error = failed(&Server::answering(answer(400, "", &rude)).await, "").await;
+
+    let told = error.to_string();
+    assert!(told.contains("[31mred [0m and long long"), "{told}");
+    assert!(!told.chars().any(char::is_control) && told.ends_with('…'), "{told}");
+    assert!(told.chars().count() < 260, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_are_large_or_no_json_are_left_out() {
+    for body in ["<html>", "{\"half\":", "", &format!("\"{}\"", "a".repeat(17 << 10))] {
+        let server = Server::answering(answer(200, "", body)).await;
+        let done = inside(&server.url("/"), "").run("http.post", json!({ "name": "orders" })).await;
+        assert_eq!(done.unwrap(), json!({ "status": 200 }));
+    }
+}
