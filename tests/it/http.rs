@@ -6,6 +6,7 @@ mod encrypted;
 mod forbidden;
 mod hiding;
 mod server;
+mod verifying;
 
 use std::path::Path;
 
