@@ -55,7 +55,7 @@ impl Job for Post {
         };
         metrics::http_calls_total(&self.name, verdict::class(&called)).increment(1);
         metrics::http_call_seconds(&self.name).record(begun.elapsed());
-        verdict::of(called, &self.name, endpoint, &ctx.reach.clock)
+        verdict::of(called, &self.name, endpoint, ctx, &Self::POLICY)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use brasa_shared::clock::Clock;
 use brasa_shared::config::Endpoint;
 use brasa_shared::jiff::Timestamp;
 use brasa_shared::jiff::fmt::rfc2822::DateTimeParser;
@@ -10,6 +9,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::caller::{Answer, Fault};
+use crate::context::JobContext;
+use crate::job::Policy;
 use crate::verdict::{JobError, JobResult, Verdict};
 
 /// How long an endpoint may put us off.
@@ -39,13 +40,15 @@ pub(super) fn of(
     called: Result<Answer, Fault>,
     name: &str,
     endpoint: &Endpoint,
-    clock: &Clock,
+    ctx: &JobContext,
+    policy: &Policy,
 ) -> JobResult<Value> {
     match called {
         Ok(answer) if answer.status.is_success() => Ok(result(&answer, endpoint)),
         Ok(answer) => {
-            let verdict = judge(answer.status, answer.retry_after.as_deref(), clock);
-            Err(JobError::new(verdict, reason(&answer, name, endpoint)))
+            let asked = answer.retry_after.as_deref().and_then(|text| put_off(text, ctx.reach.clock.now()));
+            let pause_max = policy.pause_max(ctx.job.attempt);
+            Err(JobError::new(judge(answer.status, asked, pause_max), reason(&answer, name, endpoint)))
         }
         Err(Fault::Refused(why)) => {
             Err(JobError::bury(format!("endpoint `{name}` must not be called: {why}")))
@@ -62,19 +65,21 @@ pub(super) fn of(
 }
 
 /// What gets better by waiting is tried again, and what says that the request is wrong is not.
-fn judge(status: StatusCode, retry_after: Option<&str>, clock: &Clock) -> Verdict {
+fn judge(status: StatusCode, asked: Option<Duration>, pause_max: Duration) -> Verdict {
     let passes = status.is_server_error()
         || matches!(
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
         );
-    if !passes {
-        return Verdict::Bury;
-    }
-    match retry_after.and_then(|text| put_off(text, clock.now())) {
-        // Never sooner than it was asked for, and not all at the same time.
-        Some(pause) => Verdict::RetryIn(pause.mul_f64(1.0 + rand::random::<f64>() / 10.0)),
+    match asked {
+        _ if !passes => Verdict::Bury,
         None => Verdict::Retry,
+        // Never sooner than it was asked for, and not all at the same time. Nor all attempts at once, where an endpoint
+        // asks for no pause and goes on failing.
+        Some(asked) => {
+            let (spread, pause) = (1.0 + rand::random::<f64>() / 10.0, rand::random::<f64>());
+            Verdict::RetryIn(asked.mul_f64(spread).max(pause_max.mul_f64(pause)))
+        }
     }
 }
 
@@ -125,8 +130,6 @@ fn reason(answer: &Answer, name: &str, endpoint: &Endpoint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brasa_shared::clock::Manual;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp::constant(784_111_777, 0);
@@ -152,13 +155,24 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        let clock = Clock::Manual(Manual::at(NOW));
-        let judged = |status| judge(StatusCode::from_u16(status).unwrap(), None, &clock);
+        let judged = |status| judge(StatusCode::from_u16(status).unwrap(), None, Duration::ZERO);
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
             assert_eq!(judged(status), Verdict::Retry, "{status}");
         }
         for status in [301, 302, 304, 307, 308, 400, 401, 403, 404, 409, 410, 413, 422, 451] {
             assert_eq!(judged(status), Verdict::Bury, "{status}");
         }
+    }
+    #[test]
+    fn an_endpoint_that_asks_for_no_pause_does_not_use_up_all_attempts_at_once() {
+        let pauses = (0..100).map(|_| {
+            match judge(StatusCode::SERVICE_UNAVAILABLE, Some(Duration::ZERO), Duration::from_hours(1)) {
+                Verdict::RetryIn(pause) => pause,
+                other => panic!("{other:?}"),
+            }
+        });
+        let pauses: Vec<Duration> = pauses.collect();
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_hours(1)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause >= Duration::from_mins(10)), "{pauses:?}");
     }
 }

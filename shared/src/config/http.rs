@@ -204,6 +204,9 @@ fn read_headers(section: &mut Section<'_>, hidden: &mut Vec<Secret>) -> BTreeMap
             _ if OURS.contains(&name.as_str()) || name.starts_with("brasa-") => {
                 Complaint::new(format!("Brasa sets `{name}` itself"), "leave it out")
             }
+            _ if headers.contains_key(&name) => {
+                Complaint::new(format!("`{name}` is written twice"), "keep one: capitals do not count")
+            }
             Value::String(text) => match fill(section, "headers", text, hidden) {
                 Some(secret) if HeaderValue::from_str(secret.expose()).is_ok() => {
                     headers.insert(name, secret);

@@ -91,7 +91,6 @@ fn hmac(secret: &str, text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_has_the_same_key_and_a_number_of_its_own() {
     let world = World::of_queues();
-    // Nobody waits for a pause here: the endpoint asks for none.
     let server = Server::start(|number| {
         Some(if number < 2 { answer(503, "retry-after: 0\r\n", "") } else { answer(200, "", "not JSON") })
     })

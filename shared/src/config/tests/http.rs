@@ -110,6 +110,7 @@ fn endpoints_that_cannot_be() {
         (&format!("{url}\nheaders = {{ host = \"b\" }}"), 3, "http.a.headers", "sets `host` itself", ""),
         (&format!("{url}\nheaders = {{ Brasa-X = \"b\" }}"), 3, "http.a.headers", "`brasa-x` itself", ""),
         (&format!("{url}\nheaders = {{ \"a b\" = \"c\" }}"), 3, "http.a.headers", "not the name", ""),
+        (&format!("{url}\nheaders = {{ A = \"b\", a = \"b\" }}"), 3, "http.a.headers", "written twice", ""),
         (&format!("{url}\nheaders = {{ a = 5 }}"), 3, "http.a.headers", "is not a text", "${TOKEN}"),
         (&format!("{url}\nheaders = {{ a = \"${{NO}}\" }}"), 3, "http.a.headers", "`NO` is not set", ""),
         (&format!("{url}\nsecret = \"short\""), 3, "http.a.secret", "can be guessed", "openssl rand"),
