@@ -326,11 +326,10 @@ impl Actor {
         if there.is_some() {
             return;
         }
-        let v: i32 = sqlx::query_scalar("select v from items where id = $1")
-            .bind(id)
-            .fetch_one(&self.source)
-            .await
-            .expect("a row");
+        // A replica may not have heard of it yet.
+        let found = sqlx::query_scalar("select v from items where id = $1").bind(id);
+        let found: Option<i32> = found.fetch_optional(&self.source).await.expect("an answer");
+        let Some(v) = found else { return };
         tokio::time::sleep(Duration::from_millis(self.dice.random_range(0..10))).await;
         self.world.redis::<String>(redis::cmd("SET").arg(&key).arg(v)).await;
     }
