@@ -126,7 +126,7 @@ fn push(found: &mut Pieces, names: Vec<String>, after: &str) -> Option<()> {
 }
 
 /// A name whose first quote has been read, and what is behind it.
-fn quoted(mut rest: &str) -> Option<(String, &str)> {
+pub(super) fn quoted(mut rest: &str) -> Option<(String, &str)> {
     let mut found = String::new();
     loop {
         let (part, after) = rest.split_once('"')?;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::harmless::quoted;
+
 /// A scan of a whole table for a few rows, in the plan of a statement that costs much.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scan {
@@ -92,19 +94,12 @@ fn condition(text: &str, alias: &str) -> Option<Condition> {
 
 /// A name at the beginning, with or without quotes, and what is behind it.
 fn name(text: &str) -> Option<(String, &str)> {
-    let Some(mut rest) = text.strip_prefix('"') else {
-        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(text.len());
-        let (name, rest) = text.split_at(end);
-        return (!name.is_empty()).then(|| (name.to_owned(), rest));
-    };
-    let mut found = String::new();
-    loop {
-        let (part, after) = rest.split_once('"')?;
-        found.push_str(part);
-        let Some(next) = after.strip_prefix('"') else { return Some((found, after)) };
-        found.push('"');
-        rest = next;
+    if let Some(rest) = text.strip_prefix('"') {
+        return quoted(rest);
     }
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    (!name.is_empty()).then(|| (name.to_owned(), rest))
 }
 
 /// Without the parentheses around all of it.
