@@ -1,22 +1,20 @@
 //! What verbs work with: the configuration, the servers, the queues.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use brasa_jobs::cache::Warm;
-use brasa_jobs::{Catalog, Job as _, Reach};
-use brasa_shared::clock::Clock;
-use brasa_shared::config::{self, Config, Secret, did_you_mean};
+use brasa_jobs::{Catalog, Job as _, Reach, Site};
+use brasa_shared::config::{Config, did_you_mean};
+use brasa_shared::db;
 use brasa_shared::db::changes::ChangeLog;
 use brasa_shared::db::outbox::OutboxTable;
-use brasa_shared::db::{self, PoolLimits};
-use brasa_shared::queue::{Budget, Fleet, Keep, Limit, LimitScope, Queue};
-use brasa_shared::store::Store;
+use brasa_shared::queue::Queue;
 use sqlx::{PgPool, Row};
 
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 
 /// The oldest Redis that has everything the scripts use.
 pub(crate) const REDIS_MIN: (u32, u32) = (7, 0);
@@ -34,18 +32,21 @@ const CHANGES_CONNECTIONS: u32 = 2;
 const KEEPERS_CONNECTIONS: u32 = 2;
 /// How many connections writers of batches use at most.
 const WRITERS_CONNECTIONS: u32 = 4;
-/// How long a command of a person waits for Redis to come back.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// What verbs work with.
+/// What verbs work with: the installation, and how it was named.
 #[derive(Clone)]
 pub(crate) struct App {
-    pub(crate) config: Arc<Config>,
-    pub(crate) catalog: Catalog,
-    pub(crate) clock: Clock,
-    pub(crate) store: Store,
+    site: Site,
     /// Where the configuration was read, if it was named.
     pub(crate) config_path: Option<PathBuf>,
+}
+
+/// A verb works with the installation as if it were its own.
+impl Deref for App {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
 }
 
 /// Where the configuration is: as told, as the environment says, or here.
@@ -79,18 +80,7 @@ impl App {
 
     /// The same with a configuration that has been read.
     pub(crate) fn with(config: Config, catalog: Catalog) -> Result<Self, Failure> {
-        let url = config.redis.url.as_ref().ok_or_else(|| {
-            Failure::usage(
-                "no address of Redis\n  help: set REDIS_URL, or write [redis] url = \"${REDIS_URL}\"",
-            )
-        })?;
-        let store = Store::open(url.expose())
-            .map_err(|error| {
-                let (source, cause) = (url.source(), chain(&error));
-                Failure::usage(format!("{source}: the address of Redis cannot be understood: {cause}"))
-            })?
-            .with_patience(PATIENCE);
-        Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store, config_path: None })
+        Ok(Self { site: Site::open(config, catalog)?, config_path: None })
     }
 
     /// Makes sure that Redis answers and is new enough; returns what it is.
@@ -114,7 +104,7 @@ impl App {
 
     /// A pool for Postgres, if an address was given.
     pub(crate) fn pool(&self) -> Result<Option<PgPool>, Failure> {
-        self.pool_of(self.config.postgres.pool.max)
+        Ok(self.pool_of(self.config.postgres.pool.max)?)
     }
 
     /// The outbox of Postgres, over connections of its own, where it is to be relayed.
@@ -152,23 +142,7 @@ impl App {
 
     /// A pool for a replica of Postgres, if an address was given.
     pub(crate) fn replica(&self) -> Result<Option<PgPool>, Failure> {
-        self.pool_at(self.config.postgres.replica_url.as_ref(), self.config.postgres.pool.max)
-    }
-
-    fn pool_of(&self, connections_max: u32) -> Result<Option<PgPool>, Failure> {
-        self.pool_at(self.config.postgres.url.as_ref(), connections_max)
-    }
-
-    fn pool_at(&self, url: Option<&Secret>, connections_max: u32) -> Result<Option<PgPool>, Failure> {
-        let postgres = &self.config.postgres;
-        let Some(url) = url else { return Ok(None) };
-        let limits = PoolLimits {
-            connections_max,
-            acquire_timeout: postgres.pool.acquire_timeout,
-            statement_timeout: postgres.statement_timeout,
-        };
-        let misread = |error| Failure::usage(format!("{}: {}", url.source(), chain(&error)));
-        Ok(Some(db::pool(url.expose(), limits).map_err(misread)?))
+        Ok(self.pool_at(self.config.postgres.replica_url.as_ref(), self.config.postgres.pool.max)?)
     }
 
     /// The same, where the verb cannot do without.
@@ -183,38 +157,6 @@ impl App {
         let cache = self.store.apart();
         let reach = Reach::new(Arc::clone(&self.config), db, cache, self.clock.clone());
         Ok(Arc::new(reach.with_replica(self.replica()?)))
-    }
-
-    /// What the processes know of one another.
-    pub(crate) fn fleet(&self) -> Fleet {
-        Fleet::new(self.store.clone(), &self.config.redis.prefix, self.clock.clone())
-    }
-
-    /// The queue of that name, with its retention.
-    pub(crate) fn queue(&self, name: &str) -> Queue {
-        let queue = Queue::new(self.store.clone(), &self.config.redis.prefix, name, self.clock.clone());
-        match self.config.queues.get(name) {
-            None => queue,
-            Some(section) => queue
-                .keeping(keep(section.keep_done), keep(section.keep_dead))
-                .within(Budget { jobs: section.max_length, bytes: section.max_bytes })
-                .ageing(u64::try_from(section.ageing.as_millis()).unwrap_or(u64::MAX))
-                .limited(limits(&section.limits)),
-        }
-    }
-
-    /// The queues of the configuration.
-    pub(crate) fn queues(&self) -> BTreeMap<String, Queue> {
-        self.config.known_queues().map(|name| (name.to_owned(), self.queue(name))).collect()
-    }
-
-    /// The queues of the configuration and those that have been used without being in it.
-    pub(crate) async fn all_queues(&self) -> Result<BTreeMap<String, Queue>, Failure> {
-        let mut queues = self.queues();
-        for name in self.fleet().queues().await? {
-            queues.entry(name.clone()).or_insert_with(|| self.queue(&name));
-        }
-        Ok(queues)
     }
 
     /// One queue, if it is known; else all.
@@ -265,21 +207,6 @@ pub(crate) fn unknown<'n>(what: &str, name: &str, known: impl IntoIterator<Item 
         some => format!("there are: {}", some.join(", ")),
     });
     Failure::usage(format!("there is no {what} `{name}`\n  help: {help}"))
-}
-
-fn keep(section: brasa_shared::config::Keep) -> Keep {
-    Keep {
-        count: section.count,
-        age_ms: u64::try_from(section.age.as_millis()).unwrap_or(u64::MAX),
-        bytes: section.bytes,
-    }
-}
-
-fn limits(section: &config::Limits) -> Vec<Limit> {
-    let kinds = section.kinds.iter().map(|(kind, limit)| (LimitScope::Kind(kind.clone()), *limit));
-    let all = [(LimitScope::Queue, section.queue), (LimitScope::Share, section.per_share)];
-    let set = all.into_iter().chain(kinds).filter(|(_, limit)| *limit != config::Limit::default());
-    set.map(|(scope, limit)| Limit { scope, at_once: limit.concurrency, rate: limit.rate }).collect()
 }
 
 fn parse_version(text: &str) -> (u32, u32) {

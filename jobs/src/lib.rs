@@ -14,6 +14,7 @@ pub mod http;
 mod job;
 mod middleware;
 mod reporter;
+mod site;
 pub mod sql;
 pub mod testing;
 mod verdict;
@@ -33,6 +34,7 @@ pub use enqueue::{EnqueueError, Enqueuer, Queues, job_of};
 pub use job::{Job, Policy};
 pub use middleware::{Middleware, Next};
 pub use reporter::Reporter;
+pub use site::{Site, SiteError};
 pub use verdict::{JobError, JobResult, OrElse, Verdict};
 
 /// The kinds that every build of Brasa knows. A team's own binary adds its own with [`Catalog::with`].

@@ -5,7 +5,6 @@ use brasa_shared::jiff::SignedDuration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::caches;
 use super::target::{Found, Target};
 use super::values::Reader;
 use crate::app::App;
@@ -60,7 +59,7 @@ impl Good {
 impl Get {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let found = self.target.find(app)?;
-        let caches = caches(app);
+        let caches = app.caches();
         let look = caches.look(&found.key).await?;
         let good = Good::of(&look, app.clock.now().as_millisecond());
         let stored = caches.values(std::slice::from_ref(&found.key)).await?.into_iter().next().flatten();

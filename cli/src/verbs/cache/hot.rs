@@ -4,7 +4,7 @@ use brasa_shared::cache::{Note, texts_of};
 use clap::Args;
 use serde_json::json;
 
-use super::{caches, warmer};
+use super::warmer;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, millis, short};
@@ -25,7 +25,7 @@ pub(crate) struct Hot {
 impl Hot {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let (_, shape) = warmer(app, &self.name)?;
-        let namespace = caches(app).namespace(&self.name);
+        let namespace = app.caches().namespace(&self.name);
         let hot = namespace.hot(COUNTERS).await?;
         let all: f64 = hot.iter().map(|(_, count)| count).sum();
         let known = hot.iter().filter_map(|(params, count)| Some((shape.entry_of(params)?, *count)));

@@ -11,7 +11,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use super::target::owner;
-use super::{caches, warmer};
+use super::warmer;
 use crate::app::{App, greet_postgres};
 use crate::failure::Failure;
 use crate::output::{Output, plain};
@@ -39,7 +39,7 @@ impl Invalidate {
         for name in &self.warmer {
             warmer(app, name)?;
         }
-        let caches = caches(app);
+        let caches = app.caches();
         let groups = self.groups(app);
         if self.dry_run {
             return self.preview(&caches, &groups, out).await;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use brasa_jobs::cache::Shape;
-use brasa_shared::cache::Caches;
 use brasa_shared::config::Warmer;
 use clap::Subcommand;
 
@@ -58,11 +57,6 @@ impl Cache {
             Self::Triggers(_) => Ok(()),
         }
     }
-}
-
-/// The cache of this configuration.
-fn caches(app: &App) -> Caches {
-    Caches::new(app.store.clone(), &app.config.redis.prefix, app.clock.clone())
 }
 
 /// A warmer of the configuration.

@@ -7,7 +7,6 @@ use brasa_shared::jiff::SignedDuration;
 use clap::Args;
 use serde_json::json;
 
-use super::caches;
 use super::get::Good;
 use super::target::{Owner, Target};
 use super::triggers::{dependents, means, word};
@@ -39,7 +38,7 @@ struct Story<'a> {
 impl Why {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let found = self.target.find(app)?;
-        let caches = caches(app);
+        let caches = app.caches();
         let look = caches.look(&found.key).await?;
         let owner = found.of.or_else(|| by_note(app, &look));
         let due_ms = match &owner {

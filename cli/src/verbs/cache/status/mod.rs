@@ -8,7 +8,7 @@ use brasa_shared::jiff::SignedDuration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{caches, warmer};
+use super::warmer;
 use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::{Output, distance};
@@ -39,7 +39,7 @@ struct Whole {
 
 impl Status {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let caches = caches(app);
+        let caches = app.caches();
         let chosen: Vec<&String> = match &self.name {
             Some(name) => {
                 warmer(app, name)?;
