@@ -20,7 +20,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::failure::chain;
-use crate::owner::{self, Foreign};
+use crate::owner::Refusal;
 
 /// What is wrong with kinds, queues and arguments. Needs no server.
 pub(crate) fn offline(config: &Config, catalog: &Catalog) -> Vec<Problem> {
@@ -68,10 +68,10 @@ pub(crate) fn offline(config: &Config, catalog: &Catalog) -> Vec<Problem> {
 /// What the database says about every statement and warmer. Nothing is run.
 pub(crate) async fn online(config: &Config, connection: &mut PgConnection) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // Whoever may not look is told by those who need it.
-    let owner = db::owner(connection).await.unwrap_or_default();
-    if let Some(foreign) = Foreign::of(owner, &config.redis.prefix) {
-        problems.push(environment("postgres.url", &foreign, owner::HELP));
+    // A connection that breaks is told of by what is asked next.
+    if let Ok(Some(refusal)) = Refusal::of(db::owner(connection).await, &config.redis.prefix) {
+        let help = refusal.help();
+        problems.push(environment("postgres.url", &refusal, help));
     }
     for (name, statement) in &config.sql {
         match db::describe(connection, &statement.sql.text).await {

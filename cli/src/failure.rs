@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use brasa_jobs::SiteError;
 use brasa_shared::config::{Problem, Problems};
 use brasa_shared::db::DbError;
 use brasa_shared::db::changes::triggers::TriggerError;
@@ -93,6 +94,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<SiteError> for Failure {
+    fn from(error: SiteError) -> Self {
+        Self::usage(chain(&error))
+    }
+}
+
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
         let help = match &error {
@@ -130,15 +137,21 @@ impl From<TriggerError> for Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let help = if code.as_deref() == Some("42501") {
-            "\n  help: use the role that ran `brasa migrate`, or have it say: grant usage on schema brasa to ROLE; grant \
-             select, insert, update, delete on all tables in schema brasa to ROLE"
+        // Postgres says which table, but not of which schema it is: ours, or the application's.
+        let help = if is_forbidden(&error) {
+            "\n  help: let the owner of it give the right; in schema brasa that is the role that ran `brasa migrate`: \
+             grant usage on schema brasa to ROLE; grant select, insert, update, delete on all tables in schema brasa \
+             to ROLE"
         } else {
             ""
         };
         Self::environment(format!("postgres did not do what was asked: {}{help}", chain(&error)))
     }
+}
+
+/// Whether Postgres refused for want of a right (`insufficient_privilege`).
+pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42501")
 }
 
 impl From<std::io::Error> for Failure {

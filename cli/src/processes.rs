@@ -19,10 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, greet_postgres};
 use crate::check;
 use crate::failure::{Failure, chain};
-use crate::owner::{self, Foreign};
+use crate::owner::{self, Refusal};
 
 /// How long a Redis may take to load its data.
 const LOADING_MAX: Duration = Duration::from_mins(30);
+
+/// How often a worker makes sure that it is still the one to look after its database.
+const OWN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Which roles a process plays, and how.
 #[expect(clippy::struct_excessive_bools, reason = "roles are played or not, each by itself")]
@@ -135,7 +138,7 @@ pub(crate) async fn start(
     match &pool {
         Some(pool) => {
             greet_postgres(pool).await?;
-            own(app, pool).await?;
+            own(app, pool, shutdown).await?;
         }
         None if !roles.worker => {}
         None => tracing::warn!("no address of Postgres: jobs that need it will fail; set DATABASE_URL"),
@@ -154,20 +157,38 @@ pub(crate) async fn start(
 }
 
 /// Makes sure that the database is that of our prefix: of what is noted there each row goes to whoever asks first.
-async fn own(app: &App, pool: &sqlx::PgPool) -> Result<(), Failure> {
-    let prefix = &app.config.redis.prefix;
-    let owned = async { db::own(&mut *pool.acquire().await?, prefix).await };
-    match owned.await.map(|owner| Foreign::of(owner, prefix)) {
-        Ok(None) => Ok(()),
-        Ok(Some(foreign)) => {
-            let (address, why, help) = (db::address(pool), owner::WHY, owner::HELP);
-            Err(Failure::environment(format!("{address}: {foreign}: {why}\n  help: {help}")))
+async fn own(app: &App, pool: &sqlx::PgPool, shutdown: &Shutdown) -> Result<(), Failure> {
+    match refusal(pool, &app.config.redis.prefix).await {
+        Ok(Some(refusal)) => {
+            let (address, why, help) = (db::address(pool), owner::WHY, refusal.help());
+            return Err(Failure::environment(format!("{address}: {refusal}: {why}\n  help: {help}")));
         }
+        Ok(None) => {}
         Err(error) => {
             tracing::warn!(error = %chain(&error), "could not note whose workers look after the database");
-            Ok(())
         }
     }
+    tokio::spawn(own_on(pool.clone(), app.config.redis.prefix.clone(), shutdown.clone()));
+    Ok(())
+}
+
+/// Asks again, and ends the process once others were made to look after the database.
+async fn own_on(pool: sqlx::PgPool, prefix: String, shutdown: Shutdown) {
+    let mut ticks = tokio::time::interval(OWN_AGAIN);
+    while shutdown.drain.run_until_cancelled(ticks.tick()).await.is_some() {
+        match refusal(&pool, &prefix).await {
+            Ok(Some(refusal)) => {
+                tracing::error!(help = refusal.help(), "{refusal}: this worker ends");
+                shutdown.drain.cancel();
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(error = %chain(&error), "could not see whose the database is"),
+        }
+    }
+}
+
+async fn refusal(pool: &sqlx::PgPool, prefix: &str) -> Result<Option<Refusal>, sqlx::Error> {
+    Refusal::of(db::own(&mut *pool.acquire().await?, prefix).await, prefix)
 }
 
 /// A process that starts together with its Redis waits until that has read its data back.

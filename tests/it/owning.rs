@@ -3,7 +3,8 @@
 
 use brasa_shared::db::{adopt, own, owner};
 use brasa_tests::World;
-use brasa_tests::process::Brasa;
+use brasa_tests::process::{Brasa, within};
+use std::time::Duration;
 
 /// A program of another prefix in the same world.
 fn stranger(world: &World) -> Brasa {
@@ -48,4 +49,39 @@ async fn the_first_who_asks_has_a_database_and_nobody_before_its_migration() {
     }
     adopt(&mut connection, "second").await.unwrap();
     assert_eq!(own(&mut connection, "first").await.unwrap().unwrap().prefix, "second");
+}
+
+#[tokio::test]
+async fn a_running_worker_ends_once_its_database_is_handed_over() {
+    let world = World::new().await;
+    let (ours, theirs) = (Brasa::configured(&world, ""), stranger(&world));
+    drop(ours.run(["migrate"]).await.with_code(0));
+    let worker = ours.start(["worker"]);
+    within(Duration::from_secs(30), "the worker looks after the database", async || {
+        owner(&mut *world.pool.acquire().await.unwrap()).await.unwrap()
+    })
+    .await;
+
+    let said = theirs.run(["migrate", "--adopt"]).await.with_code(0);
+    assert!(said.stdout.contains("those of another end within seconds"), "{}", said.stdout);
+    drop(worker.ended(Duration::from_secs(60)).await.with_code(0));
+}
+
+#[tokio::test]
+async fn a_role_that_may_take_what_is_noted_and_not_see_for_whom_is_refused() {
+    let world = World::new().await;
+    let ours = Brasa::configured(&world, "");
+    drop(ours.run(["migrate"]).await.with_code(0));
+    let role = world.prefix.replace('-', "_");
+    world.execute(&format!("create role {role}; grant usage on schema brasa to {role}")).await;
+    let mark = if world.database_url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{mark}options=-crole%3D{role}", world.database_url);
+    let weak = Brasa::configured(&world, "").env("DATABASE_URL", url);
+
+    for (verb, code) in [(&["worker", "--drain"][..], 1), (&["check"], 2), (&["doctor"], 1)] {
+        let said = weak.run(verb).await.with_code(code);
+        let all = format!("{}{}", said.stdout, said.stderr);
+        assert!(all.contains("grant select, insert on brasa.owner to ROLE"), "{verb:?}: {all}");
+    }
+    world.execute(&format!("drop owned by {role}; drop role {role}")).await;
 }

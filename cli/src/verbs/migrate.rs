@@ -29,7 +29,9 @@ impl Migrate {
             let prefix = &app.config.redis.prefix;
             let mut connection = pool.acquire().await.map_err(|error| Failure::environment(chain(&error)))?;
             db::adopt(&mut connection, prefix).await.map_err(|error| Failure::environment(chain(&error)))?;
-            out.line(format!("workers with the prefix `{prefix}` look after it"))?;
+            out.line(format!(
+                "workers with the prefix `{prefix}` look after it; those of another end within seconds"
+            ))?;
         }
         let warning = namesake(&pool).await?;
         if let Some(warning) = warning {

@@ -15,7 +15,7 @@ pub struct Owner {
 /// poolers of every kind can be asked through.
 ///
 /// # Errors
-/// The database is out of reach, or the role may not look.
+/// The database is out of reach, or the role sees something of schema `brasa` and may not look here.
 pub async fn owner(connection: &mut PgConnection) -> Result<Option<Owner>, sqlx::Error> {
     if !is_told(connection).await? {
         return Ok(None);
@@ -48,7 +48,10 @@ pub async fn adopt(connection: &mut PgConnection, prefix: &str) -> Result<(), sq
     sqlx::query(query).bind(prefix).execute(connection).await.map(drop)
 }
 
-/// Whether there is a place where it is said.
+/// Whether there is a place where it is said, for those who see something of the schema. Who does not can take nothing
+/// there either.
 async fn is_told(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    connection.fetch_one("select to_regclass('brasa.owner') is not null").await?.try_get(0)
+    let query = "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'brasa' and c.relname = 'owner' and has_schema_privilege(n.oid, 'usage'))";
+    connection.fetch_one(query).await?.try_get(0)
 }

@@ -69,7 +69,9 @@ impl Demo {
 
         let program = std::env::args().next().unwrap_or_else(|| "brasa".to_owned());
         out.line("Look around meanwhile, in another terminal:")?;
-        out.line(format!("  {program} --config {} cache status", folder.config().display()))?;
+        // The environment wins over the file, and would lead to servers of yours.
+        let config = folder.config().display().to_string();
+        out.line(format!("  env -u REDIS_URL -u DATABASE_URL {program} --config {config} cache status"))?;
 
         let reads = Arc::new(Reads::default());
         let application = Application::start(&app, Arc::clone(&reads), &shutdown).await?;

@@ -11,7 +11,7 @@ use super::pooler::{self, Pids};
 use super::{connect, within};
 use crate::app::App;
 use crate::failure::chain;
-use crate::owner::Foreign;
+use crate::owner::Refusal;
 
 /// The server, and the role that we have there. Memberships of a superuser say nothing: it may do everything.
 const SERVER: &str = r#"
@@ -63,7 +63,7 @@ pub(super) struct Facts {
     /// How far our schema is; or why it could not be seen.
     pub(super) schema: Result<Standing, String>,
     /// Whose workers look after it, where it is not ours.
-    pub(super) foreign: Option<Foreign>,
+    pub(super) refusal: Option<Refusal>,
     /// Which server processes two connections of ours met; none where no second one was to be had.
     pub(super) pids: Option<Pids>,
     /// The difference of the clocks.
@@ -95,7 +95,8 @@ pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Erro
     let switches = switches.into_iter().map(|name| Ok((name, row.try_get(name)?)));
     let powers: String = row.try_get("powers")?;
     let schema = within(db::standing(&mut connection)).await.map_err(|error| chain(&error));
-    let owner = within(db::owner(&mut connection)).await.unwrap_or_default();
+    // A connection that breaks is told of by what is asked next.
+    let refusal = Refusal::of(within(db::owner(&mut connection)).await, &app.config.redis.prefix);
     Ok(Facts {
         answers,
         version_number: row.try_get("version_number")?,
@@ -112,7 +113,7 @@ pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Erro
         },
         switches: switches.collect::<Result<_, sqlx::Error>>()?,
         schema,
-        foreign: Foreign::of(owner, &app.config.redis.prefix),
+        refusal: refusal.unwrap_or_default(),
         told: cache::ask(pool, app).await,
         pids: pooler::meet(pool, connection).await,
         skew,

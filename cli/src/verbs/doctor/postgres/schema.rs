@@ -4,7 +4,7 @@ use brasa_shared::db::Standing;
 
 use super::super::finding::Finding;
 use super::facts::Facts;
-use crate::owner::{self, Foreign};
+use crate::owner::{self, Refusal};
 use brasa_shared::db::quoted;
 
 /// What `brasa migrate` would do.
@@ -39,6 +39,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 
 /// Whose workers look after the database.
 pub(super) fn owner(facts: &Facts) -> Vec<Finding> {
-    let finding = |foreign: &Foreign| Finding::problem("owner", foreign.to_string(), owner::WHY, owner::HELP);
-    facts.foreign.iter().map(finding).collect()
+    let finding =
+        |refusal: &Refusal| Finding::problem("owner", refusal.to_string(), owner::WHY, refusal.help());
+    facts.refusal.iter().map(finding).collect()
 }
