@@ -83,6 +83,11 @@ impl App {
         Ok(Self { site: Site::open(config, catalog)?, config_path: None })
     }
 
+    /// The installation, for whoever is not a verb.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// Makes sure that Redis answers and is new enough; returns what it is.
     pub(crate) async fn greet_redis(&self) -> Result<String, Failure> {
         let info: String = self.store.run("be asked what it is", redis::cmd("INFO").arg("server")).await?;

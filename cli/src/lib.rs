@@ -14,6 +14,7 @@ mod owner;
 mod processes;
 pub mod servers;
 mod verbs;
+mod web;
 
 /// Runs the command line with the kinds given.
 pub fn main(catalog: Catalog) -> ExitCode {

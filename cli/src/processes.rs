@@ -20,6 +20,7 @@ use crate::app::{App, greet_postgres};
 use crate::check;
 use crate::failure::{Failure, chain};
 use crate::owner::{self, Refusal};
+use crate::web;
 
 /// How long a Redis may take to load its data.
 const LOADING_MAX: Duration = Duration::from_mins(30);
@@ -35,6 +36,10 @@ pub(crate) struct Roles {
     pub(crate) worker: bool,
     /// Enqueue what is due.
     pub(crate) scheduler: bool,
+    /// Serve the dashboard and the API.
+    pub(crate) web: bool,
+    /// Where, instead of the configuration's address.
+    pub(crate) web_listen: Option<SocketAddr>,
     /// End once the queues are empty.
     pub(crate) until_empty: bool,
     /// How many jobs run at once, instead of the configuration's number.
@@ -90,6 +95,9 @@ pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
     let place = listen(&app, &roles).await?;
     let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
     place.answer(progress)?;
+    if roles.web {
+        web::serve(&app, roles.web_listen, &shutdown).await?;
+    }
     running.ended().await
 }
 

@@ -11,5 +11,5 @@ mod run;
 
 pub use due::{Due, due};
 pub use fire::{fire_now, job_for};
-pub use plan::{Plan, PlanError, next_after, plans};
+pub use plan::{Plan, PlanError, plans};
 pub use run::{Settings, run};

@@ -7,7 +7,6 @@ use brasa_jobs::Catalog;
 use brasa_shared::config::{Config, Late, Overlap, Schedule, When};
 use brasa_shared::hash::fnv1a;
 use brasa_shared::jiff::Timestamp;
-use brasa_shared::jiff::tz::TimeZone;
 use brasa_shared::queue::Queue;
 
 /// A schedule, with the queue that its jobs go to.
@@ -70,7 +69,7 @@ pub fn plans(
 impl Plan {
     /// The first instant after `after`, if there ever is one.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        next_after(&self.schedule.when, &self.schedule.zone, after)
+        self.schedule.when.next_after(&self.schedule.zone, after)
     }
 
     /// Says when it fires, and nothing else: the same for as long as its times are the same.
@@ -104,17 +103,5 @@ impl Plan {
     /// The late policy.
     pub(crate) fn late(&self) -> Late {
         self.schedule.late
-    }
-}
-
-/// The first instant after `after`. Periods count from 1970, so that every scheduler sees the same ones.
-pub fn next_after(when: &When, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
-    match when {
-        When::Cron(crontab) => crontab.next_after(after, zone),
-        When::Every(period) => {
-            let period_ms = i64::try_from(period.as_millis()).ok().filter(|period| *period > 0)?;
-            let next = (after.as_millisecond().div_euclid(period_ms) + 1).checked_mul(period_ms)?;
-            Timestamp::from_millisecond(next).ok()
-        }
     }
 }

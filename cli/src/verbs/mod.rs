@@ -12,6 +12,7 @@ use crate::output::Output;
 
 mod aggregates;
 mod arguments;
+mod audit;
 mod cache;
 mod check;
 mod completions;
@@ -29,6 +30,8 @@ mod outbox;
 mod queues;
 mod schedules;
 mod serve;
+mod tokens;
+mod web;
 mod writes;
 
 /// Background jobs and warm caches for a Postgres and Redis web application
@@ -47,12 +50,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run a scheduler and a worker in one process
+    /// Run a scheduler and a worker in one process, and the dashboard where [web] is written
     Run(serve::Run),
     /// Run a worker: claim jobs and run them until told to stop
     Worker(serve::Worker),
     /// Run a scheduler: enqueue what is due
     Scheduler(serve::Scheduler),
+    /// Serve the dashboard and the HTTP API
+    Web(web::Web),
     /// See it all at work: private servers, real data, a live summary
     Demo(demo::Demo),
     /// Create or update schema `brasa` in Postgres
@@ -92,6 +97,12 @@ enum Verb {
     /// Take care of the database: analyze, vacuum, rebuild and review it, delete what has expired
     #[command(subcommand)]
     Db(db::Db),
+    /// Make tokens for the dashboard and the API, and list them
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    /// Look at who did what through the dashboard and the API
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
     /// Ask a running process whether it is ready
@@ -109,6 +120,7 @@ impl Cli {
             Verb::Run(verb) => verb.obey(open(catalog)?).await,
             Verb::Worker(verb) => verb.obey(open(catalog)?, &mut out).await,
             Verb::Scheduler(verb) => verb.obey(open(catalog)?).await,
+            Verb::Web(verb) => verb.obey(open(catalog)?).await,
             Verb::Demo(verb) => verb.obey(catalog, &mut out).await,
             Verb::Migrate(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Check(verb) => verb.obey(self.config.as_deref(), catalog, &mut out).await,
@@ -124,6 +136,9 @@ impl Cli {
             Verb::Aggregates(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Writes(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Db(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Tokens(tokens::Tokens::New(verb)) => verb.obey(&mut out),
+            Verb::Tokens(tokens::Tokens::List) => tokens::Tokens::list(&open(catalog)?, &mut out),
+            Verb::Audit(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use brasa_jobs::Catalog;
-use brasa_scheduler::{Plan, fire_now, next_after, plans};
+use brasa_scheduler::{Plan, fire_now, plans};
 use brasa_shared::config::{Config, Schedule, When};
 use brasa_shared::crontab::Crontab;
 use brasa_shared::jiff::tz::TimeZone;
@@ -94,7 +94,7 @@ impl Preview {
         for (name, schedule) in
             config.schedules.iter().filter(|(name, _)| self.name.as_ref().is_none_or(|only| only == *name))
         {
-            let next = |after| next_after(&schedule.when, &schedule.zone, after);
+            let next = |after| schedule.when.next_after(&schedule.zone, after);
             let ticks = ticks(next, &schedule.zone, from, self.count);
             show(&ticks, name, out)?;
             all.extend(ticks.into_iter().map(|mut tick| {
@@ -153,7 +153,7 @@ async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
     for (name, schedule) in &app.config.schedules {
         let last =
             log.iter().filter(|verdict| verdict.schedule == *name).max_by_key(|verdict| verdict.instant);
-        let next = next_after(&schedule.when, &schedule.zone, now);
+        let next = schedule.when.next_after(&schedule.zone, now);
         let zone = schedule.zone.iana_name().unwrap_or("UTC");
         let when = spell(&schedule.when);
         let told = match (last, judged.get(name).filter(|at| is_tick(schedule, **at))) {
@@ -179,7 +179,7 @@ async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
 /// Whether an instant is one at which the schedule fires; when it was first seen is remembered too, and is none.
 fn is_tick(schedule: &Schedule, at: Timestamp) -> bool {
     let before = at.checked_sub(SignedDuration::from_millis(1));
-    before.is_ok_and(|before| next_after(&schedule.when, &schedule.zone, before) == Some(at))
+    before.is_ok_and(|before| schedule.when.next_after(&schedule.zone, before) == Some(at))
 }
 
 fn spell(when: &When) -> String {

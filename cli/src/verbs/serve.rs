@@ -24,6 +24,7 @@ pub(crate) struct Run {
 enum Role {
     Worker,
     Scheduler,
+    Web,
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +59,8 @@ impl Run {
         let roles = Roles {
             worker: plays(Role::Worker),
             scheduler: plays(Role::Scheduler),
+            // Nobody is served who did not ask for it.
+            web: self.only.contains(&Role::Web) || (self.only.is_empty() && app.config.web.is_written),
             listen: self.listen,
             ..Roles::default()
         };

@@ -37,6 +37,7 @@ mod telemetry;
 mod tests;
 mod values;
 mod warm;
+mod web;
 mod worker;
 mod writes;
 
@@ -62,6 +63,7 @@ pub use self::sql::{Param, Sql, Statement};
 pub use self::suggest::{did_you_mean, nearest};
 pub use self::telemetry::Telemetry;
 pub use self::warm::{FillFrom, ForEach, Keeping, Lives, Param as WarmParam, Warmer, When as WarmWhen};
+pub use self::web::{Role, Tls, Token, Web};
 pub use self::worker::{Order, Worker};
 pub use self::writes::{Durability, Merge, Merging, Mode, TableName, WhenFull, Write};
 
@@ -99,6 +101,8 @@ pub struct Config {
     pub outbox: Outbox,
     /// `[telemetry]`
     pub telemetry: Telemetry,
+    /// `[web]`
+    pub web: Web,
 }
 
 impl Default for Config {
@@ -119,6 +123,7 @@ impl Default for Config {
             maintenance: Maintenance::default(),
             outbox: Outbox::default(),
             telemetry: Telemetry::default(),
+            web: Web::default(),
         }
     }
 }
@@ -192,6 +197,7 @@ impl Config {
             maintenance: root.table("maintenance", Maintenance::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),
+            web: web::read(root),
             queues,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Map, Value};
 
@@ -74,6 +75,20 @@ pub enum When {
     Cron(Crontab),
     /// `every`: at the multiples of a period, in whole milliseconds and at least a second.
     Every(Duration),
+}
+
+impl When {
+    /// The first instant after `after`. Periods count from 1970, so that every scheduler sees the same ones.
+    pub fn next_after(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Cron(crontab) => crontab.next_after(after, zone),
+            Self::Every(period) => {
+                let period_ms = i64::try_from(period.as_millis()).ok().filter(|period| *period > 0)?;
+                let next = (after.as_millisecond().div_euclid(period_ms) + 1).checked_mul(period_ms)?;
+                Timestamp::from_millisecond(next).ok()
+            }
+        }
+    }
 }
 
 /// What becomes of firings that were missed, because no scheduler ran.

@@ -24,6 +24,7 @@ const ALL: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/0009_create_care_recommendations.sql"),
     ),
     (10, "create owner", include_str!("../../../migrations/0010_create_owner.sql")),
+    (11, "create audit", include_str!("../../../migrations/0011_create_audit.sql")),
 ];
 
 /// What `brasa migrate` runs.

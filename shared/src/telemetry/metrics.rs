@@ -149,6 +149,10 @@ metrics! {
     histogram outbox_relay_lag_seconds [];
     /// Rows of the outbox that this worker looked after, by verdict: ended, or lost and pushed again.
     counter outbox_reconciled_total [verdict];
+    /// Requests to the dashboard and the API, by class (page or api) and status.
+    counter web_requests_total [class, status];
+    /// Time from the head of a request to that of its answer, in seconds, by class (page or api).
+    histogram web_request_seconds [class];
 }
 
 /// Starts to record metrics in this process and returns what renders them.

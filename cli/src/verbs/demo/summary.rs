@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use brasa_scheduler::next_after;
 use brasa_shared::db::aggregates::{State, versions};
 use brasa_shared::queue::Counts;
 use brasa_worker::Tally;
@@ -156,7 +155,7 @@ impl Summary {
         let now = self.app.clock.now();
         let schedules = self.app.config.schedules.iter();
         let mut next: Vec<_> = schedules
-            .filter_map(|(name, schedule)| Some((next_after(&schedule.when, &schedule.zone, now)?, name)))
+            .filter_map(|(name, schedule)| Some((schedule.when.next_after(&schedule.zone, now)?, name)))
             .collect();
         next.sort();
         let told = next

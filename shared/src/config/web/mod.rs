@@ -1,0 +1,154 @@
+//! `[web]`: where the dashboard and the HTTP API are, and who gets in.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+mod token;
+
+pub use token::{Role, Token};
+
+use super::complaint::{Complaint, clip};
+use super::problem::Origin;
+use super::section::Section;
+
+/// The variable that wins over `listen`.
+const LISTEN_VARIABLE: &str = "BRASA_WEB_LISTEN";
+/// The word for `listen` that opens nothing.
+const OFF: &str = "off";
+/// How long a login lasts: unless it is said otherwise, and at least.
+const SESSION: (Duration, Duration) = (Duration::from_hours(12), Duration::from_mins(1));
+
+const HELP_LISTEN: &str = r#"write an address and a port, as in "127.0.0.1:9700", or "off""#;
+const HELP_HOST: &str = r#"write what browsers send, as in hosts = ["brasa.example.com"]"#;
+const HELP_OPEN: &str = "add a token with `brasa tokens new`, and write `tls` or behind_proxy = true";
+
+/// The section `[web]`.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// Where it was written.
+    pub origin: Origin,
+    /// Whether it was written: only then `brasa run` serves it beside a worker and a scheduler.
+    pub is_written: bool,
+    /// Where it is served, from `BRASA_WEB_LISTEN` or `listen`; 127.0.0.1:9700 by default, nowhere if it is `off`.
+    pub listen: Option<SocketAddr>,
+    /// Whether the address was asked for; the default one may give way where its port is taken.
+    pub listen_explicit: bool,
+    /// Whether something in front of it ends TLS and says so; not by default.
+    pub behind_proxy: bool,
+    /// The names under which it may be called, beside the address at which it listens.
+    pub hosts: Vec<String>,
+    /// The files of its certificate and its key; none by default.
+    pub tls: Option<Tls>,
+    /// How long a login lasts; 12 h by default.
+    pub session: Duration,
+    /// `[web.tokens.NAME]`: who gets in.
+    pub tokens: BTreeMap<String, Token>,
+}
+
+/// Where a certificate and its key are, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and what signed it.
+    pub certificate_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            origin: Origin::default(),
+            is_written: false,
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9700))),
+            listen_explicit: false,
+            behind_proxy: false,
+            hosts: Vec::new(),
+            tls: None,
+            session: SESSION.0,
+            tokens: BTreeMap::new(),
+        }
+    }
+}
+
+/// The section of the document.
+pub(super) fn read(root: &mut Section<'_>) -> Web {
+    let is_written = root.has_table("web");
+    root.table("web", |section| Web::read(section, is_written))
+}
+
+impl Web {
+    fn read(section: &mut Section<'_>, is_written: bool) -> Self {
+        let default = Self::default();
+        let asked = listen(section);
+        let web = Self {
+            origin: section.origin(),
+            is_written,
+            listen: asked.unwrap_or(default.listen),
+            listen_explicit: asked.is_some(),
+            behind_proxy: section.flag("behind_proxy").unwrap_or(false),
+            hosts: section.parsed_each("hosts", host).unwrap_or_default(),
+            tls: section.optional_table("tls", Tls::read),
+            session: section.duration("session", SESSION.1).unwrap_or(default.session),
+            tokens: section.named("tokens", Token::read),
+        };
+        if let Some(why) = web.unguarded(web.listen) {
+            section.report("listen", why, HELP_OPEN);
+        }
+        web
+    }
+
+    /// Why it must not listen there, in words; nothing where it may.
+    ///
+    /// Who is on this machine needs a token as anybody else; from elsewhere one could also be read on its way.
+    pub fn unguarded(&self, address: Option<SocketAddr>) -> Option<String> {
+        let address = address.filter(|address| !address.ip().is_loopback())?;
+        let missing = match (self.tokens.is_empty(), self.tls.is_none() && !self.behind_proxy) {
+            (false, false) => return None,
+            (true, false) => "there is no token",
+            (false, true) => "what is sent there is not encrypted",
+            (true, true) => "there is no token, and what is sent there is not encrypted",
+        };
+        Some(format!("{address} can be reached from elsewhere, and {missing}"))
+    }
+}
+
+impl Tls {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let help = r#"write tls = { certificate_file = "tls.crt", key_file = "tls.key" }"#;
+        let (certificate, key) = (section.text("certificate_file"), section.text("key_file"));
+        if certificate.is_none() || key.is_none() {
+            section.report_missing("needs both `certificate_file` and `key_file`", help);
+        }
+        let path = |text: String| section.reader().resolve(&text);
+        Some(Self { certificate_file: certificate.map(path)?, key_file: key.map(path)? })
+    }
+}
+
+/// The address, where one was asked for.
+fn listen(section: &mut Section<'_>) -> Option<Option<SocketAddr>> {
+    let written = section.parsed("listen", address);
+    let Some(value) = section.reader().variable(LISTEN_VARIABLE) else { return written };
+    let report = |complaint: Complaint| {
+        section.reader().report_variable(LISTEN_VARIABLE, complaint.message, complaint.help);
+    };
+    address(value.trim()).map_err(report).ok()
+}
+
+fn address(text: &str) -> Result<Option<SocketAddr>, Complaint> {
+    if text == OFF {
+        return Ok(None);
+    }
+    let complain = |_| Complaint::new(format!("`{}` is not an address with a port", clip(text)), HELP_LISTEN);
+    text.parse().map(Some).map_err(complain)
+}
+
+/// A name as it stands in the header `Host`, with a port or without.
+fn host(text: &str) -> Result<String, Complaint> {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if text.is_empty() || !text.chars().all(is_fine) {
+        return Err(Complaint::new(format!("`{}` is not the name of a host", clip(text)), HELP_HOST));
+    }
+    Ok(text.to_ascii_lowercase())
+}

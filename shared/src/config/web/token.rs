@@ -1,0 +1,191 @@
+//! `[web.tokens.NAME]`: who gets in, and what they may do there.
+//!
+//! The file holds no token but its hash, so that whoever reads the file gets in nowhere.
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::super::complaint::{Complaint, clip};
+use super::super::interpolate::interpolate;
+use super::super::reader::read_text;
+use super::super::section::Section;
+use crate::name::check_name;
+
+/// A shorter token can be guessed: `brasa tokens new` makes them of 256 bits.
+const TOKEN_BYTES_MIN: usize = 32;
+/// What a hash begins with.
+const HASH: &str = "sha256:";
+
+const HELP_HASH: &str = "`brasa tokens new` makes a token, and prints its hash";
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Enqueue jobs of some kinds, and follow those; nothing else.
+    Enqueue,
+    /// Look at everything but the arguments, the results and the logs of jobs.
+    Viewer,
+    /// Look at everything; enqueue, retry, cancel, pause, warm, invalidate.
+    Operator,
+    /// All of it: delete dead jobs, too, and decide about the database.
+    Admin,
+}
+
+/// The words for roles.
+const ROLES: &[(&str, Role)] = &[
+    ("enqueue", Role::Enqueue),
+    ("viewer", Role::Viewer),
+    ("operator", Role::Operator),
+    ("admin", Role::Admin),
+];
+
+impl Role {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        ROLES.iter().find(|(_, role)| *role == self).map_or("viewer", |(word, _)| word)
+    }
+
+    /// The role of a word.
+    pub fn of(word: &str) -> Option<Self> {
+        ROLES.iter().find(|(known, _)| *known == word).map(|(_, role)| *role)
+    }
+}
+
+/// Somebody who gets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// SHA-256 of the token. It has 256 bits of chance, so there is nothing to gain from a slower hash.
+    pub hash: [u8; 32],
+    /// What they may do.
+    pub role: Role,
+    /// The kinds that may be enqueued with it; empty where all may.
+    pub kinds: Vec<String>,
+    /// The queues into which; empty where all may.
+    pub queues: Vec<String>,
+    /// From when on it opens nothing any more.
+    pub expires: Option<Timestamp>,
+}
+
+impl Token {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        let hash = read_hash(section);
+        let role = section.choice("role", ROLES);
+        if role.is_none() && !section.has("role") {
+            section
+                .report_missing("needs `role`", r#"write role = "viewer", "operator", "admin" or "enqueue""#);
+        }
+        let (has_kinds, kinds) =
+            (section.has("kinds"), section.parsed_each("kinds", name).unwrap_or_default());
+        if role == Some(Role::Enqueue) && !has_kinds {
+            let help = r#"write which it may enqueue, as in kinds = ["mail.send"]"#;
+            section.report_missing("a token for enqueuing needs `kinds`", help);
+        }
+        Some(Self {
+            role: role?,
+            kinds,
+            queues: section.parsed_each("queues", name).unwrap_or_default(),
+            expires: section.parsed("expires", instant),
+            hash: hash?,
+        })
+    }
+
+    /// The hash of a token.
+    pub fn hash_of(token: &str) -> [u8; 32] {
+        Sha256::digest(token.as_bytes()).into()
+    }
+
+    /// A hash as it stands in the file.
+    pub fn spell(hash: &[u8; 32]) -> String {
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{HASH}{hex}")
+    }
+}
+
+fn name(text: &str) -> Result<String, Complaint> {
+    check_name(text).map(|()| text.to_owned()).map_err(Complaint::from)
+}
+
+fn instant(text: &str) -> Result<Timestamp, Complaint> {
+    let help = r#"write an instant with its zone, as in "2027-01-01T00:00:00Z""#;
+    text.parse().map_err(|_| Complaint::new(format!("`{}` is not an instant", clip(text)), help))
+}
+
+/// The hash, from where it or the token is said.
+fn read_hash(section: &mut Section<'_>) -> Option<[u8; 32]> {
+    let (hash, token, file) =
+        (section.parsed("hash", unspell), section.text("token"), section.text("token_file"));
+    let written = ["hash", "token", "token_file"].into_iter().filter(|key| section.has(key)).count();
+    if written != 1 {
+        section.report_missing("needs one of `hash`, `token` and `token_file`", HELP_HASH);
+        return None;
+    }
+    let (key, token) = match (token, file) {
+        (Some(text), _) => ("token", filled(section, &text)?),
+        (None, Some(path)) => ("token_file", from_file(section, &path)?),
+        (None, None) => return hash,
+    };
+    if token.len() < TOKEN_BYTES_MIN {
+        let message = format!("a token of less than {TOKEN_BYTES_MIN} characters can be guessed");
+        section.report(key, message, HELP_HASH);
+        return None;
+    }
+    Some(Token::hash_of(&token))
+}
+
+fn from_file(section: &Section<'_>, path: &str) -> Option<String> {
+    let path = section.reader().resolve(path);
+    match read_text(&path) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(why) => {
+            let message = format!("cannot read `{}`: {why}", path.display());
+            section.report("token_file", message, "name a file that holds the token and nothing else");
+            None
+        }
+    }
+}
+
+/// A token that is in the environment: one that stood in the file itself would be read by whoever reads that.
+fn filled(section: &Section<'_>, text: &str) -> Option<String> {
+    if !text.trim().starts_with("${") {
+        let help = r#"write hash = "sha256:…", or where the token is, as in token = "${BRASA_TOKEN}""#;
+        section.report("token", "a token does not belong into the file", help);
+        return None;
+    }
+    match interpolate(text.trim(), &|name| section.reader().raw_variable(name)) {
+        Ok(token) => Some(token.trim().to_owned()),
+        Err(complaints) => {
+            for complaint in complaints {
+                section.complain("token", complaint);
+            }
+            None
+        }
+    }
+}
+
+fn unspell(text: &str) -> Result<[u8; 32], Complaint> {
+    let complain = || Complaint::new("that is not a hash of SHA-256, which begins with `sha256:`", HELP_HASH);
+    let hex = text
+        .trim()
+        .strip_prefix(HASH)
+        .filter(|hex| hex.len() == 64 && hex.is_ascii())
+        .ok_or_else(complain)?;
+    let mut hash = [0; 32];
+    for (place, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).map_err(|_| complain())?;
+    }
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_read_as_it_is_spelt() {
+        let hash = Token::hash_of("a token");
+        assert_eq!(unspell(&Token::spell(&hash)).ok(), Some(hash));
+        for wrong in ["", "sha256:", "sha256:zz", "sha512:00", &format!("sha256:{}", "é".repeat(32))] {
+            assert!(unspell(wrong).is_err(), "{wrong}");
+        }
+    }
+}

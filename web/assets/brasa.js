@@ -1,0 +1,48 @@
+// Draws pages again as things change, asks before what cannot be undone, and logs in by a link.
+// Pages work without it.
+"use strict";
+
+const main = () => document.getElementById("main");
+
+// Somebody who writes, chooses or marks text is not disturbed.
+function isBusy() {
+  const active = document.activeElement;
+  const writes = active && main().contains(active) && active.matches("input, select, textarea, button");
+  const marks = !document.getSelection().isCollapsed;
+  return Boolean(writes || marks || document.hidden);
+}
+
+async function draw() {
+  if (isBusy()) return;
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (answer.redirected) location.assign(answer.url);
+  if (!answer.ok || isBusy()) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+  if (!fresh) return;
+  const open = new Set([...main().querySelectorAll("details[open][id]")].map((one) => one.id));
+  for (const one of fresh.querySelectorAll("details[id]")) one.open = open.has(one.id);
+  main().replaceChildren(...fresh.childNodes);
+}
+
+function follow() {
+  const events = new EventSource("/events");
+  const light = document.querySelector(".live");
+  events.onopen = () => light?.classList.remove("away");
+  events.onerror = () => light?.classList.add("away");
+  events.addEventListener("change", () => draw().catch(() => light?.classList.add("away")));
+}
+
+document.addEventListener("submit", (event) => {
+  const ask = event.target.dataset.ask;
+  if (ask && !window.confirm(ask)) event.preventDefault();
+});
+
+// The token behind `#` is not sent by browsers, and leaves the address before anybody sees it there.
+const entrance = document.querySelector("form[data-login]");
+if (entrance && location.hash.length > 1) {
+  entrance.elements.token.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  entrance.requestSubmit();
+}
+
+if (main()?.dataset.live) follow();

@@ -1,0 +1,46 @@
+//! What pages and the API work with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use brasa_jobs::Site;
+use futures_util::future::BoxFuture;
+use sqlx::PgPool;
+
+use crate::auth::Keys;
+use crate::view::graves::Graves;
+use crate::view::series::Series;
+
+/// Enqueues a job of a schedule at once, and gives its id; or why not, in words.
+pub type Fire = Arc<dyn Fn(String) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+/// What pages and the API work with.
+#[derive(Clone)]
+pub struct Desk {
+    /// The installation.
+    pub site: Site,
+    /// Its database, where an address of one was given.
+    pub pool: Option<PgPool>,
+    /// How schedules are run at once: who looks does not know the scheduler.
+    pub fire: Fire,
+    /// Who gets in.
+    pub(crate) keys: Arc<Keys>,
+    /// How it went of late.
+    pub(crate) series: Arc<Series>,
+    /// What jobs died of.
+    pub(crate) graves: Arc<Graves>,
+}
+
+impl Desk {
+    /// A desk of an installation.
+    pub fn new(site: Site, pool: Option<PgPool>, fire: Fire) -> Self {
+        let keys = Arc::new(Keys::new(&site));
+        Self { site, pool, fire, keys, series: Arc::default(), graves: Arc::default() }
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}

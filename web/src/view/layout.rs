@@ -1,0 +1,109 @@
+//! The frame of every page: where one is, where one can go, who one is.
+
+use axum::http::StatusCode;
+use maud::{DOCTYPE, Markup, html};
+
+use crate::auth::Identity;
+
+/// The pages, as the menu lists them.
+const MENU: &[(&str, &str)] = &[
+    ("/", "Overview"),
+    ("/queues", "Queues"),
+    ("/jobs", "Jobs"),
+    ("/dead", "Dead letter"),
+    ("/schedules", "Schedules"),
+    ("/workers", "Workers"),
+    ("/audit", "Audit log"),
+    ("/about", "About"),
+];
+
+/// Changes with each release, so that browsers do not show an old style.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A page. One that is `live` is drawn again when something changes, as far as nobody is writing in it.
+pub(crate) fn page(title: &str, at: &str, who: &Identity, is_live: bool, body: &Markup) -> Markup {
+    frame(
+        title,
+        &html! {
+            a.skip href="#main" { "To the content" }
+            header.top {
+                a.brand href="/" { "Brasa" }
+                span.live hidden[!is_live] title="Drawn again as things change" { "live" }
+                span.who { (who.name) " · " (who.role.word()) }
+                form method="post" action="/logout" { button.quiet type="submit" { "Log out" } }
+            }
+            nav.menu aria-label="Pages" {
+                @for (path, name) in MENU {
+                    a href=(path) aria-current=[(*path == at).then_some("page")] { (name) }
+                }
+            }
+            main #main data-live=[is_live.then_some("yes")] {
+                h1 { (title) }
+                (body)
+            }
+        },
+    )
+}
+
+/// A page for whoever is not known, or gets nothing.
+pub(crate) fn bare(title: &str, body: &Markup) -> Markup {
+    frame(title, &html! { main #main .bare { h1 { (title) } (body) } })
+}
+
+/// What is shown where something was not done.
+pub(crate) fn refusal(status: StatusCode, message: &str, help: &str, id: &str) -> Markup {
+    bare(
+        &format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()),
+        &html! {
+            p.message { (message) }
+            @if !help.is_empty() { p.help { (help) } }
+            p.dim { "Request " code { (id) } }
+            p { a href="/" { "To the overview" } }
+        },
+    )
+}
+
+fn frame(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Brasa" }
+                link rel="stylesheet" href=(format!("/assets/brasa.css?{VERSION}"));
+                link rel="icon" href="/assets/brasa.svg" type="image/svg+xml";
+                script src=(format!("/assets/brasa.js?{VERSION}")) defer {}
+            }
+            body { (body) }
+        }
+    }
+}
+
+/// A figure with its name.
+pub(crate) fn figure(name: &str, value: &str, note: &str) -> Markup {
+    html! {
+        div.figure {
+            div.name { (name) }
+            div.value { (value) }
+            @if !note.is_empty() { div.note { (note) } }
+        }
+    }
+}
+
+/// What is shown where there is nothing to show: what would be there, and how it gets there.
+pub(crate) fn nothing(what: &str, how: &str) -> Markup {
+    html! { div.nothing { p { (what) } @if !how.is_empty() { p.help { (how) } } } }
+}
+
+/// A form of one button. `ask` is asked before, where it cannot be undone.
+pub(crate) fn button(action: &str, label: &str, ask: Option<&str>, is_allowed: bool) -> Markup {
+    html! {
+        @if is_allowed {
+            form.act method="post" action=(action) data-ask=[ask] {
+                button type="submit" class=[ask.map(|_| "danger")] { (label) }
+            }
+        }
+    }
+}
