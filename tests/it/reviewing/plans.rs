@@ -169,6 +169,83 @@ async fn no_function_that_somebody_wrote_is_run_by_a_review() {
     assert_eq!(of(&found, "R11").len(), 0);
 }
 
+/// Operators that nobody writes, and statements in which keywords stand for them.
+const IMPLIED: &[(&str, &[&str])] = &[
+    (
+        "=",
+        &[
+            "select {} in ({}, {})",
+            "select {} is distinct from {}",
+            "select nullif({}, {})",
+            "select case {} when {} then 1 end",
+            "select from (select {} as a) x join (select {} as a) y using (a)",
+            "select from (select {} as a) x natural join (select {} as a) y",
+        ],
+    ),
+    ("<>", &["select {} not in ({}, {})", "select {} != {}"]),
+    (">=", &["select {} between {} and {}"]),
+    ("<=", &["select {} between symmetric {} and {}"]),
+    ("<", &["select {} not between {} and {}"]),
+    (">", &["select {} not between symmetric {} and {}"]),
+    ("~~", &["select {} like {}"]),
+    ("!~~", &["select {} not like {}"]),
+    ("~~*", &["select {} ilike {}"]),
+    ("!~~*", &["select {} not ilike {}"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_that_keywords_stand_for_are_looked_at_too() {
+    let world = with_orders().await;
+    world
+        .execute(
+            "create sequence sprung;
+             create function trap(varchar, varchar) returns bool language plpgsql immutable as
+                 $$ begin perform nextval('public.sprung'); return $1::text = $2; end $$",
+        )
+        .await;
+    let mut connection = connection(&world).await;
+    for (sign, texts) in IMPLIED {
+        let text = |text: &&str| text.replace("{}", "pi()::varchar");
+        let texts: Vec<String> = texts.iter().map(text).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        world
+            .execute(&format!(
+                "create operator {sign} (leftarg = varchar, rightarg = varchar, function = trap)"
+            ))
+            .await;
+        let facts =
+            gather(&mut connection, &reach(&world, ""), past(&world, &texts).await, limits()).await.unwrap();
+        let gap = facts.gaps.iter().find(|gap| gap.subject == Subject::Unplanned);
+        let why = gap.map_or_else(String::new, |gap| gap.why.clone());
+        assert!(why.starts_with(&format!("{} of the statements", texts.len())), "{sign}: {why}");
+        let sprung = "select is_called from sprung";
+        assert_eq!(world.rows(sprung).await, json!([{ "is_called": false }]), "{sign}");
+        // That the trap works.
+        for text in texts {
+            world.execute(&format!("explain {text}")).await;
+        }
+        assert_eq!(world.rows(sprung).await, json!([{ "is_called": true }]), "{sign}");
+        let after = format!("drop operator {sign} (varchar, varchar); select setval('sprung', 1, false)");
+        world.execute(&after).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_opposite_of_an_operator_may_be_a_trap() {
+    let world = with_orders().await;
+    world
+        .execute(
+            "create function trap(int, int) returns bool language sql immutable as 'select $1 <> $2';
+             create operator !== (leftarg = int, rightarg = int, function = trap);
+             create operator === (leftarg = int, rightarg = int, function = int4eq, negator = !==)",
+        )
+        .await;
+    let mut connection = connection(&world).await;
+    let past_of = past(&world, &["select from orders where not customer === $1"]).await;
+    let facts = gather(&mut connection, &reach(&world, ""), past_of, limits()).await.unwrap();
+    assert!(facts.gaps.iter().any(|gap| gap.subject == Subject::Unplanned), "{:?}", facts.gaps);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_is_planned_with_the_rights_of_the_role_that_runs_it() {
     let world = with_orders().await;

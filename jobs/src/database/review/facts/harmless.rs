@@ -21,17 +21,25 @@ struct Pieces {
     operators: Vec<String>,
 }
 
+/// Operators that need not be written: keywords stand for them (`in`, `between`, `like`, `similar to`, `is distinct from`,
+/// `nullif`, `case … when`, `using`, `natural`), and `!=` for one of them. They are looked up as if they were written.
+const IMPLIED: [&str; 12] = ["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~"];
+
 /// Functions that are not of Postgres itself, and what leads the planner to one that is not written in C: only
 /// superusers write in C. A superuser's functions, views and rules in other languages are left out with the others'.
 const HARMFUL: &str = "
     /* brasa */ with recursive made as materialized (
         select p.oid, p.proname, p.prokind = 'a' or l.lanname not in ('c', 'internal') as is_harmful
         from pg_proc p join pg_language l on l.oid = p.prolang where p.oid >= 16384
+    ), signs as (
+        select o.oid, o.oprname from pg_operator o join made m on m.oid = o.oprcode where m.is_harmful
+        union
+        -- The planner turns sides round, and `not` into the opposite.
+        select o.oid, o.oprname from signs s join pg_operator o on s.oid in (o.oprcom, o.oprnegate)
     ), bad as materialized (
-        select 'pg_proc'::regclass::oid as class, oid, null::name as operator from made where is_harmful
+        select 'pg_proc'::regclass::oid as class, oid from made where is_harmful
         union all
-        select 'pg_operator'::regclass, o.oid, o.oprname
-        from pg_operator o join made m on m.oid = o.oprcode where m.is_harmful
+        select 'pg_operator'::regclass, oid from signs
     ), led as materialized (
         select d.classid, d.objid from pg_depend d join bad b on b.class = d.refclassid and b.oid = d.refobjid
     ), named as (
@@ -52,7 +60,8 @@ const HARMFUL: &str = "
     )
     select exists (select from made where is_harmful and proname::text = any ($1))
         or exists (select from made where proname::text = any ($2))
-        or exists (select from bad join unnest($3) as sign on position(operator::text in sign) > 0)
+        or exists (select from signs join unnest($3) as sign on position(oprname::text in sign) > 0)
+        or exists (select from signs where oprname::text = any ($4))
         -- Casts, ranges and domains work wherever there is a value of their type.
         or exists (select from pg_cast c join made m on m.oid = c.castfunc where m.is_harmful)
         or exists (select from pg_range r join made m on m.oid in (r.rngsubdiff, r.rngcanonical) where m.is_harmful)
@@ -67,7 +76,7 @@ const HARMFUL: &str = "
 pub(super) async fn is_harmless(connection: &mut PgConnection, text: &str) -> Result<bool, sqlx::Error> {
     let Some(pieces) = pieces(text) else { return Ok(false) };
     let query = sqlx::query_scalar(HARMFUL).bind(pieces.words).bind(pieces.called).bind(pieces.operators);
-    let is_harmful: bool = query.fetch_one(connection).await?;
+    let is_harmful: bool = query.bind(&IMPLIED[..]).fetch_one(connection).await?;
     Ok(!is_harmful)
 }
 
