@@ -109,6 +109,32 @@ fn sql_that_was_put_together_is_handed_on_in_one_file() {
     assert_eq!(holding(&["AssertSqlSafe", "raw_sql("], &["shared/src/db/statement.rs"]), NOWHERE);
 }
 
+/// What is not marked would be reported to people as a statement of their application.
+#[test]
+fn what_care_of_a_database_asks_it_says_that_it_is_ours() {
+    let is_query = |text: &str| {
+        let verbs = ["select ", "select\n", "with ", "explain "];
+        let is_ours = text.contains("/* brasa */") || text.contains("brasa.");
+        let is_verb = text.split_whitespace().count() < 2;
+        verbs.iter().any(|verb| text.trim_start().starts_with(verb)) && !is_ours && !is_verb
+    };
+    let mut unmarked = Vec::new();
+    for (path, code) in sources() {
+        if path.starts_with("jobs/src/database") {
+            let code = code.split("mod tests {").next().unwrap();
+            let texts = texts(code).into_iter().filter(|text| is_query(text));
+            unmarked.extend(texts.map(|text| format!("{path}: {text}")));
+        }
+    }
+    assert_eq!(unmarked, NOWHERE);
+}
+
+/// All texts between quotes.
+fn texts(code: &str) -> Vec<String> {
+    let code = code.replace("'\"'", "").replace("\\\\", "").replace("\\\"", "");
+    code.split('"').skip(1).step_by(2).map(ToOwned::to_owned).collect()
+}
+
 #[test]
 fn metrics_are_declared_in_one_file() {
     let macros = ["counter!(", "gauge!(", "histogram!(", "\"brasa_"];

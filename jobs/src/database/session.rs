@@ -266,7 +266,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SessionErro
 /// Whether a pooler gives a connection away between two statements: then while one holds a transaction open, the other
 /// meets its process, or another one than it met before.
 async fn is_pooled(work: &mut PgConnection, watch: &mut PgConnection, pid: i32) -> Result<bool, sqlx::Error> {
-    let ask = "select pg_backend_pid() as pid";
+    let ask = "/* brasa */ select pg_backend_pid() as pid";
     let mut transaction = match watch.begin().await {
         Ok(transaction) => transaction,
         // One that gives it away after each statement takes no transactions.

@@ -19,7 +19,7 @@ pub struct Whole {
     pub hash: String,
 }
 
-const HASH: &str = "select left(encode(sha256(convert_to($1, 'UTF8')), 'hex'), 12)";
+const HASH: &str = "/* brasa */ select left(encode(sha256(convert_to($1, 'UTF8')), 'hex'), 12)";
 
 /// Looks what would be done. Nothing is changed. `work` is of the role that would do it, `notes` of the one that owns schema
 /// `brasa`.

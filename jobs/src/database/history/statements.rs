@@ -262,7 +262,7 @@ async fn info(
     }
     let schema = db::quoted(&extension.schema);
     let sql = format!(
-        "select extract(epoch from stats_reset)::text, dealloc from {schema}.pg_stat_statements_info"
+        "/* brasa */ select extract(epoch from stats_reset)::text, dealloc from {schema}.pg_stat_statements_info"
     );
     let rows = db::fetch(connection, &sql, &[]).await?;
     rows.first().map_or(Ok((None, None)), |row| Ok((row.try_get(0)?, row.try_get(1)?)))

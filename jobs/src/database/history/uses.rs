@@ -83,7 +83,7 @@ pub async fn index_uses(
 
 /// Whole hours; or whole days where the window is longer than hours are kept.
 const TABLE_USES: &str = r#"
-    with spent as (
+    /* brasa */ with spent as (
         select schema, "table", whole_scans, whole_rows, index_scans, inserted, updated, updated_in_place, deleted
         from brasa.care_table_hours
         where node = 'primary' and not $3 and hour >= to_timestamp($1::bigint / 1000.0)

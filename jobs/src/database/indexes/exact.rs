@@ -30,7 +30,7 @@ pub async fn exact(connection: &mut PgConnection, index: &Index) -> Result<Optio
     let mut transaction = connection.begin().await?;
     sqlx::query(LIMITS).execute(&mut *transaction).await?;
     let sql = format!(
-        "select leaf_pages::double precision as leaves, internal_pages::double precision as inner_pages,
+        "/* brasa */ select leaf_pages::double precision as leaves, internal_pages::double precision as inner_pages,
                 nullif(avg_leaf_density, 'NaN')::double precision as density,
                 current_setting('block_size')::double precision as page
          from {schema}.pgstatindex({}::oid::regclass)",

@@ -109,7 +109,7 @@ pub async fn parts(connection: &mut PgConnection, prune: &Prune) -> Result<Vec<S
 /// # Errors
 /// What Postgres says.
 pub async fn expired(connection: &mut PgConnection, prune: &Prune) -> Result<i64, sqlx::Error> {
-    let sql = format!("select count(*) from {} where ({})", prune.table, prune.filter);
+    let sql = format!("/* brasa */ select count(*) from {} where ({})", prune.table, prune.filter);
     let rows = db::fetch(connection, &sql, &[]).await?;
     rows.first().map_or(Ok(0), |row| row.try_get(0))
 }

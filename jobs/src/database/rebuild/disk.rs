@@ -6,12 +6,13 @@ use sqlx::PgConnection;
 /// to disk); some is left for others.
 const NEEDED: f64 = 2.1;
 
-const LOCAL: &str = "select case when inet_server_addr() is null or inet_server_addr() <<= inet '127.0.0.0/8'
+const LOCAL: &str = "/* brasa */ select case
+        when inet_server_addr() is null or inet_server_addr() <<= inet '127.0.0.0/8'
         or inet_server_addr() = inet '::1' then current_setting('data_directory', true) end
     from pg_database where datname = current_database() and dattablespace = 1663
         and not exists (select from pg_class where reltablespace not in (0, 1663, 1664))";
 /// Of all databases that this role may see.
-const USED: &str = "select (select sum(pg_database_size(oid)) from pg_database
+const USED: &str = "/* brasa */ select (select sum(pg_database_size(oid)) from pg_database
         where has_database_privilege(oid, 'connect') or pg_has_role('pg_read_all_stats', 'usage'))::bigint";
 
 /// How many bytes are free where the database lies; none where nobody can tell. Where the server is on this machine, and this

@@ -164,7 +164,7 @@ async fn rename(
         return Ok(Some(error.message().to_owned()));
     }
     renamed?;
-    let ask = "select exists (select from pg_index i join pg_class c on c.oid = i.indexrelid
+    let ask = "/* brasa */ select exists (select from pg_index i join pg_class c on c.oid = i.indexrelid
         where i.indexrelid = $1::bigint::oid and not i.indisvalid and c.relname = $2)";
     if !sqlx::query_scalar(ask).bind(oid).bind(own).fetch_one(&mut *transaction).await? {
         transaction.rollback().await?;

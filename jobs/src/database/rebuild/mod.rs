@@ -48,7 +48,7 @@ const LOCK: (i32, i32) = (0x6272_6173, 1);
 /// # Errors
 /// What Postgres says.
 pub async fn take_turn(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let ask = "select pg_try_advisory_lock($1, $2)";
+    let ask = "/* brasa */ select pg_try_advisory_lock($1, $2)";
     sqlx::query_scalar(ask).bind(LOCK.0).bind(LOCK.1).fetch_one(connection).await
 }
 
@@ -57,7 +57,8 @@ pub async fn take_turn(connection: &mut PgConnection) -> Result<bool, sqlx::Erro
 /// # Errors
 /// What Postgres says.
 pub async fn server(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
-    let ask = "select format('%s/%s/%s', s.system_identifier, d.oid, current_setting('server_version_num')::int / 10000)
+    let ask = "/* brasa */ select format('%s/%s/%s', s.system_identifier, d.oid,
+            current_setting('server_version_num')::int / 10000)
         from pg_control_system() s, pg_database d where d.datname = current_database()";
     sqlx::query_scalar(ask).fetch_one(connection).await
 }

@@ -21,7 +21,7 @@ use crate::database::session::{Seen, Session, SessionError, Until};
 use crate::database::tables::{Analyzed, analyze, look};
 
 const NEVER_IDLE: &str =
-    "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'";
+    "/* brasa */ select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'";
 /// How often the turn is tried for, and how long apart: the session of a worker that died ends within a second or two.
 const TURN: (u32, Duration) = (20, Duration::from_millis(250));
 
@@ -93,7 +93,7 @@ pub async fn run(
     run: &Run<'_>,
     mut told: impl FnMut(Told<'_>),
 ) -> Result<Report, RunError> {
-    let is_super = "select rolsuper from pg_roles where rolname = current_user";
+    let is_super = "/* brasa */ select rolsuper from pg_roles where rolname = current_user";
     let is_super = sqlx::query_scalar(is_super).fetch_one(session.work()).await?;
     if let Some(why) = unsafe_server(session.version, is_super) {
         return Err(RunError::Refused(why));

@@ -27,11 +27,11 @@ pub(super) enum HasUpserts {
 const COUNTED_DAYS: f64 = 7.0;
 
 const EXTENSION: &str =
-    "select quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+    "/* brasa */ select quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace
     where e.extname = 'pg_stat_statements' and (pg_has_role('pg_read_all_stats', 'usage') or
         (select rolsuper from pg_roles where rolname = current_user))";
 /// What a table may be called where rows are put into it: by itself, by a table that it is a part of, by a view of it.
-const NAMES: &str = "with recursive up as (
+const NAMES: &str = "/* brasa */ with recursive up as (
         select $1::bigint::oid as oid union select a.relid::oid from pg_partition_ancestors($1::bigint::oid) a (relid)),
     seen as (select oid from up union
         select r.ev_class from seen s join pg_depend d on d.refobjid = s.oid and d.refclassid = 'pg_class'::regclass
@@ -93,7 +93,7 @@ pub(super) async fn upserts(
     let mut found = BTreeMap::new();
     let mut declared = Vec::new();
     for table in &rules.without_upserts {
-        let oid = sqlx::query_scalar("select to_regclass($1)::oid::bigint").bind(table);
+        let oid = sqlx::query_scalar("/* brasa */ select to_regclass($1)::oid::bigint").bind(table);
         let oid: Option<i64> = oid.fetch_one(&mut *connection).await?;
         declared.extend(oid);
     }
@@ -131,14 +131,14 @@ async fn statements(connection: &mut PgConnection, notes: &mut PgConnection) -> 
     let mut is_all = false;
     if let Some(schema) = schema {
         let sql = format!(
-            "select s.query as text from {schema}.pg_stat_statements s join pg_database d on d.oid = s.dbid
+            "/* brasa */ select s.query as text from {schema}.pg_stat_statements s join pg_database d on d.oid = s.dbid
              where d.datname = current_database() and s.query ~* '\\mon\\s+conflict\\M'"
         );
         if let Some(rows) = allowed(db::fetch(connection, &sql, &[]).await)? {
             texts.extend(rows.iter().map(|row| row.try_get("text")).collect::<Result<Vec<String>, _>>()?);
             // Before 14 nobody knows since when it has counted, and what it has thrown out.
             let info = format!(
-                "select dealloc = 0 and extract(epoch from clock_timestamp() - stats_reset)::float8 > {} as is_all
+                "/* brasa */ select dealloc = 0 and extract(epoch from clock_timestamp() - stats_reset)::float8 > {} as is_all
                  from {schema}.pg_stat_statements_info",
                 COUNTED_DAYS * 86_400.0
             );

@@ -134,7 +134,7 @@ pub(super) async fn silent(
 
 /// What would give this role the right.
 pub(super) async fn grant(connection: &mut PgConnection, table: &Table) -> Result<String, sqlx::Error> {
-    let ask = "select case when current_setting('server_version_num')::int >= 170000
+    let ask = "/* brasa */ select case when current_setting('server_version_num')::int >= 170000
         then format('grant maintain on %s to %I', $1, current_user)
         else format('grant %s to %I', quote_ident($2), current_user) end";
     sqlx::query_scalar(ask).bind(&table.name).bind(&table.owner).fetch_one(connection).await

@@ -26,7 +26,7 @@ pub(in crate::database::review) async fn expired(
     name: &str,
     prune: &Prune,
 ) -> Result<Expired, sqlx::Error> {
-    let all = format!("explain (format json) select 1 from {}", prune.table);
+    let all = format!("/* brasa */ explain (format json) select 1 from {}", prune.table);
     let some = format!("{all} where ({})", prune.filter);
     Ok(Expired {
         name: name.to_owned(),

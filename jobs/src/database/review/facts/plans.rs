@@ -166,7 +166,7 @@ async fn planned(
     db::execute(connection, &format!("prepare {PREPARED} as {text}"), &[]).await?;
     let nulls = vec!["null"; usize::from(parameters(text))].join(", ");
     let values = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
-    let explain = format!("explain (verbose, format json) execute {PREPARED}{values}");
+    let explain = format!("/* brasa */ explain (verbose, format json) execute {PREPARED}{values}");
     let rows = db::fetch(connection, &explain, &[]).await?;
     let row = rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
     // It comes as `json`, for which nothing is there to decode it.

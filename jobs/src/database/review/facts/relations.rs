@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 /// Everything that is called as a proposed index may be: tables, views and indexes of a schema share their names.
 const RELATIONS: &str = "
-    select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    /* brasa */ select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relname ~ '_idx[0-9]*$' and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'";
 
 /// Names of relations that end as those of proposed indexes do, each after its schema.

@@ -153,11 +153,11 @@ pub(in crate::database::review) async fn server(
 
 /// What somebody has set by ALTER SYSTEM: without the right, no file is named.
 async fn altered(connection: &mut PgConnection) -> Result<Option<Vec<(String, String)>>, sqlx::Error> {
-    let query = "select pg_has_role(current_user, 'pg_read_all_settings', 'usage')";
+    let query = "/* brasa */ select pg_has_role(current_user, 'pg_read_all_settings', 'usage')";
     if !sqlx::query_scalar::<_, bool>(query).fetch_one(&mut *connection).await? {
         return Ok(None);
     }
-    let query = "select name, setting || coalesce(unit, '') from pg_settings
+    let query = "/* brasa */ select name, setting || coalesce(unit, '') from pg_settings
         where name in ('max_wal_size', 'pg_stat_statements.max') and sourcefile like '%postgresql.auto.conf'";
     sqlx::query_as(query).fetch_all(connection).await.map(Some)
 }
@@ -185,12 +185,12 @@ async fn statements(connection: &mut PgConnection) -> Result<StatementsModule, s
     }
     let schema = quoted(&schema);
     // Without the texts: to read them takes a hundred times as long.
-    let count = format!("select count(*) from {schema}.pg_stat_statements(false)");
+    let count = format!("/* brasa */ select count(*) from {schema}.pg_stat_statements(false)");
     let held: i64 = first(connection, &count).await?.try_get(0)?;
     module.held = most.map(|most| (held, most));
     if row.try_get("tells")? {
         let query = format!(
-            "select dealloc, coalesce(extract(epoch from now() - stats_reset), 0)::float8
+            "/* brasa */ select dealloc, coalesce(extract(epoch from now() - stats_reset), 0)::float8
                 from {schema}.pg_stat_statements_info"
         );
         let row = first(connection, &query).await?;
