@@ -221,6 +221,13 @@ async fn upserts_are_seen_through_functions_and_wholes() {
     assert!(why().await.contains("upserts into its table would fail"));
     world.execute("drop function put").await;
     assert!(!why().await.contains("upserts into its table would fail"), "nobody knows of any");
+    // One whose text is not kept, but what was parsed of it.
+    let parsed = "create function put(int) returns void language sql
+         begin atomic insert into whole values ($1) on conflict do nothing; end";
+    world.execute(parsed).await;
+    assert!(why().await.contains("upserts into its table would fail"));
+    world.execute("drop function put").await;
+    assert!(!why().await.contains("upserts into its table would fail"), "nobody knows of any");
     // One that was recorded, however long ago it ran.
     world
         .execute(
@@ -229,4 +236,31 @@ async fn upserts_are_seen_through_functions_and_wholes() {
         )
         .await;
     assert!(why().await.contains("upserts into its table would fail"));
+}
+
+/// That no upsert was counted says something only where upserts are counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_that_were_told_not_to_count_vouch_for_nothing() {
+    let world = scene().await;
+    let rows =
+        world.rows("select count(*) as n from pg_settings where name = 'pg_stat_statements.track'").await;
+    if rows[0]["n"] == 0 {
+        return;
+    }
+    world
+        .execute(
+            "drop index items_k; create unique index items_id on items (id);
+             insert into items select n, n from generate_series(40001, 80000) n; delete from items where id > 40000;
+             select pg_stat_force_next_flush(); create extension pg_stat_statements;
+             create or replace view pg_stat_statements_info as
+                 select 0::bigint as dealloc, now() - interval '30 days' as stats_reset",
+        )
+        .await;
+    world.execute("vacuum analyze items").await;
+    let reason = async || decision(&world, CONFIG, "public.items_id").await.0;
+    assert_eq!(reason().await, "chosen", "all are counted, and there is none");
+    let database = world.rows("select format('%I', current_database()) as name").await;
+    let database = database[0]["name"].as_str().unwrap().to_owned();
+    world.execute(&format!("alter database {database} set pg_stat_statements.track = 'none'")).await;
+    assert_eq!(reason().await, "perhaps-upserts");
 }

@@ -37,10 +37,20 @@ const NAMES: &str = "/* brasa */ with recursive up as (
         select r.ev_class from seen s join pg_depend d on d.refobjid = s.oid and d.refclassid = 'pg_class'::regclass
             and d.classid = 'pg_rewrite'::regclass join pg_rewrite r on r.oid = d.objid)
     select c.relname::text from seen join pg_class c on c.oid = seen.oid";
-/// Statements inside of functions are counted only where that was asked for, so their texts are looked through.
-const FUNCTIONS: &str =
-    "/* brasa */ select format('function %I.%I', n.nspname, p.proname), p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where p.prosrc ~* '\\mon\\s+conflict\\M' and n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_'";
+/// Statements inside of functions are counted only where that was asked for, so their texts are looked through. From
+/// Postgres 14 on some have none, but statements that are parsed already (`begin atomic`).
+const FUNCTIONS: &str = "/* brasa */ select f.called, f.body from (
+        select format('function %I.%I', n.nspname, p.proname) as called,
+            coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as body
+        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname not in ('information_schema', 'brasa') and n.nspname !~ '^pg_'
+    ) as f where f.body ~* '\\mon\\s+conflict\\M'";
+/// The same of Postgres 13.
+const FUNCTIONS_13: &str = "/* brasa */ select format('function %I.%I', n.nspname, p.proname), p.prosrc
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where p.prosrc ~* '\\mon\\s+conflict\\M' and n.nspname not in ('information_schema', 'brasa')
+        and n.nspname !~ '^pg_'";
+const VERSION: &str = "/* brasa */ select current_setting('server_version_num')::int";
 
 /// What was recorded, for as long as it is kept. Of a text that was cut nobody knows how it ends.
 const KEPT: &str = "/* brasa */ select fingerprint, text from brasa.care_statement_texts
@@ -54,7 +64,9 @@ const KEPT: &str = "/* brasa */ select fingerprint, text from brasa.care_stateme
 pub(in crate::database) async fn written(
     connection: &mut PgConnection,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
-    sqlx::query_as(FUNCTIONS).fetch_all(connection).await
+    let version: i32 = sqlx::query_scalar(VERSION).fetch_one(&mut *connection).await?;
+    let functions = if version >= 140_000 { FUNCTIONS } else { FUNCTIONS_13 };
+    sqlx::query_as(functions).fetch_all(connection).await
 }
 
 /// Upserts that were recorded, by their fingerprints, with their texts: none where nothing is recorded, or this role may
@@ -136,9 +148,14 @@ async fn statements(connection: &mut PgConnection, notes: &mut PgConnection) -> 
         );
         if let Some(rows) = allowed(db::fetch(connection, &sql, &[]).await)? {
             texts.extend(rows.iter().map(|row| row.try_get("text")).collect::<Result<Vec<String>, _>>()?);
-            // Before 14 nobody knows since when it has counted, and what it has thrown out.
+            // Before 14 nobody knows since when it has counted, and what it has thrown out. Of what it was told not to
+            // count, here or of a role or a database, it says nothing.
             let info = format!(
-                "/* brasa */ select dealloc = 0 and extract(epoch from clock_timestamp() - stats_reset)::float8 > {} as is_all
+                "/* brasa */ select dealloc = 0
+                    and extract(epoch from clock_timestamp() - stats_reset)::float8 > {}
+                    and coalesce(current_setting('pg_stat_statements.track', true), 'none') <> 'none'
+                    and not exists (select from pg_db_role_setting, unnest(setconfig) as told
+                        where lower(told) = 'pg_stat_statements.track=none') as is_all
                  from {schema}.pg_stat_statements_info",
                 COUNTED_DAYS * 86_400.0
             );
