@@ -1,5 +1,6 @@
 //! Indexes that are mostly waste are rebuilt, and nobody is the worse for it.
 
+mod agreeing;
 mod choosing;
 mod command;
 mod recovering;

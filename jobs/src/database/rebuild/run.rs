@@ -22,6 +22,8 @@ use crate::database::tables::{Analyzed, analyze, look};
 
 const NEVER_IDLE: &str =
     "/* brasa */ select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'";
+/// Before 14 there is none.
+const AS_BEFORE: &str = "/* brasa */ select set_config(name, reset_val, false) from pg_settings where name = 'idle_session_timeout'";
 /// How often the turn is tried for, and how long apart: the session of a worker that died ends within a second or two.
 const TURN: (u32, Duration) = (20, Duration::from_millis(250));
 
@@ -83,7 +85,8 @@ impl From<sqlx::Error> for RunError {
     }
 }
 
-/// Rebuilds what is worth it. `notes` is a connection of the role that owns schema `brasa`.
+/// Rebuilds what is worth it. `notes` is a connection of the role that owns schema `brasa`; where all went well, it is left
+/// as it was.
 ///
 /// # Errors
 /// Nothing was done, or the session was lost in the middle of it: what was begun is looked after by the next run.
@@ -132,6 +135,8 @@ pub async fn run(
         told(Told::Built(item, &built));
         report.built.push((item.clone(), built));
     }
+    // Others get the connection after us.
+    sqlx::query(AS_BEFORE).execute(&mut *notes).await?;
     Ok(report)
 }
 
