@@ -1,5 +1,6 @@
 //! `brasa db apply`: what a plan said is done, if it still is the plan.
 
+use brasa_jobs::database::rebuild::Item;
 use brasa_jobs::database::whole::whole;
 use clap::Args;
 use serde_json::json;
@@ -27,7 +28,8 @@ impl Apply {
         let until = permit(app, self.outside_window)?;
         let (pool, mut session) = open(app).await?;
         let mut notes = pool.acquire().await?;
-        let whole = whole(session.work(), &mut notes, &app.config.maintenance.indexes).await?;
+        let rules = &app.config.maintenance.indexes;
+        let whole = whole(session.work(), &mut notes, rules).await?;
         if whole.hash != self.plan {
             return Err(Failure::usage(format!(
                 "the plan has changed: it is {} now, and not {}\n  help: look at it again with `brasa db plan`",
@@ -39,7 +41,7 @@ impl Apply {
         vacuum_all((&pool, &mut session), &whole.vacuum.tables, &until, out, &mut tended).await?;
         let (tables, is_well) = tended.parts();
         // Fresh statistics may say that an index is another one than was thought: then it is left alone. No other is touched.
-        let agreed: Vec<u32> = whole.reindex.chosen().map(|item| item.index.oid).collect();
+        let agreed: Vec<_> = whole.reindex.to_build(rules).map(Item::agreement).collect();
         let wanted = Wanted { named: &[], agreed: Some(&agreed), until };
         let report = rebuilt(app, out, &mut session, &mut notes, wanted).await?;
         session.close().await;

@@ -2,6 +2,7 @@
 
 use brasa_jobs::database::rebuild::{self, Item, Reason};
 use brasa_jobs::database::whole::{Whole, whole};
+use brasa_shared::config::Indexes;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -22,9 +23,10 @@ impl Plan {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
         let (pool, mut session) = open(app).await?;
         let mut notes = pool.acquire().await?;
-        let whole = whole(session.work(), &mut notes, &app.config.maintenance.indexes).await?;
+        let rules = &app.config.maintenance.indexes;
+        let whole = whole(session.work(), &mut notes, rules).await?;
         session.close().await;
-        say(&whole, out)?;
+        say(&whole, rules, out)?;
         if self.all {
             let others = whole.reindex.items.iter().filter(|item| item.choice.reason != Reason::Chosen);
             out.line("")?;
@@ -39,7 +41,7 @@ impl Plan {
 }
 
 /// Prints a plan for people.
-pub(super) fn say(whole: &Whole, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn say(whole: &Whole, rules: &Indexes, out: &mut Output) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for (table, why) in &whole.analyze.tables {
         rows.push([format!("analyze {}", table.name), why.words(), String::new()]);
@@ -47,13 +49,13 @@ pub(super) fn say(whole: &Whole, out: &mut Output) -> Result<(), Failure> {
     for (table, why) in &whole.vacuum.tables {
         rows.push([format!("vacuum {}", table.name), why.words().to_owned(), String::new()]);
     }
-    rows.extend(whole.reindex.chosen().map(chosen));
+    rows.extend(whole.reindex.to_build(rules).map(chosen));
     out.table(["STATEMENT", "WHY", "GAIN"], rows, "there is nothing to do")?;
     for name in whole.analyze.others.iter().chain(&whole.vacuum.others) {
         out.line(format!("{name} is left alone: it belongs to another role"))?;
     }
-    if whole.reindex.left_over > 0 {
-        out.line(format!("{} more are worth a rebuild than a run does", whole.reindex.left_over))?;
+    if let Some(more) = more(&whole.reindex) {
+        out.line(more)?;
     }
     let put_off = whole.reindex.items.iter().filter(|item| is_worth_a_word(item));
     for item in put_off {
@@ -68,16 +70,35 @@ pub(super) fn say(whole: &Whole, out: &mut Output) -> Result<(), Failure> {
     ))
 }
 
+/// How many indexes are left for the next run, if any are.
+pub(super) fn more(plan: &rebuild::Plan) -> Option<String> {
+    let what = match plan.left_over {
+        0 => return None,
+        1 => "1 more index is".to_owned(),
+        n => format!("{n} more indexes are"),
+    };
+    Some(format!("{what} worth a rebuild, and left for the next run: [maintenance.indexes] max_builds"))
+}
+
 /// What is waste in indexes that are too small to be worth a rebuild, if that is a mebibyte or more.
 pub(super) fn small(plan: &rebuild::Plan) -> Option<String> {
     let small = plan.items.iter().filter(|item| item.choice.reason == Reason::Small);
-    let gains: Vec<u64> = small.filter_map(|item| item.choice.gain).map(|(gain, _)| gain).collect();
-    let gain: u64 = gains.iter().sum();
+    let gains: Vec<u64> =
+        small.filter_map(|item| item.choice.gain).map(|(gain, _)| gain).filter(|gain| *gain > 0).collect();
+    small_words(gains.len(), gains.iter().sum())
+}
+
+fn small_words(count: usize, gain: u64) -> Option<String> {
+    let (what, are) = match count {
+        1 => ("1 index".to_owned(), ("is", "it is")),
+        n => (format!("{n} indexes"), ("are", "they are")),
+    };
     (gain >= 1 << 20).then(|| {
         format!(
-            "{} indexes with {} of waste are left alone: they are smaller than [maintenance.indexes] min_size",
-            gains.len(),
-            bytes(gain)
+            "{what} with {} of waste {} left alone: {} smaller than [maintenance.indexes] min_size",
+            bytes(gain),
+            are.0,
+            are.1
         )
     })
 }
@@ -138,4 +159,19 @@ pub(super) fn item(item: &Item) -> Value {
         "bloat": item.choice.gain.map(|(_, share)| share),
         "statement": (item.choice.reason == Reason::Chosen).then(|| item.statement()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_small_index_is_spoken_of_as_one() {
+        assert_eq!(small_words(0, 0), None);
+        assert_eq!(small_words(3, 1 << 19), None);
+        let one = small_words(1, 1 << 20).unwrap();
+        assert!(one.starts_with("1 index with") && one.contains("is left alone: it is smaller"), "{one}");
+        let two = small_words(2, 1 << 20).unwrap();
+        assert!(two.starts_with("2 indexes with") && two.contains("are left alone: they are"), "{two}");
+    }
 }

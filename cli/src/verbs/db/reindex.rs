@@ -1,12 +1,12 @@
 //! `brasa db reindex`: indexes are rebuilt by hand.
 
-use brasa_jobs::database::rebuild::{Built, Report, Run, RunError, Told, plan, run};
+use brasa_jobs::database::rebuild::{Built, Item, Reason, Report, Run, RunError, Told, plan, run};
 use brasa_jobs::database::session::{Session, Until};
 use clap::Args;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::plan::{item, small};
+use super::plan::{item, more, small};
 use super::{actor, failed, open, permit};
 use crate::app::App;
 use crate::failure::Failure;
@@ -35,15 +35,17 @@ impl Reindex {
             let planned = plan(session.work(), &mut notes, rules, &self.indexes).await?;
             let planned = planned.map_err(Failure::usage)?;
             session.close().await;
-            let chosen: Vec<_> = planned.chosen().collect();
+            let chosen: Vec<_> = planned.to_build(rules).collect();
             for item in &chosen {
                 let gain = item.choice.gain.map_or_else(|| "?".to_owned(), |(gain, _)| bytes(gain));
                 out.line(format!("{}; would give back {gain}", item.statement()))?;
             }
-            let named =
-                planned.items.iter().filter(|item| !self.indexes.is_empty() && !chosen.contains(item));
-            for item in named {
+            let is_named = |item: &&Item| !self.indexes.is_empty() && item.choice.reason != Reason::Chosen;
+            for item in planned.items.iter().filter(is_named) {
                 out.line(format!("{} is left alone: {}", item.index.name, item.choice.reason.words()))?;
+            }
+            if let Some(more) = more(&planned) {
+                out.line(more)?;
             }
             if let Some(small) = small(&planned).filter(|_| self.indexes.is_empty()) {
                 out.line(small)?;
@@ -66,7 +68,7 @@ impl Reindex {
 /// What somebody wants rebuilt.
 pub(super) struct Wanted<'a> {
     pub(super) named: &'a [String],
-    pub(super) agreed: Option<&'a [u32]>,
+    pub(super) agreed: Option<&'a [(u32, bool)]>,
     pub(super) until: Until,
 }
 

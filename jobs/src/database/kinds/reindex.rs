@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brasa_shared::config::Indexes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ impl Reindex {
         let planned = plan(session.work(), notes, rules, &self.indexes).await;
         let planned =
             planned.map_err(|error| judge(error, "look at the indexes"))?.map_err(JobError::bury)?;
-        Ok(described(&planned))
+        Ok(described(&planned, rules))
     }
 }
 
@@ -100,8 +101,8 @@ async fn told(
 }
 
 /// What a plan says, as JSON.
-fn described(planned: &Plan) -> Value {
-    let chosen = planned.chosen().map(|item| {
+fn described(planned: &Plan, rules: &Indexes) -> Value {
+    let chosen = planned.to_build(rules).map(|item| {
         json!({
             "index": item.index.name,
             "bytes": item.index.bytes(),

@@ -41,12 +41,22 @@ impl Item {
         let beside = if self.choice.is_blocking { "" } else { "concurrently " };
         format!("reindex index {beside}{}", self.index.name)
     }
+
+    /// What somebody agrees to who agrees to it: its number, and whether writes wait for it meanwhile.
+    pub fn agreement(&self) -> (u32, bool) {
+        (self.index.oid, self.choice.is_blocking)
+    }
 }
 
 impl Plan {
-    /// Those that are to be rebuilt, in order.
+    /// Those that are worth a rebuild, in order.
     pub fn chosen(&self) -> impl Iterator<Item = &Item> {
         self.items.iter().filter(|item| item.choice.reason == Reason::Chosen)
+    }
+
+    /// Those that one run is to rebuild, in order: these are what the plan is known by.
+    pub fn to_build(&self, rules: &Indexes) -> impl Iterator<Item = &Item> {
+        self.chosen().take(rules.builds_max as usize)
     }
 }
 
@@ -101,17 +111,13 @@ async fn finish(work: &mut PgConnection, mut items: Vec<Item>, rules: &Indexes) 
     let gain = |item: &Item| item.choice.gain.map_or(0, |(gain, _)| gain);
     let is_chosen = |item: &Item| item.choice.reason == Reason::Chosen;
     items.sort_by_key(|item| Reverse((is_chosen(item), gain(item))));
-    let most = rules.builds_max as usize;
-    let chosen: Vec<&Item> = items.iter().filter(|item| is_chosen(item)).collect();
-    let mut text: Vec<String> = chosen
-        .iter()
-        .take(most)
-        .map(|item| format!("{}\t{}\t{}", item.statement(), item.index.oid, item.index.signature))
-        .collect();
+    let mut plan = Plan { items, ..Plan::default() };
+    let line = |item: &Item| format!("{}\t{}\t{}", item.statement(), item.index.oid, item.index.signature);
+    let mut text: Vec<String> = plan.to_build(rules).map(line).collect();
     text.sort_unstable();
-    let hash = sqlx::query_scalar(HASH).bind(text.join("\n")).fetch_one(work).await?;
-    let left_over = chosen.len().saturating_sub(most);
-    Ok(Plan { items, hash, left_over })
+    plan.left_over = plan.chosen().count() - text.len();
+    plan.hash = sqlx::query_scalar(HASH).bind(text.join("\n")).fetch_one(work).await?;
+    Ok(plan)
 }
 
 struct Known {

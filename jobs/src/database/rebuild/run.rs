@@ -34,9 +34,9 @@ pub struct Run<'a> {
     pub rules: &'a Indexes,
     /// Indexes that somebody named, as they are written in SQL; all that are worth it where there are none.
     pub named: &'a [String],
-    /// The indexes that somebody agreed to, by their numbers: nothing is done about others, nor about those that are no
-    /// longer worth it.
-    pub agreed: Option<&'a [u32]>,
+    /// What somebody agreed to, see [`Item::agreement`]: nothing is done about other indexes, nor about those that are no
+    /// longer worth it or would be rebuilt in another way by now.
+    pub agreed: Option<&'a [(u32, bool)]>,
     /// By whom: a job, or a person.
     pub actor: &'a str,
     /// Until when.
@@ -121,7 +121,7 @@ pub async fn run(
     let mut report = Report { recovered, left_over: planned.left_over, ..Report::default() };
     refuse(&planned, run, &open, &mut report);
     let is_open = |item: &&Item| !open.contains(&(item.index.schema.clone(), item.index.bare.clone()));
-    let is_agreed = |item: &&Item| run.agreed.is_none_or(|agreed| agreed.contains(&item.index.oid));
+    let is_agreed = |item: &&Item| run.agreed.is_none_or(|agreed| agreed.contains(&item.agreement()));
     let most = run.rules.builds_max as usize;
     for item in planned.chosen().filter(is_open).filter(is_agreed).take(most) {
         let is_over = run.until.deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -159,10 +159,9 @@ async fn refresh(session: &mut Session, planned: &Plan, run: &Run<'_>) -> Result
 /// Whoever named an index, or agreed to it, is told why nothing was done about it.
 fn refuse(planned: &Plan, run: &Run<'_>, open: &[(String, String)], report: &mut Report) {
     for item in &planned.items {
-        let is_wanted = match run.agreed {
-            Some(agreed) => agreed.contains(&item.index.oid),
-            None => !run.named.is_empty(),
-        };
+        let agreed = run.agreed.map(|agreed| agreed.iter().find(|(oid, _)| *oid == item.index.oid));
+        let is_wanted = agreed.map_or(!run.named.is_empty(), |agreed| agreed.is_some());
+        let is_other = agreed.flatten().is_some_and(|agreed| *agreed != item.agreement());
         let is_chosen = item.choice.reason == Reason::Chosen;
         let why = if open.contains(&(item.index.schema.clone(), item.index.bare.clone()))
             && (is_wanted || is_chosen)
@@ -170,6 +169,10 @@ fn refuse(planned: &Plan, run: &Run<'_>, open: &[(String, String)], report: &mut
             "something is left of an earlier rebuild, and could not be taken away yet"
         } else if is_wanted && !is_chosen {
             item.choice.reason.words()
+        } else if is_other && item.choice.is_blocking {
+            "by now writes would have to wait for it, which nobody agreed to"
+        } else if is_other {
+            "by now it would be rebuilt beside writes, and that is not what was agreed to"
         } else {
             continue;
         };
