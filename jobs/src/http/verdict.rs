@@ -99,11 +99,10 @@ fn result(answer: &Answer, endpoint: &Endpoint) -> Value {
     let mut result = json!({ "status": answer.status.as_u16() });
     if answer.is_whole
         && answer.body.len() <= RESULT_MAX
-        && let Ok(text) = str::from_utf8(&answer.body)
-        && let Ok(body) = serde_json::from_str::<Value>(&endpoint.hide(text))
+        && let Ok(body) = serde_json::from_slice::<Value>(&answer.body)
         && let Some(kept) = result.as_object_mut()
     {
-        kept.insert("body".to_owned(), body);
+        kept.insert("body".to_owned(), endpoint.hide_in(body));
     }
     result
 }

@@ -13,6 +13,7 @@ use url::{Host, Url};
 
 use super::address::{Address, source};
 use super::complaint::{Complaint, clip};
+use super::hiding::{hide, hide_in};
 use super::interpolate::interpolate;
 use super::problem::Origin;
 use super::secret::Secret;
@@ -113,20 +114,14 @@ impl Endpoint {
         })
     }
 
-    /// A text that an endpoint answered, without the secrets that it was sent: some echo what they get.
+    /// A text that an endpoint answered, without the secrets that it was sent: some echo what they get. It may be JSON.
     pub fn hide(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
-        for secret in &self.hidden {
-            let plain = secret.expose();
-            shown = shown.replace(plain, "(hidden)");
-            // As it is written inside of JSON.
-            let quoted = Value::from(plain).to_string();
-            let inside = quoted.trim_matches('"');
-            if inside != plain {
-                shown = shown.replace(inside, "(hidden)");
-            }
-        }
-        shown
+        hide(text, &self.hidden)
+    }
+
+    /// The same of an answer that was read as JSON, which it stays.
+    pub fn hide_in(&self, answer: Value) -> Value {
+        hide_in(answer, &self.hidden)
     }
 }
 

@@ -15,6 +15,7 @@ mod address;
 mod aggregates;
 mod cache;
 mod complaint;
+mod hiding;
 mod http;
 mod interpolate;
 mod json;

@@ -97,3 +97,18 @@ async fn what_a_handler_says_about_itself_hides_them_too() {
     let error = handler.run("http.post", json!({ "name": "orders" })).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_hidden_however_json_writes_them() {
+    let escaped = TOKEN.replace('-', "\\u002d");
+    let echo = format!(r#"{{"{escaped}": ["it was \u0061{}", "{escaped}"]}}"#, &TOKEN[1..]);
+    let body = echo.clone();
+    let server =
+        Server::start(move |number| Some(answer(if number == 0 { 200 } else { 403 }, "", &body))).await;
+    let handler = inside(&server.url("/"), "headers = { authorization = \"Bearer ${TOKEN}\" }");
+    let args = json!({ "name": "orders" });
+    let kept = handler.run("http.post", args.clone()).await.unwrap();
+    assert_eq!(kept["body"], json!({ "(hidden)": ["it was (hidden)", "(hidden)"] }));
+    let error = handler.run("http.post", args).await.unwrap_err();
+    assert!(error.to_string().contains(r#"{"(hidden)": ["it was (hidden)", "(hidden)"]}"#), "{error}");
+}
