@@ -12,14 +12,24 @@ use url::{Host, Url};
 
 use super::resolver::{Refused, Resolver};
 
+/// Of how many certificates it is said why they could not be read.
+const FAULTS: usize = 5;
+
 /// What a process calls endpoints with, made when it is first needed.
 ///
 /// There are two, for a connection that stays open is as good as its address: what may be private must not serve what
 /// may not.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
-    public: OnceLock<Client>,
-    private: OnceLock<Client>,
+    public: OnceLock<Caller>,
+    private: OnceLock<Caller>,
+}
+
+#[derive(Debug)]
+struct Caller {
+    client: Client,
+    /// Why nobody can be called through TLS, if that is so.
+    trustless: Option<String>,
 }
 
 /// What an endpoint answered.
@@ -55,26 +65,50 @@ impl Callers {
     ) -> Result<Answer, Fault> {
         let url = Url::parse(endpoint.url.expose()).map_err(|error| Fault::Refused(error.to_string()))?;
         look_at(&url, endpoint.private)?;
-        let client = self.client(endpoint.private)?;
-        let request = client.request(endpoint.method.clone(), url).headers(headers).body(body);
+        let caller = self.caller(endpoint.private)?;
+        if let Some(why) = caller.trustless.as_ref().filter(|_| url.scheme() == "https") {
+            return Err(Fault::Unreachable(anyhow::Error::msg(why.clone())));
+        }
+        let request = caller.client.request(endpoint.method.clone(), url).headers(headers).body(body);
         let response = request.timeout(endpoint.timeout).send().await.map_err(judge)?;
         read(response, endpoint.response_bytes_max).await
     }
 
-    fn client(&self, private: bool) -> Result<&Client, Fault> {
+    fn caller(&self, private: bool) -> Result<&Caller, Fault> {
         let place = if private { &self.private } else { &self.public };
-        if let Some(client) = place.get() {
-            return Ok(client);
+        if let Some(caller) = place.get() {
+            return Ok(caller);
         }
-        let client = build(private).map_err(Fault::Unreachable)?;
-        Ok(place.get_or_init(|| client))
+        let caller = build(private).map_err(Fault::Unreachable)?;
+        Ok(place.get_or_init(|| caller))
     }
 }
 
-fn build(private: bool) -> anyhow::Result<Client> {
-    let mut roots = RootCertStore::empty();
-    // What cannot be read of them leaves fewer to trust.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+/// Whom the machine trusts, and why nobody, if that is so.
+fn trusted() -> (RootCertStore, Option<String>) {
+    let (found, mut roots) = (rustls_native_certs::load_native_certs(), RootCertStore::empty());
+    let (_, unfit) = roots.add_parsable_certificates(found.certs);
+    let mut faults: Vec<String> = found.errors.iter().take(FAULTS).map(ToString::to_string).collect();
+    if unfit > 0 {
+        faults.push(format!("{unfit} of them are no certificates"));
+    }
+    let faults = faults.join("; ");
+    if !roots.is_empty() {
+        if !faults.is_empty() {
+            tracing::warn!(
+                faults,
+                "some certificates of this machine could not be read: who shows one of them is not called"
+            );
+        }
+        return (roots, None);
+    }
+    let cause = if faults.is_empty() { faults } else { format!(" ({faults})") };
+    let help = "help: install ca-certificates or set SSL_CERT_FILE, and start the worker again";
+    (roots, Some(format!("no trusted certificates on this machine{cause}; {help}")))
+}
+
+fn build(private: bool) -> anyhow::Result<Caller> {
+    let (roots, trustless) = trusted();
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
@@ -87,7 +121,7 @@ fn build(private: bool) -> anyhow::Result<Client> {
         // Trying again is the queue's affair.
         .retry(retry::never())
         .no_proxy();
-    Ok(client.build()?)
+    Ok(Caller { client: client.build()?, trustless })
 }
 
 /// An address that is written as a number never gets to the resolver.

@@ -78,3 +78,23 @@ async fn an_endpoint_behind_tls_is_called_where_the_machine_trusts_it() {
     assert!(world.buried(&other_name).await.contains("certificate"));
     assert_eq!(server.seen().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_trusts_nobody_says_so() {
+    let world = World::of_queues();
+    let text = "[http.orders]\nurl = \"https://localhost:1/\"\nprivate = true";
+    let brasa = Brasa::configured(&world, text).without("DATABASE_URL");
+    let _worker = brasa.env("SSL_CERT_FILE", "/nowhere/certificates.pem").start(["worker"]);
+    let mut job = world.job("http.post", &json!({ "name": "orders" }));
+    job.attempts = Some(1);
+    world.queue("default").enqueue(&job).await.unwrap();
+    let reason = world.buried(&job.id).await;
+    for words in [
+        "no trusted certificates on this machine",
+        "/nowhere/certificates.pem",
+        "ca-certificates",
+        "SSL_CERT_FILE",
+    ] {
+        assert!(reason.contains(words), "{words}: {reason}");
+    }
+}
