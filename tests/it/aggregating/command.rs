@@ -35,13 +35,18 @@ async fn an_aggregate_is_planned_installed_built_compared_shown_and_removed() {
         "{shown}"
     );
     // A day is one of its zone, whatever time in it is named.
-    for time in ["2026-03-05 05:00Z", "2026-03-05", "2026-03-05 23:59", "2026-03-06T00:00-05"] {
+    for time in
+        ["2026-03-05 05:00Z", "2026-03-05", "2026-03-05 23:59", "2026-03-05 02:00 AM", "2026-03-06T00:00-05"]
+    {
         let args = ["aggregates", "show", "daily", "--bucket", time, "--json"];
         let one = brasa.run(args).await.with_code(0).json();
         let (groups, bucket) = (one["groups"].as_array().unwrap().len(), &one["groups"][0]["bucket"]);
         let day = if time.starts_with("2026-03-06") { "2026-03-06" } else { "2026-03-05" };
         assert!(groups == 4 && bucket.as_str().unwrap().starts_with(day), "{time}: {one}");
     }
+    let endless = ["aggregates", "show", "daily", "--bucket", "infinity"];
+    let endless = brasa.run(endless).await.with_code(2).stderr;
+    assert!(endless.contains("there is no bucket at the end of time"), "{endless}");
 
     world
         .execute("set session_replication_role = replica; delete from sales where id = 1000; reset session_replication_role")

@@ -15,7 +15,7 @@ pub(crate) struct Show {
     /// The name of `[aggregates.NAME]`
     name: String,
     /// Only the bucket of this time, as in 2026-11-30; of the aggregate's zone, where it says none
-    #[arg(long)]
+    #[arg(long, value_parser = time)]
     bucket: Option<String>,
     /// So many groups at most
     #[arg(long, default_value_t = 50)]
@@ -45,4 +45,13 @@ impl Show {
         out.table_of(&upper, table.collect(), "there are no groups")?;
         out.value(&json!({ "name": self.name, "groups": groups }))
     }
+}
+
+/// What Postgres reads as a time, but that no bucket is of, is refused here.
+fn time(text: &str) -> Result<String, String> {
+    let bare = text.trim().trim_start_matches(['+', '-']);
+    if ["infinity", "inf"].iter().any(|word| bare.eq_ignore_ascii_case(word)) {
+        return Err("there is no bucket at the end of time: write a time as in 2026-11-30 10:00".to_owned());
+    }
+    Ok(text.to_owned())
 }

@@ -70,11 +70,8 @@ impl Buckets<'_> {
 
     /// The bucket that a person means by any time in it: a local time of its zone, where none is said.
     pub(in crate::aggregates) fn named(&self, time: &str) -> String {
-        let behind_day = time.trim().get(10..).unwrap_or_default();
-        let says_zone =
-            behind_day.contains(|c: char| c == '+' || c == '-' || (c.is_alphabetic() && c != 'T'));
         let time = match self.kind {
-            TimeKind::Instant if !says_zone => format!("{} {}", time.trim(), self.tz),
+            TimeKind::Instant if !says_zone(time) => format!("{} {}", time.trim(), self.tz),
             _ => time.to_owned(),
         };
         self.of(&format!("{}::{}", literal(&time), self.kind.sql()))
@@ -116,5 +113,62 @@ impl Buckets<'_> {
 
     fn is_short(&self) -> bool {
         matches!(self.bucket, Bucket::Minutes(_) | Bucket::Hour)
+    }
+}
+
+/// Whether a time says which zone it is of: by `Z`, by an offset, or behind a space by name.
+fn says_zone(time: &str) -> bool {
+    let behind_day = time.trim().get(10..).unwrap_or_default();
+    let is_zulu = |word: &str| {
+        word.strip_suffix(['Z', 'z'])
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with(|c: char| c.is_ascii_digit()))
+    };
+    let is_name = |word: &str| {
+        let is_clock = word.starts_with(['T', 't']) && word.contains(':');
+        let is_part = ["am", "pm", "ad", "bc"].iter().any(|part| word.eq_ignore_ascii_case(part));
+        word.starts_with(char::is_alphabetic) && !is_clock && !is_part
+    };
+    let named = |(at, word): (usize, &str)| at > 0 && is_name(word);
+    behind_day.contains(['+', '-'])
+        || behind_day.split_whitespace().any(is_zulu)
+        || behind_day.split(char::is_whitespace).enumerate().any(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_says_its_zone_by_z_an_offset_or_a_name() {
+        for time in [
+            "2026-05-01Z",
+            "2026-05-01 10:00Z",
+            "2026-05-01T10:00:00.5z",
+            "2026-05-01 10:00 Z",
+            "2026-05-01 10:00+02",
+            "2026-05-01T10:00-05:30",
+            "2026-05-01 10:00 +2",
+            "2026-05-01 10:00 UTC",
+            "2026-05-01 10:00 PM Europe/Berlin",
+            "2026-05-01 T10:00 UTC",
+            "2026-05-01 10:00 Etc/GMT+5",
+            "2026-05-01 Europe/Berlin",
+        ] {
+            assert!(says_zone(time), "{time}");
+        }
+        for time in [
+            "2026-05-01",
+            " 2026-05-01 10:00 ",
+            "2026-05-01T10:00",
+            "2026-05-01 T10:00",
+            "2026-05-01t10:00",
+            "2026-05-01 10:00 PM",
+            "2026-05-01 10:00PM",
+            "2026-05-01 10:00 am",
+            "2026-05-01 10:00 AD",
+            "today",
+        ] {
+            assert!(!says_zone(time), "{time}");
+        }
     }
 }
