@@ -5,6 +5,7 @@ mod crashing;
 mod crowding;
 mod merging;
 mod numbering;
+mod portioning;
 mod refusing;
 
 use std::time::Duration;

@@ -175,8 +175,10 @@ impl Writer {
         let (name, part) = (&self.stream.name, self.stream.part);
         let mut connection = self.pool.acquire().await?;
         let (mut after, mut table) = (Place::default(), None);
+        let mut gatherer = Gatherer::new(&self.streams, &self.write, &self.stream);
         loop {
-            let mut entries = self.streams.read(name, part, after, self.write.batch).await?;
+            // Nothing is taken away before all of it was looked at.
+            let mut entries = gatherer.next(after, Place::default()).await?;
             entries.retain(|entry| entry.place <= standing.place);
             let Some(last) = entries.last() else { return Ok(()) };
             after = last.place;
