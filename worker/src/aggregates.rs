@@ -27,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks whether parts of a source are not watched, and tries to take old versions away.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
-/// The same where an old version could not be taken away, since somebody was at it.
+/// How soon it tries again to take an old version away where somebody was at it, and then twice as late each time: whoever
+/// uses the source meanwhile waits for each try.
 const TIDY_AGAIN: Duration = Duration::from_secs(5);
 /// How often it tries to show a version for which readers would have to wait.
 const SWITCH_EVERY: Duration = Duration::from_secs(2);
@@ -69,7 +70,8 @@ impl Tasks {
                 rows: ROWS.0,
                 pace: Pace::default(),
                 looked: None,
-                tidies: None,
+                removal: Removal::default(),
+                watches: None,
                 is_told: false,
                 unswitched: None,
             };
@@ -99,6 +101,29 @@ impl From<Fault> for Trouble {
     }
 }
 
+/// When old versions are taken away.
+#[derive(Debug)]
+struct Removal {
+    /// When to try next, if not at once.
+    due: Option<Instant>,
+    /// After how long again, where somebody is at it.
+    again: Duration,
+}
+
+impl Default for Removal {
+    fn default() -> Self {
+        Self { due: None, again: TIDY_AGAIN }
+    }
+}
+
+impl Removal {
+    /// What somebody is at may be free soon; nothing else is better for being tried often.
+    fn tried(&mut self, is_busy: bool, now: Instant) {
+        let (pause, again) = if is_busy { (self.again, self.again * 2) } else { (TIDY_EVERY, TIDY_AGAIN) };
+        *self = Self { due: Some(now + pause), again: again.min(TIDY_EVERY) };
+    }
+}
+
 struct Keeper {
     name: String,
     aggregate: Aggregate,
@@ -109,8 +134,9 @@ struct Keeper {
     rows: usize,
     pace: Pace,
     looked: Option<Instant>,
-    /// When to look next whether there is something to be taken away, if not at once.
-    tidies: Option<Instant>,
+    removal: Removal,
+    /// When to look next whether all parts of the source are watched, if not at once.
+    watches: Option<Instant>,
     /// Whether it has been said that nobody installed it.
     is_told: bool,
     /// When a version that is built could not be shown, because somebody was reading.
@@ -168,11 +194,13 @@ impl Keeper {
                 Err(trouble) => return Err(trouble),
             }
         }
-        if self.tidies.is_none_or(|at| at <= Instant::now()) {
-            self.tidies = Some(Instant::now() + TIDY_EVERY);
-            if !self.tidy(&mut connection).await? {
-                self.tidies = Some(Instant::now() + TIDY_AGAIN);
-            }
+        if self.removal.due.is_none_or(|at| at <= Instant::now()) {
+            let is_busy = self.remove_old(&mut connection).await;
+            self.removal.tried(is_busy, Instant::now());
+        }
+        if self.watches.is_none_or(|at| at <= Instant::now()) {
+            self.watches = Some(Instant::now() + TIDY_EVERY);
+            self.look_at_parts(&mut connection).await?;
         }
         Ok(pause)
     }
@@ -273,19 +301,23 @@ impl Keeper {
             version = version.version,
             "everything is in it: it is shown from now on"
         );
-        (self.looked, self.tidies) = (None, None);
+        (self.looked, self.removal, self.watches) = (None, Removal::default(), None);
         Ok(Duration::ZERO)
     }
 
-    /// Takes old versions away, and says which parts of the source are not watched. Gives whether all old ones are gone.
-    async fn tidy(&self, connection: &mut sqlx::PgConnection) -> Result<bool, Trouble> {
-        let mut is_tidy = true;
+    /// Takes old versions away; gives whether somebody was at one.
+    async fn remove_old(&self, connection: &mut sqlx::PgConnection) -> bool {
+        let mut is_busy = false;
         for version in self.versions.iter().filter(|version| version.state == State::Old) {
-            if let Err(fault) = remove_old(connection, version).await {
-                is_tidy = false;
-                tracing::info!(aggregate = self.name, version = version.version, error = %chain(&fault), "an old version is still there; trying again soon");
-            }
+            let Err(fault) = remove_old(connection, version).await else { continue };
+            is_busy |= matches!(fault, Fault::Busy);
+            tracing::info!(aggregate = self.name, version = version.version, error = %chain(&fault), "an old version is still there; trying again later");
         }
+        is_busy
+    }
+
+    /// Says which parts of the source are not watched.
+    async fn look_at_parts(&self, connection: &mut sqlx::PgConnection) -> Result<(), Trouble> {
         for version in self.versions.iter().filter(|version| version.state != State::Old) {
             let Ok(shape) = shape_of(version) else { continue };
             let parts = db::parts_of(connection, &shape.source).await?;
@@ -299,7 +331,7 @@ impl Keeper {
                 );
             }
         }
-        Ok(is_tidy)
+        Ok(())
     }
 
     async fn note_broken(
@@ -323,5 +355,21 @@ impl Keeper {
             );
         }
         self.is_told = self.versions.is_empty();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_is_at_is_tried_soon_and_then_less_and_less_often() {
+        let (mut removal, now) = (Removal::default(), Instant::now());
+        let mut pause = |is_busy| {
+            removal.tried(is_busy, now);
+            (removal.due.unwrap() - now).as_secs()
+        };
+        assert_eq!([true; 6].map(&mut pause), [5, 10, 20, 40, 60, 60]);
+        assert_eq!([false, false, true, true].map(&mut pause), [60, 60, 5, 10]);
     }
 }
