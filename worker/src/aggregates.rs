@@ -30,6 +30,8 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// How soon it tries again to take an old version away where somebody was at it, and then twice as late each time: whoever
 /// uses the source meanwhile waits for each try.
 const TIDY_AGAIN: Duration = Duration::from_secs(5);
+/// How much longer than it takes to look how far behind a version is nobody looks again.
+const LAG_REST: u32 = 20;
 /// How often it tries to show a version for which readers would have to wait.
 const SWITCH_EVERY: Duration = Duration::from_secs(2);
 /// How long it leaves a version alone that a person has to look at.
@@ -70,6 +72,7 @@ impl Tasks {
                 rows: ROWS.0,
                 pace: Pace::default(),
                 looked: None,
+                measures: None,
                 removal: Removal::default(),
                 watches: None,
                 is_told: false,
@@ -134,6 +137,8 @@ struct Keeper {
     rows: usize,
     pace: Pace,
     looked: Option<Instant>,
+    /// When to look next how far behind it is, if not with everything else.
+    measures: Option<Instant>,
     removal: Removal,
     /// When to look next whether all parts of the source are watched, if not at once.
     watches: Option<Instant>,
@@ -175,6 +180,9 @@ impl Keeper {
             self.tell_where_missing();
         }
         let mut pause = if self.versions.is_empty() { LOOK_EVERY } else { self.aggregate.every };
+        if looks && self.measures.is_none_or(|at| at <= Instant::now()) {
+            self.measure(&mut connection).await?;
+        }
         for version in self.versions.clone() {
             let kept = match version.state {
                 State::Old => continue,
@@ -205,6 +213,26 @@ impl Keeper {
         Ok(pause)
     }
 
+    /// Says how far behind it is: the version that is further behind, where there are two.
+    async fn measure(&mut self, connection: &mut sqlx::PgConnection) -> Result<(), Trouble> {
+        let began = Instant::now();
+        let mut longest = None;
+        for version in self.versions.iter().filter(|version| version.state != State::Old) {
+            match lag(connection, version).await {
+                Ok(lag) => longest = longest.max(Some(lag)),
+                Err(Fault::Passing(error)) => return Err(error.into()),
+                // What is wrong with it is said where it is folded.
+                Err(_) => {}
+            }
+        }
+        if let Some(lag) = longest {
+            metrics::aggregate_lag_seconds(&self.name).set(lag.as_secs_f64());
+        }
+        // All of the log is read for it, and a long one is not to be read all the time.
+        self.measures = Some(Instant::now() + began.elapsed() * LAG_REST);
+        Ok(())
+    }
+
     /// Keeps a version; says after how long there may be more.
     async fn keep(
         &mut self,
@@ -212,9 +240,6 @@ impl Keeper {
         version: &Version,
         looks: bool,
     ) -> Result<Duration, Trouble> {
-        if looks {
-            metrics::aggregate_lag_seconds(&self.name).set(lag(connection, version).await?.as_secs_f64());
-        }
         let mut pause = self.aggregate.every;
         let folding = Folding {
             most: self.rows,

@@ -1,6 +1,6 @@
 //! What is rare, and was wrong once.
 
-use brasa_jobs::aggregates::{Fault, InstallError, PlanState, check, fold, install, remove, switch};
+use brasa_jobs::aggregates::{Fault, InstallError, PlanState, check, fold, install, lag, remove, switch};
 use brasa_shared::db::aggregates::{State, versions};
 use brasa_tests::{World, eventually};
 use serde_json::json;
@@ -310,4 +310,20 @@ async fn rows_that_are_only_ever_added_need_no_triggers() {
     let refused =
         install(&mut connection, "it", &unfit.aggregates["it"], false).await.unwrap_err().to_string();
     assert!(refused.contains("`g` is of type text, not xid8"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_change_that_waits_longest_is_found_wherever_it_stands() {
+    let (world, _) = small(N, "").await;
+    world.execute("insert into t select now(), 'g' || n, 1 from generate_series(1, 12000) n").await;
+    // A row that is changed goes to the end, as old ones do where a vacuum makes room at the front.
+    world
+        .execute(
+            "update brasa.agg_it_v1_log set at = at - interval '1 hour'
+             where ctid = (select max(ctid) from brasa.agg_it_v1_log)",
+        )
+        .await;
+    let mut connection = world.pool.acquire().await.unwrap();
+    let waited = lag(&mut connection, &version(&world, "it").await).await.unwrap();
+    assert!(waited.as_secs() >= 3_600, "{waited:?}");
 }

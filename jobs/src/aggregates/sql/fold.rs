@@ -31,12 +31,11 @@ pub(in crate::aggregates) fn waiting(shape: &Shape) -> String {
     )
 }
 
-/// For how many seconds the first row of the log has been there; no row where there is none. Of a log with more rows it
-/// is the first of ten thousand: a table gives them about as they came.
+/// For how many seconds the first row of the log has been there; no row where there is none. All of it is read: what a
+/// vacuum made room for at the front is younger than what stands behind it.
 pub(in crate::aggregates) fn oldest(shape: &Shape) -> String {
     format!(
-        "select extract(epoch from clock_timestamp() - min(at))::float8 as seconds from (select at from {} limit 10000) as \
-         first having count(*) > 0",
+        "select extract(epoch from clock_timestamp() - min(at))::float8 as seconds from {} having count(*) > 0",
         shape.log()
     )
 }
@@ -127,7 +126,8 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
 fn taken(shape: &Shape, of: FoldOf<'_>) -> Vec<String> {
     let (log, most) = (shape.log(), of.most);
     if !of.is_dirty {
-        // These may be others than those that were looked at before: in which order they come is not said.
+        // These may be others than those that were looked at before: in which order they come is not said. They come from
+        // the front, where a vacuum makes room for new ones: behind those the oldest may wait until all is caught up.
         let picked = format!("select ctid from {log} where kind = 'd' limit {most}");
         return vec![format!("gone as (delete from {log} where ctid = any (array({picked})) returning *)")];
     }
