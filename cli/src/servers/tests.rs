@@ -216,17 +216,20 @@ fn a_server_starts_again_once_the_processes_are_gone_whose_first_was_killed() {
         let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
         assert!(sent.success(), "SIG{name} to {pid}");
     };
+    let log = fs::read_link(format!("/proc/{orphan}/cwd")).unwrap().with_file_name("log");
     // One that stands still does not notice that it is alone.
     signal("STOP", orphan);
     signal("KILL", postgres.pid());
 
     let waker = thread::spawn(move || {
-        thread::park_timeout(Duration::from_secs(1));
+        let is_refused = || fs::read_to_string(&log).unwrap().contains("pre-existing shared memory block");
+        let refused = wait::until(Duration::from_secs(15), || Ok(is_refused().then_some(())));
         signal("CONT", orphan);
+        refused.unwrap()
     });
     postgres.restart().unwrap();
 
-    waker.join().unwrap();
+    assert!(waker.join().unwrap().is_some(), "it was never refused a start, so nothing was waited for");
 }
 
 /// A process whose parent this is, where the system tells.
