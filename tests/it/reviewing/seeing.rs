@@ -1,5 +1,7 @@
 //! What cannot be seen is said with the right that is missing, and never taken for nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use brasa_jobs::database::review::facts::Subject;
@@ -142,10 +144,11 @@ async fn a_locked_table_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_come_and_go_meanwhile_break_nothing() {
     let world = scene("create table stays (id int primary key); analyze").await;
-    let pool = world.pool.clone();
+    let (pool, is_over) = (world.pool.clone(), Arc::new(AtomicBool::new(false)));
+    let told = Arc::clone(&is_over);
     let churn = tokio::spawn(async move {
         let mut connection = pool.acquire().await.unwrap();
-        for round in 0.. {
+        for round in (0..).take_while(|_| !told.load(Ordering::Relaxed)) {
             for sql in [
                 format!("create table comes_{round} (id serial primary key, a int references stays)"),
                 format!("create index on comes_{round} (a)"),
@@ -168,7 +171,11 @@ async fn tables_that_come_and_go_meanwhile_break_nothing() {
         );
         complete += u32::from(found.knows(Subject::Tables) && found.knows(Subject::Indexes));
     }
-    churn.abort();
+    is_over.store(true, Ordering::Relaxed);
+    churn.await.unwrap();
+    let found = gather(&mut connection, &reach(&world, ""), Past::default(), limits()).await.unwrap();
+    assert!(found.knows(Subject::Tables) && found.knows(Subject::Indexes), "{:?}", found.gaps);
+    assert!(found.tables.iter().any(|table| table.name == "public.stays"), "{:?}", found.tables);
 }
 
 #[tokio::test(flavor = "multi_thread")]
