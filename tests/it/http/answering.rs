@@ -3,10 +3,17 @@
 use std::time::Duration;
 
 use brasa_jobs::{JobError, Verdict};
+use brasa_tests::eventually;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use super::inside;
 use super::server::{Server, answer};
+
+/// How long something may take that takes no time.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a call did not succeed.
 async fn failed(server: &Server, more: &str) -> JobError {
@@ -72,17 +79,19 @@ async fn redirects_are_not_followed() {
 async fn an_endpoint_that_does_not_answer_is_given_up_in_its_time() {
     let server = Server::start(|_| None).await;
 
-    let error = failed(&server, "timeout = \"200ms\"").await;
+    let error = failed(&server, "timeout = \"1s\"").await;
 
     assert_eq!(error.verdict, Verdict::Retry);
-    assert_eq!(error.to_string(), "endpoint `orders` did not answer within 200ms");
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(error.to_string(), "endpoint `orders` did not answer within 1s");
+    eventually("the endpoint has seen one call", async || server.seen().len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_not_there_is_tried_again_and_its_url_is_not_told() {
     let port = Server::answering(String::new()).await.port();
-    for url in [format!("http://127.0.0.1:{port}/quiet"), "http://nowhere.invalid/quiet".to_owned()] {
+    // No name has a part of more than 63 characters, so nobody is asked for it.
+    let absurd = format!("http://{}.example/quiet", "a".repeat(64));
+    for url in [format!("http://127.0.0.1:{port}/quiet"), absurd] {
         let error = inside(&url, "").run("http.post", json!({ "name": "orders" })).await.unwrap_err();
         assert_eq!(error.verdict, Verdict::Retry);
         let told = error.to_string();
@@ -120,16 +129,35 @@ async fn whoever_does_not_speak_tls_is_not_sent_anything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_large_answer_no_more_is_read_than_is_wanted() {
-    let large = format!("[{}1]", "1,".repeat(4 << 20));
-    let server = Server::answering(answer(200, "", &large)).await;
-    let done = inside(&server.url("/"), "max_response = \"1KiB\"");
-    assert_eq!(done.run("http.post", json!({ "name": "orders" })).await.unwrap(), json!({ "status": 200 }));
+    let body = json!(vec![7; 1_000]);
+    let server = Server::answering(answer(200, "", &body.to_string())).await;
+    for (max_response, expected) in
+        [("1KiB", json!({ "status": 200 })), ("4KiB", json!({ "status": 200, "body": body }))]
+    {
+        let handler = inside(&server.url("/"), &format!("max_response = \"{max_response}\""));
+        let done = handler.run("http.post", json!({ "name": "orders" })).await.unwrap();
+        assert_eq!(done, expected, "{max_response}");
+    }
+}
 
-    // Without a length, and without an end.
-    let endless = format!("HTTP/1.1 500 No\r\nconnection: close\r\n\r\n{}", "x".repeat(8 << 20));
-    let error = failed(&Server::answering(endless).await, "max_response = \"1KiB\"").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_an_end_is_hung_up_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let writing = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 500 No\r\nconnection: close\r\n\r\n").await.unwrap();
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    });
+    // It is not the time that ends it.
+    let handler = inside(&url, "max_response = \"1KiB\"\ntimeout = \"10m\"");
+    let call = handler.run("http.post", json!({ "name": "orders" }));
+    let error = timeout(PATIENCE, call).await.expect("the call returns").unwrap_err();
+
     assert_eq!(error.verdict, Verdict::Retry);
     assert!(error.to_string().ends_with("xxx…") && error.to_string().len() < 300, "{error}");
+    timeout(PATIENCE, writing).await.expect("the connection is closed").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
