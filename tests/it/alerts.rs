@@ -8,6 +8,22 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use brasa_tests::process::{Brasa, http_get};
+use brasa_tests::{World, eventually};
+
+/// One of everything that is counted by its name.
+const COUNTED: &str = r#"
+[http.orders]
+url = "https://orders.example/"
+[warm.thing]
+sql = "select 1 as id, 2 as value where 1 = any($1)"
+params = ["id"]
+key = "thing:{id}"
+ttl = "1h"
+[writes.clicks]
+table = "clicks"
+"#;
+
 /// A file of the project.
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -53,6 +69,42 @@ fn rules_ask_for_metrics_that_there_are() {
     for name in asked {
         let bare = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
         assert!(known.contains(name) || known.contains(bare), "no metric is called {name}");
+    }
+}
+
+/// What the rules ask for the growth of, as it is written: a metric, and the labels it must have.
+fn counters() -> Vec<String> {
+    let rules = rules();
+    let asked = rules.split("increase(").skip(1).map(|rest| rest.split('[').next().unwrap().to_owned());
+    let asked: Vec<String> = asked.collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    asked
+}
+
+/// Each pair of a label and one of the values that are asked for; none where any will do.
+fn pairs(labels: &str) -> Vec<String> {
+    let (label, values) = labels.split_once('=').unwrap_or_default();
+    let values =
+        values.trim_start_matches('~').trim_matches('"').split('|').filter(|value| !value.is_empty());
+    values.map(|value| format!("{label}=\"{value}\"")).collect()
+}
+
+/// Of one that is there only from its first increment on Prometheus sees no growth.
+#[tokio::test]
+async fn counters_whose_growth_is_asked_for_are_there_before_they_grow() {
+    let world = World::new().await;
+    let process = Brasa::configured(&world, COUNTED).start(["run", "--listen", "127.0.0.1:0"]);
+    let address = process.address().await;
+    for asked in counters() {
+        let (name, labels) = asked.trim_end_matches('}').split_once('{').unwrap_or((&asked, ""));
+        let wanted = pairs(labels);
+        eventually(&format!("{asked} is zero"), async || {
+            let (_, metrics) = http_get(address, "/metrics").await.unwrap();
+            let of_it = |line: &&str| line.starts_with(&format!("{name}{{")) && line.ends_with(" 0");
+            let lines: Vec<&str> = metrics.lines().filter(of_it).collect();
+            !lines.is_empty() && wanted.iter().all(|pair| lines.iter().any(|line| line.contains(pair)))
+        })
+        .await;
     }
 }
 

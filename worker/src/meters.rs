@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::metrics::{Counter, Histogram};
-use brasa_jobs::Catalog;
+use brasa_jobs::{Catalog, Config};
 use brasa_shared::queue::Queue;
 use brasa_shared::telemetry::metrics;
 
@@ -56,6 +56,33 @@ impl Told {
     /// Whether the job is at its end.
     pub(crate) fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Dead | Self::Cancelled | Self::Expired)
+    }
+}
+
+/// How calls of endpoints end, as `http.post` counts them.
+const CALLS: [&str; 7] = ["2xx", "3xx", "4xx", "5xx", "refused", "timeout", "unreachable"];
+
+/// Has counters at zero from the start, of all that the configuration names, where alarms ask whether they have grown:
+/// of one that is there only from its first increment on nobody sees that it did.
+pub(crate) fn begin_at_zero<'q>(config: &Config, queues: impl IntoIterator<Item = &'q Queue>) {
+    let mut counters = Vec::new();
+    for queue in queues {
+        counters.push(metrics::jobs_reclaimed_total(queue.name()));
+        counters.push(metrics::jobs_quarantined_total(queue.name()));
+    }
+    for warmer in config.warm.keys() {
+        counters.push(metrics::cache_load_failures_total(warmer));
+        counters.push(metrics::cache_asks_refused_total(warmer));
+    }
+    counters.extend(config.writes.keys().map(|write| metrics::write_dead_total(write)));
+    for endpoint in config.http.keys() {
+        counters.extend(CALLS.map(|status| metrics::http_calls_total(endpoint, status)));
+    }
+    counters.extend(["analyzed", "skipped"].map(metrics::tables_analyzed_total));
+    counters.extend(["vacuumed", "skipped"].map(metrics::tables_vacuumed_total));
+    counters.extend(["done", "put_off", "failed", "left"].map(metrics::indexes_rebuilt_total));
+    for counter in counters {
+        counter.increment(0);
     }
 }
 

@@ -24,7 +24,7 @@ use crate::housekeep::Housekeeper;
 use crate::isolate::{Isolation, Isolator};
 use crate::job::Job;
 use crate::leases::Leases;
-use crate::meters::Meters;
+use crate::meters::{Meters, begin_at_zero};
 use crate::order::Order;
 use crate::outbox::{self, Outbox};
 use crate::served::Served;
@@ -113,6 +113,7 @@ pub enum WorkerError {
 pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Result<Tally, WorkerError> {
     let info = describe(&settings);
     tracing::info!(worker = info.worker, queues = ?info.queues, concurrency = info.concurrency, "worker starts");
+    begin_at_zero(&settings.reach.config, settings.queues.iter().map(|(queue, _)| queue));
     let leases = Leases::new(&info.worker, settings.lease);
     let stopped = CancellationToken::new();
     leases.start(stopped.clone()).map_err(WorkerError::Thread)?;
