@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brasa_shared::db::changes::{ChangeLog, Dependency, triggers};
+use brasa_tests::process::{Brasa, Running, Signal, http_get};
 use brasa_tests::{World, eventually};
 
 use super::{caches, execute, get, holds, read_until_there, start, thing, with_things};
@@ -18,6 +19,11 @@ fn config(value: &str) -> String {
         "#
     )
 }
+
+/// A worker that answers for its metrics.
+const LISTENING: [&str; 3] = ["worker", "--listen", "127.0.0.1:0"];
+/// How many values there are until they end.
+const ONCE: &str = r#"brasa_cache_entries{warmer="thing",state="once"}"#;
 
 /// Things by their number, each of which depends on its row.
 const WATCHED: &str = r#"
@@ -203,6 +209,32 @@ async fn readers_are_told_how_long_loads_take_by_now() {
     })
     .await;
     worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_look_after_the_cache_any_more_tells_no_numbers_of_it() {
+    let world = with_things().await;
+    let brasa = Brasa::configured(&world, &config("name").replace("KEY", &world.prefix).replace("1m", "1h"));
+    let (first, second) = (brasa.start(LISTENING), brasa.start(LISTENING));
+    let told = async |process: &Running| {
+        let (_, metrics) = http_get(process.address().await, "/metrics").await.unwrap();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(ONCE)).map(str::to_owned);
+        line.map_or(0, |count| count.trim().parse::<u32>().unwrap())
+    };
+    let (mut of_first, mut of_second) = (0, 0);
+    eventually("one tells how many values there are", async || {
+        (of_first, of_second) = (told(&first).await, told(&second).await);
+        of_first + of_second == 50
+    })
+    .await;
+    let (teller, other) = if of_first == 50 { (first, second) } else { (second, first) };
+
+    teller.signal(Signal::Stop);
+    eventually("the other one tells it", async || told(&other).await == 50).await;
+    teller.signal(Signal::Continue);
+
+    eventually("the first one tells it no more", async || told(&teller).await == 0).await;
+    assert_eq!(told(&other).await, 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]

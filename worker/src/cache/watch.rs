@@ -23,6 +23,9 @@ const SAVE_EVERY: Duration = Duration::from_mins(1);
 /// How often the counts of what is hot are halved.
 const COOL_EVERY: Duration = Duration::from_mins(10);
 
+/// What values can be.
+const STATES: [&str; 3] = ["warm", "once", "none"];
+
 /// Something that is done now and then.
 struct Now(Duration, Option<Instant>);
 
@@ -87,6 +90,9 @@ impl Watcher {
             self.publish_budget(shared);
         }
         if !shared.is_turn().await? {
+            if self.is_turn {
+                leave_numbers(shared);
+            }
             self.is_turn = false;
             return Ok(());
         }
@@ -151,7 +157,7 @@ impl Watcher {
             let namespace = shared.loaders.caches.namespace(name);
             namespace.prune(now).await?;
             let (extent, stats) = (namespace.extent().await?, namespace.stats().await?);
-            for (state, count) in [("warm", extent.warm), ("once", extent.once), ("none", extent.negatives)] {
+            for (state, count) in STATES.iter().zip([extent.warm, extent.once, extent.negatives]) {
                 metrics::cache_entries(name, state).set(number(count));
             }
             metrics::cache_asked(name).set(number(extent.asked));
@@ -163,6 +169,17 @@ impl Watcher {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes back what this worker has told: another one tells it from now on, and the highest counts.
+fn leave_numbers(shared: &Shared) {
+    for name in shared.warmers.keys() {
+        for state in STATES {
+            metrics::cache_entries(name, state).set(0.0);
+        }
+        metrics::cache_asked(name).set(0.0);
+        metrics::cache_refresh_lag_seconds(name).set(0.0);
     }
 }
 
