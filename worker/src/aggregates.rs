@@ -178,6 +178,7 @@ impl Keeper {
             self.versions = versions(&mut connection, Some(&self.name)).await?;
             self.looked = Some(Instant::now());
             self.tell_where_missing();
+            self.tell_wrong_groups();
         }
         let mut pause = if self.versions.is_empty() { LOOK_EVERY } else { self.aggregate.every };
         if looks && self.measures.is_none_or(|at| at <= Instant::now()) {
@@ -369,6 +370,13 @@ impl Keeper {
         tracing::error!(aggregate = self.name, why, "changes wait until a person has looked at it");
         pause(connection, &self.name, version.version, Some(&why)).await?;
         Ok(())
+    }
+
+    /// From where it is noted, so that every worker tells the same, whoever compared last.
+    fn tell_wrong_groups(&self) {
+        let live = self.versions.iter().rfind(|version| version.state == State::Live);
+        let wrong = live.map_or(0, |version| version.done.wrong);
+        metrics::aggregate_wrong_groups(&self.name).set(f64::from(i32::try_from(wrong).unwrap_or(i32::MAX)));
     }
 
     fn tell_where_missing(&mut self) {

@@ -18,6 +18,7 @@ pub mod aggregates;
 mod alarm;
 mod announce;
 pub mod cache;
+mod care;
 mod claim;
 mod dispatch;
 mod drain;

@@ -15,6 +15,7 @@ use crate::aggregates;
 use crate::alarm::Alarm;
 use crate::announce::Announce;
 use crate::cache;
+use crate::care;
 use crate::claim::Claimer;
 use crate::dispatch::Dispatch;
 use crate::drain::{Emptiness, Shutdown, drain, end_when_empty};
@@ -125,6 +126,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
         (&info.worker, settings.lease),
         &shutdown.drain,
     );
+    care::start(settings.reach.db.clone().filter(|_| !settings.is_isolated), &shutdown.drain);
     let (outbox, outbox_tasks) = Outbox::start(settings.outbox.clone(), &shutdown.drain);
     let dispatch = Arc::new(dispatch(&settings, &info, &leases, outbox.clone()));
     let meters = Arc::clone(&dispatch.meters);

@@ -1,6 +1,7 @@
 //! `brasa aggregates`, as a person or a script uses it, and the kinds of job.
 
-use brasa_tests::process::Brasa;
+use brasa_tests::eventually;
+use brasa_tests::process::{Brasa, http_get};
 use serde_json::json;
 
 use super::{CONFIG, NAMES, scene, settled, start};
@@ -92,6 +93,30 @@ async fn aggregates_are_refreshed_built_and_compared_by_jobs_too() {
         .stderr;
     assert!(unknown.contains("did you mean `daily`?"), "{unknown}");
     worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_worker_tells_of_wrong_groups_until_somebody_repairs_them() {
+    let world = scene().await;
+    let brasa = Brasa::configured(&world, CONFIG);
+    let _done = brasa.run(["aggregates", "install", "daily"]).await.with_code(0);
+    let worker = brasa.start(["worker", "--listen", "127.0.0.1:0"]);
+    let address = worker.address().await;
+    let told = async |count: u32| {
+        let line = format!("brasa_aggregate_wrong_groups{{aggregate=\"daily\"}} {count}\n");
+        eventually(&line, async || http_get(address, "/metrics").await.unwrap().1.contains(&line)).await;
+    };
+    settled(&world, "daily").await;
+    told(0).await;
+    world
+        .execute("set session_replication_role = replica; delete from sales where id = 1000; reset session_replication_role")
+        .await;
+
+    let _wrong = brasa.run(["aggregates", "check", "daily"]).await.with_code(1);
+    told(1).await;
+    let repaired = brasa.run(["aggregates", "check", "daily", "--repair"]).await.with_code(0).stdout;
+    assert!(repaired.contains("1 of") && repaired.contains("are computed again"), "{repaired}");
+    told(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! `brasa db review` and `brasa db recommendations`, as a person or a script uses them, and the job.
 
 use brasa_jobs::catalog;
-use brasa_tests::process::Brasa;
-use brasa_tests::{Worker, World};
+use brasa_tests::process::{Brasa, http_get};
+use brasa_tests::{Worker, World, eventually};
 use serde_json::json;
 
 use super::scene;
@@ -70,6 +70,27 @@ async fn recommendations_are_listed_dismissed_and_reopened() {
         let error = brasa.run(args).await.with_code(2).stderr;
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_worker_tells_what_is_open_whoever_reviewed() {
+    let world = scene(PLANTED).await;
+    let brasa = Brasa::configured(&world, "");
+    let worker = brasa.start(["worker", "--listen", "127.0.0.1:0"]);
+    let address = worker.address().await;
+    let told = async |count: u32| {
+        let line = format!("brasa_care_recommendations{{severity=\"critical\"}} {count}\n");
+        eventually(&line, async || http_get(address, "/metrics").await.unwrap().1.contains(&line)).await;
+    };
+    told(0).await;
+    let report = brasa.run(["db", "review", "--json"]).await.with_code(0).json();
+    told(1).await;
+    let found = report["recommendations"].as_array().unwrap().iter();
+    let critical: Vec<_> = found.filter(|one| one["severity"] == "critical").collect();
+    let fingerprint = critical[0]["fingerprint"].as_str().unwrap();
+    let dismiss = ["db", "recommendations", "dismiss", fingerprint, "--why", "it is known"];
+    let _done = brasa.run(dismiss).await.with_code(0);
+    told(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

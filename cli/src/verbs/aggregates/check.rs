@@ -1,6 +1,7 @@
 //! `brasa aggregates check`: whether figures are what the source says.
 
 use brasa_jobs::aggregates::{Fault, check};
+use brasa_shared::db::aggregates::checked as note;
 use clap::Args;
 use serde_json::json;
 
@@ -29,6 +30,11 @@ impl Check {
             out.progress(|| format!("{name}: {} groups compared, back to {from}", done.compared)).is_ok()
         });
         let checked = checked.await.map_err(|fault: Fault| failed(&fault))?;
+        if checked.is_repaired {
+            // Whoever repairs by hand knows of it: what is told to others is what is left.
+            let noted = note(&mut connection, name, shown.version, checked.compared, 0).await;
+            noted.map_err(|error| failed(&error.into()))?;
+        }
         for example in &checked.examples {
             out.line(format!("wrong: {example}"))?;
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use brasa_shared::config::Config;
 use brasa_shared::db::aggregates::State;
-use brasa_shared::telemetry::metrics;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,8 +45,6 @@ impl Job for Check {
         let checked = check::check(&mut connection, version, self.repair, goes_on).await.map_err(failed)?;
         connection.give_back();
         ctx.go_on()?;
-        metrics::aggregate_wrong_groups(&self.name)
-            .set(f64::from(i32::try_from(checked.wrong).unwrap_or(i32::MAX)));
         if checked.wrong > 0 {
             for example in &checked.examples {
                 ctx.log(example).await;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use brasa_shared::telemetry::metrics;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -71,10 +70,6 @@ impl Job for ReviewDatabase {
         let limits = Limits::of(&ctx.reach.config.maintenance.indexes);
         let reviewed = review(&mut connection, &ctx.reach, past, limits).await;
         let reviewed = reviewed.map_err(|error| judge(error, "review the database"))?;
-        for severity in Severity::ALL {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-            metrics::care_recommendations(severity.word()).set(reviewed.report.count(severity) as f64);
-        }
         Ok(reviewed.summary())
     }
 }

@@ -132,6 +132,22 @@ pub async fn list(connection: &mut PgConnection, all: bool) -> Result<Vec<Kept>,
     rows.iter().map(kept).collect()
 }
 
+/// How many recommendations of each severity are open and not dismissed; none where there are no tables for them.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn open_counts(connection: &mut PgConnection) -> Result<Option<[(Severity, i64); 3]>, sqlx::Error> {
+    let is_there = "/* brasa */ select to_regclass('brasa.care_recommendations') is not null";
+    if !sqlx::query_scalar::<_, bool>(is_there).fetch_one(&mut *connection).await? {
+        return Ok(None);
+    }
+    let query = "/* brasa */ select severity, count(*) from brasa.care_recommendations
+        where cleared_at is null and dismissed_at is null group by severity";
+    let found: Vec<(String, i64)> = sqlx::query_as(query).fetch_all(connection).await?;
+    let count = |severity: Severity| found.iter().find(|(word, _)| word == severity.word());
+    Ok(Some(Severity::ALL.map(|severity| (severity, count(severity).map_or(0, |(_, count)| *count)))))
+}
+
 /// Says that nobody wants to hear of a recommendation, and why. False if there is no such one.
 ///
 /// # Errors
