@@ -7,10 +7,17 @@ pub fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
+/// Bytes in base 16, in small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn what_it_makes_stays_the_same_from_release_to_release() {
         assert_eq!(format!("{:016x}", super::fnv1a("a")), "af63dc4c8601ec8c");
+        assert_eq!(super::hex(&[0, 9, 10, 255]), "00090aff");
     }
 }

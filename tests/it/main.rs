@@ -31,6 +31,7 @@ mod explaining;
 mod faults;
 mod faults_suite;
 mod flows;
+mod guarding;
 mod handing_over;
 mod holding;
 mod http;

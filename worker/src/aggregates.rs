@@ -3,6 +3,8 @@
 //! A keeper moves what changed into the groups, builds what is from before, and publishes. Whatever it does is one
 //! transaction that finds out for itself what is to be done, so keepers of different workers need not know of one another.
 
+mod removal;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +25,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use removal::Removal;
+
 /// How often a keeper looks which versions there are, how far behind they are, and whether Redis forgot them.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks whether parts of a source are not watched, and tries to take old versions away.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
-/// How soon it tries again to take an old version away where somebody was at it, and then twice as late each time: whoever
-/// uses the source meanwhile waits for each try.
-const TIDY_AGAIN: Duration = Duration::from_secs(5);
 /// How much longer than it takes to look how far behind a version is nobody looks again.
 const LAG_REST: u32 = 20;
 /// How often it tries to show a version for which readers would have to wait.
@@ -101,29 +102,6 @@ enum Trouble {
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         Self::Publish(fault.into())
-    }
-}
-
-/// When old versions are taken away.
-#[derive(Debug)]
-struct Removal {
-    /// When to try next, if not at once.
-    due: Option<Instant>,
-    /// After how long again, where somebody is at it.
-    again: Duration,
-}
-
-impl Default for Removal {
-    fn default() -> Self {
-        Self { due: None, again: TIDY_AGAIN }
-    }
-}
-
-impl Removal {
-    /// What somebody is at may be free soon; nothing else is better for being tried often.
-    fn tried(&mut self, is_busy: bool, now: Instant) {
-        let (pause, again) = if is_busy { (self.again, self.again * 2) } else { (TIDY_EVERY, TIDY_AGAIN) };
-        *self = Self { due: Some(now + pause), again: again.min(TIDY_EVERY) };
     }
 }
 
@@ -203,7 +181,7 @@ impl Keeper {
                 Err(trouble) => return Err(trouble),
             }
         }
-        if self.removal.due.is_none_or(|at| at <= Instant::now()) {
+        if self.removal.is_due(Instant::now()) {
             let is_busy = self.remove_old(&mut connection).await;
             self.removal.tried(is_busy, Instant::now());
         }
@@ -388,21 +366,5 @@ impl Keeper {
             );
         }
         self.is_told = self.versions.is_empty();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_somebody_is_at_is_tried_soon_and_then_less_and_less_often() {
-        let (mut removal, now) = (Removal::default(), Instant::now());
-        let mut pause = |is_busy| {
-            removal.tried(is_busy, now);
-            (removal.due.unwrap() - now).as_secs()
-        };
-        assert_eq!([true; 6].map(&mut pause), [5, 10, 20, 40, 60, 60]);
-        assert_eq!([false, false, true, true].map(&mut pause), [60, 60, 5, 10]);
     }
 }

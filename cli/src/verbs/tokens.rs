@@ -1,6 +1,7 @@
 //! `brasa tokens`: who gets into the dashboard and the API.
 
 use brasa_shared::config::{Role, Token};
+use brasa_shared::hash::hex;
 use brasa_shared::name::check_name;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -40,7 +41,7 @@ impl New {
         for name in self.kinds.iter().chain(&self.queues) {
             check_name(name).map_err(wrong)?;
         }
-        let token: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex(&rand::random::<[u8; 32]>());
         let hash = Token::spell(&Token::hash_of(&token));
         out.line(format!("The token, which is shown this once:\n\n  {token}\n"))?;
         out.line("Write into the configuration; whoever reads it there gets in nowhere:\n")?;

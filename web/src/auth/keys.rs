@@ -8,11 +8,12 @@ use std::time::Duration;
 use brasa_jobs::Site;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::{Role, Token};
+use brasa_shared::hash::hex;
 use subtle::ConstantTimeEq as _;
 
 use super::Identity;
 use super::attempts::Attempts;
-use super::session::{Signer, hex, name_in};
+use super::session::{Signer, name_in};
 
 /// The name of the token that is made where the configuration has none.
 const MADE: &str = "local";
@@ -79,14 +80,11 @@ impl Keys {
                 found = Some((name, known));
             }
         }
-        match found.filter(|(_, known)| self.is_alive(known)) {
-            Some((name, known)) => Entry::Opened(identity(name, known, false)),
-            None => {
-                drop(tokens);
-                self.attempts.note(from, &self.clock);
-                Entry::Wrong
-            }
+        if let Some((name, known)) = found.filter(|(_, known)| self.is_alive(known)) {
+            return Entry::Opened(identity(name, known, false));
         }
+        self.attempts.note(from, &self.clock);
+        Entry::Wrong
     }
 
     /// A cookie for whoever came with a token, and for how many seconds it holds.

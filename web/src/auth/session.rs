@@ -1,6 +1,7 @@
 //! Logins: a cookie that says which token opened it, signed so that nobody else can make one.
 
 use brasa_shared::config::Token;
+use brasa_shared::hash::hex;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -50,11 +51,6 @@ impl Signer {
 /// The name of the token that opened a login, as the cookie says.
 pub(super) fn name_in(cookie: &str) -> Option<&str> {
     cookie.splitn(4, '.').nth(3)
-}
-
-/// Bytes in base 16.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

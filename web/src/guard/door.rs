@@ -107,14 +107,12 @@ pub(crate) fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
         return false;
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-site") {
-        Some(site) => site != "same-origin",
-        // Older browsers say only where it came from.
-        None => {
-            let origin = text("origin").and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-            origin.is_none() || origin != text("host")
-        }
+    if let Some(site) = text("sec-fetch-site") {
+        return site != "same-origin";
     }
+    // Older browsers say only where it came from.
+    let origin = text("origin").and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    origin.is_none() || origin != text("host")
 }
 
 /// Programs are told that they need a token; people are shown where to write it.

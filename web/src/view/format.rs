@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brasa_shared::hash::hex;
 use jiff::Timestamp;
 
 /// A count with its thousands apart.
@@ -90,9 +91,11 @@ pub(crate) fn short(text: &str, most: usize) -> String {
 /// A text as a part of a path.
 pub(crate) fn segment(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if plain(byte) { path.push(char::from(byte)) } else { path.extend(["%", &hex(&[byte])]) }
+    }
+    path
 }
 
 #[cfg(test)]
@@ -116,6 +119,6 @@ mod tests {
             ("17 B".into(), "1.5 KiB".into(), "5.0 GiB".into())
         );
         assert_eq!(lasting(Duration::from_millis(1_250)), "1.2 s");
-        assert_eq!(segment("a b/ü@1"), "a%20b%2F%C3%BC%401");
+        assert_eq!(segment("a b/ü@1"), "a%20b%2f%c3%bc%401");
     }
 }

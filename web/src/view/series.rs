@@ -54,11 +54,6 @@ impl Sample {
 }
 
 impl Series {
-    /// The latest look.
-    pub(crate) fn latest(&self) -> Option<Sample> {
-        self.read().back().cloned()
-    }
-
     /// How fast it is right now, over about the last half minute.
     pub(crate) fn pace(&self, queue: Option<&str>) -> Pace {
         let samples = self.read();

@@ -81,12 +81,12 @@ pub(super) fn read(root: &mut Section<'_>) -> Web {
 impl Web {
     fn read(section: &mut Section<'_>, is_written: bool) -> Self {
         let default = Self::default();
-        let asked = listen(section);
+        let (listen, listen_explicit) = listen(section, default.listen);
         let web = Self {
             origin: section.origin(),
             is_written,
-            listen: asked.unwrap_or(default.listen),
-            listen_explicit: asked.is_some(),
+            listen,
+            listen_explicit,
             behind_proxy: section.flag("behind_proxy").unwrap_or(false),
             hosts: section.parsed_each("hosts", host).unwrap_or_default(),
             tls: section.optional_table("tls", Tls::read),
@@ -126,14 +126,19 @@ impl Tls {
     }
 }
 
-/// The address, where one was asked for.
-fn listen(section: &mut Section<'_>) -> Option<Option<SocketAddr>> {
+/// The address, and whether it was asked for.
+fn listen(section: &mut Section<'_>, default: Option<SocketAddr>) -> (Option<SocketAddr>, bool) {
     let written = section.parsed("listen", address);
-    let Some(value) = section.reader().variable(LISTEN_VARIABLE) else { return written };
-    let report = |complaint: Complaint| {
-        section.reader().report_variable(LISTEN_VARIABLE, complaint.message, complaint.help);
+    let asked = match section.reader().variable(LISTEN_VARIABLE) {
+        None => written,
+        Some(value) => {
+            let report = |complaint: Complaint| {
+                section.reader().report_variable(LISTEN_VARIABLE, complaint.message, complaint.help);
+            };
+            address(value.trim()).map_err(report).ok()
+        }
     };
-    address(value.trim()).map_err(report).ok()
+    asked.map_or((default, false), |asked| (asked, true))
 }
 
 fn address(text: &str) -> Result<Option<SocketAddr>, Complaint> {

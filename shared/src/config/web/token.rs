@@ -9,6 +9,7 @@ use super::super::complaint::{Complaint, clip};
 use super::super::interpolate::interpolate;
 use super::super::reader::read_text;
 use super::super::section::Section;
+use crate::hash::hex;
 use crate::name::check_name;
 
 /// A shorter token can be guessed: `brasa tokens new` makes them of 256 bits.
@@ -96,8 +97,7 @@ impl Token {
 
     /// A hash as it stands in the file.
     pub fn spell(hash: &[u8; 32]) -> String {
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{HASH}{hex}")
+        format!("{HASH}{}", hex(hash))
     }
 }
 
