@@ -4,7 +4,7 @@
 //! packages are not to be had, its tests pass, and say so on standard error.
 
 mod cases;
-mod installed;
+pub(crate) mod installed;
 mod reader;
 mod writes;
 

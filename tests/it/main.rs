@@ -13,6 +13,7 @@ mod alerts;
 mod bad_input;
 mod batches;
 mod bloat;
+mod browsing;
 mod budgets;
 mod cache_cli;
 mod caching;

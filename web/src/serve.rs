@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::body::Body;
 use axum::middleware::from_fn_with_state;
 use axum::{Router, middleware};
 use brasa_shared::config::{Tls, Token};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use std::collections::BTreeMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use crate::desk::Desk;
 use crate::guard::{Door, Hosts, Peer, door, dress, host};
@@ -125,15 +127,17 @@ async fn talk<S>(stream: S, peer: SocketAddr, router: Router, stop: Cancellation
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let named = router.layer(middleware::from_fn(move |mut request: Request, next: middleware::Next| {
+    // The router is shared: one of its own for each connection would hold a third of a MiB.
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
-        next.run(request)
-    }));
+        router.clone().oneshot(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(named));
+        .serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

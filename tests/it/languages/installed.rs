@@ -11,29 +11,32 @@ const FAILED_FOR: Duration = Duration::from_mins(10);
 
 const PYTHON: [&str; 2] = ["redis==8.1.0", "zstandard==0.25.0"];
 const NODE: [&str; 3] = ["redis@6.3.1", "redis-4@npm:redis@4.7.1", "@bokuweb/zstd-wasm@0.0.27"];
+/// What leads a browser; it brings none.
+const BROWSING: [&str; 1] = ["playwright-core@1.65.1"];
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     Python,
     Asyncio,
     Node,
     NodeWithRedis4,
     Ruby,
+    Browsing,
 }
 
 /// What runs its readers.
 #[derive(Debug)]
-pub(super) struct Installed {
-    pub(super) language: Language,
-    pub(super) program: PathBuf,
+pub(crate) struct Installed {
+    pub(crate) language: Language,
+    pub(crate) program: PathBuf,
     /// Where its packages are.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Language {
     /// What runs its readers; nothing where it is not to be had, which is said.
-    pub(super) async fn installed(self) -> Option<Installed> {
+    pub(crate) async fn installed(self) -> Option<Installed> {
         let found = tokio::task::spawn_blocking(move || self.install()).await.unwrap();
         match found {
             Ok(installed) => Some(installed),
@@ -50,6 +53,7 @@ impl Language {
             Self::Python | Self::Asyncio => ("python", &PYTHON),
             Self::Node | Self::NodeWithRedis4 => ("node", &NODE),
             Self::Ruby => ("ruby", &[]),
+            Self::Browsing => ("browsing", &BROWSING),
         };
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
         let folder = all.join(name);
@@ -70,7 +74,7 @@ impl Language {
         }
         let program = match self {
             Self::Python | Self::Asyncio => folder.join("bin/python"),
-            Self::Node | Self::NodeWithRedis4 => "node".into(),
+            Self::Node | Self::NodeWithRedis4 | Self::Browsing => "node".into(),
             Self::Ruby => "ruby".into(),
         };
         // It may have gone since.
@@ -88,7 +92,7 @@ impl Language {
                     ["install", "-q", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
                 run(folder, folder.join("bin/pip"), &quiet, packages)
             }
-            Self::Node | Self::NodeWithRedis4 => {
+            Self::Node | Self::NodeWithRedis4 | Self::Browsing => {
                 run(folder, "node", &["--version"], &[])?;
                 fs::write(folder.join("package.json"), "{}").map_err(|error| error.to_string())?;
                 let quiet = [

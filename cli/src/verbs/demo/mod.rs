@@ -63,6 +63,7 @@ impl Demo {
         let place = listen(&app, &roles).await?;
         let running = start(&app, &roles, &mut progress, &shutdown, Arc::clone(&fired)).await?;
         place.answer(progress)?;
+        crate::web::serve(&app, None, &shutdown).await?;
         out.line("Warming the caches for the first time …")?;
         application::warm_all(&app, &shutdown).await?;
         out.line(format!("  every key is there, {:.1?}", begun.elapsed()))?;

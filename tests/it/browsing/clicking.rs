@@ -1,0 +1,106 @@
+//! What can be done by clicking, and what comes of it in Redis and Postgres.
+
+use brasa_shared::queue::State;
+use brasa_tests::eventually;
+use serde_json::{Value, json};
+
+use super::{Scene, TOKEN};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_fine_in_both_themes_and_on_a_phone() {
+    let Some(mut scene) = Scene::new().await else { return };
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light")] {
+        scene
+            .browser
+            .step(json!({ "step": "log_in", "token": TOKEN, "width": width, "scheme": scheme }))
+            .await;
+        let links = scene.browser.step(json!({ "step": "links" })).await["found"].clone();
+        let links: Vec<String> = serde_json::from_value(links).unwrap();
+        assert!(links.len() >= 8, "{links:?}");
+        for link in links {
+            let told = scene.browser.go(&link).await;
+            assert!(told["look"]["title"].as_str().unwrap().ends_with(" · Brasa"), "{told}");
+            assert_eq!(told["path"], json!(link));
+        }
+    }
+    // The first thing that the keyboard reaches leads past the menu.
+    scene.browser.go("/queues").await;
+    assert_eq!(scene.browser.step(json!({ "step": "keyboard" })).await["found"], json!("skip"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_are_paused_resumed_drained_and_opened() {
+    let Some(mut scene) = Scene::new().await else { return };
+    let queue = scene.world.queue("mail");
+    scene.browser.step(json!({ "step": "log_in", "token": TOKEN })).await;
+    scene.browser.go("/queues").await;
+    scene.browser.press("#queue-mail", "Pause", Some("a deploy")).await;
+    let paused = queue.paused().await.unwrap().unwrap();
+    assert_eq!((paused.by.as_str(), paused.reason.as_str()), ("ann", "a deploy"));
+    scene.browser.press("#queue-mail", "Resume", None).await;
+    assert_eq!(queue.paused().await.unwrap(), None);
+    scene.browser.press("#queue-mail", "Drain", Some("it moves")).await;
+    assert_eq!(queue.door().await.unwrap().unwrap().reason, "it moves");
+    scene.browser.press("#queue-mail", "Open", None).await;
+    assert_eq!(queue.door().await.unwrap(), None);
+
+    let rows = scene.brasa.run(["audit", "list", "--json"]).await.json();
+    let acts: Vec<&Value> = rows.as_array().unwrap().iter().rev().map(|row| &row["action"]).collect();
+    assert_eq!(acts, ["queue.pause", "queue.resume", "queue.close", "queue.open"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_died_is_found_tried_and_deleted() {
+    let Some(mut scene) = Scene::new().await else { return };
+    for _ in 0..3 {
+        scene.world.enqueue("sql.run", json!({ "name": "wrong" })).await;
+    }
+    eventually("they are dead", async || scene.world.counts().await.dead == 3).await;
+    scene.browser.step(json!({ "step": "log_in", "token": TOKEN })).await;
+    scene.browser.go("/dead").await;
+    scene.browser.step(json!({ "step": "see", "text": "3 × sql.run" })).await;
+    // The one that is tried dies again, and the others are left as they are.
+    let told = scene.browser.press("section.card", "Try one, then the others", None).await;
+    assert!(told["look"]["text"].as_str().unwrap().contains("division by zero"), "{told}");
+    assert_eq!(scene.world.counts().await.dead, 3);
+
+    scene.browser.go("/dead").await;
+    scene.browser.step(json!({ "step": "see", "text": "3 × sql.run" })).await;
+    scene.browser.press("section.card", "Delete all", None).await;
+    assert_eq!(scene.world.counts().await.dead, 0);
+    scene.browser.step(json!({ "step": "see", "text": "No job is dead." })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_found_started_and_cancelled_and_schedules_are_run() {
+    let Some(mut scene) = Scene::new().await else { return };
+    let mut later = scene.world.job("sql.run", &json!({ "name": "fine" }));
+    later.due = Some(scene.world.clock.now().as_millisecond() + 3_600_000);
+    let mut other = scene.world.job("sql.run", &json!({ "name": "fine" }));
+    other.due = later.due;
+    for job in [&later, &other] {
+        scene.world.queue("default").enqueue(job).await.unwrap();
+    }
+    scene.browser.step(json!({ "step": "log_in", "token": TOKEN })).await;
+    // Whoever writes an id is led to that job.
+    let told = scene.browser.go(&format!("/jobs?q={}", later.id)).await;
+    assert_eq!(told["path"], json!(format!("/jobs/default/{}", later.id)));
+    scene.browser.press("#main", "Start it now", None).await;
+    scene.world.is(&later.id, State::Done).await;
+    // The page has seen it, too.
+    scene.browser.step(json!({ "step": "see", "text": "Ended" })).await;
+
+    scene.browser.go(&format!("/jobs/default/{}", other.id)).await;
+    scene.browser.press("#main", "Cancel", Some("not needed")).await;
+    scene.world.is(&other.id, State::Done).await;
+    let reason = scene.world.show(&other.id).await.outcome.unwrap().reason.unwrap();
+    assert!(reason.contains("not needed") && reason.contains("ann"), "{reason}");
+
+    scene.browser.go("/schedules").await;
+    scene.browser.press("#schedule-nightly", "Run it now", None).await;
+    let done = async || {
+        let views = scene.world.queue("default").list(State::Done, 10).await.unwrap();
+        views.iter().any(|view| view.schedule.as_deref() == Some("nightly"))
+    };
+    eventually("the schedule's job is done", done).await;
+}
