@@ -166,15 +166,17 @@ fn the_queue_the_cache_and_the_database_do_not_know_one_another() {
 
 #[test]
 fn arrows_between_crates_point_down() {
-    let order = ["shared", "jobs", "worker", "scheduler", "cli"];
+    let order = ["shared", "jobs", "worker", "scheduler", "web", "cli"];
     let mut wrong = Vec::new();
     for (place, name) in order.iter().enumerate() {
         let manifest = read(&format!("{name}/Cargo.toml"));
         let mut above = order[place + 1..].to_vec();
         // Side by side, and strangers.
-        if *name == "scheduler" {
-            above.push("worker");
-        }
+        above.extend(match *name {
+            "scheduler" => &["worker"][..],
+            "web" => &["worker", "scheduler"],
+            _ => &[],
+        });
         let above = above.into_iter().filter(|other| manifest.contains(&format!("brasa-{other}.workspace")));
         wrong.extend(above.map(|other| format!("{name} -> {other}")));
     }

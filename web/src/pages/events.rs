@@ -32,7 +32,10 @@ async fn tell(State(desk): State<Desk>) -> Sse<impl Stream<Item = Result<Event, 
             };
             if now != before {
                 before = now;
-                return Some((Ok(Event::default().event("change").data("look again")), (desk, before, looks)));
+                return Some((
+                    Ok(Event::default().event("change").data("look again")),
+                    (desk, before, looks),
+                ));
             }
         }
         None
