@@ -62,6 +62,7 @@ mod reviewing;
 mod running;
 mod schedule_changes;
 mod scheduling;
+mod securing;
 mod serving;
 mod settling;
 mod sharing;

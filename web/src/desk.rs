@@ -6,6 +6,7 @@ use std::sync::Arc;
 use brasa_jobs::Site;
 use futures_util::future::BoxFuture;
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::auth::Keys;
 use crate::view::graves::Graves;
@@ -27,6 +28,8 @@ pub struct Desk {
     pub(crate) keys: Arc<Keys>,
     /// How it went of late.
     pub(crate) series: Arc<Series>,
+    /// Counts up when something changed, while somebody looks.
+    pub(crate) changes: Arc<watch::Sender<u64>>,
     /// What jobs died of.
     pub(crate) graves: Arc<Graves>,
 }
@@ -35,7 +38,8 @@ impl Desk {
     /// A desk of an installation.
     pub fn new(site: Site, pool: Option<PgPool>, fire: Fire) -> Self {
         let keys = Arc::new(Keys::new(&site));
-        Self { site, pool, fire, keys, series: Arc::default(), graves: Arc::default() }
+        let changes = Arc::new(watch::Sender::new(0));
+        Self { site, pool, fire, keys, series: Arc::default(), changes, graves: Arc::default() }
     }
 }
 

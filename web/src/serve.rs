@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 
 use crate::desk::Desk;
 use crate::guard::{Door, Hosts, Peer, door, dress, host};
-use crate::{routes, view};
+use crate::{pages, routes, view};
 
 /// How many connections there are at once.
 const CONNECTIONS_MAX: usize = 2_048;
@@ -98,6 +98,7 @@ impl Server {
             tokio::spawn(watch(watching, reread, stop.clone()));
         }
         tokio::spawn(view::series::sample(self.desk.clone(), stop.clone()));
+        tokio::spawn(pages::events::watch(self.desk.clone(), stop.clone()));
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
             let Ok((stream, peer)) = accepted else {
                 // No more files may be open, say: whoever waits is served once one is closed.

@@ -43,6 +43,7 @@ mod worker;
 mod writes;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -70,6 +71,9 @@ pub use self::writes::{Durability, Merge, Merging, Mode, TableName, WhenFull, Wr
 
 use self::reader::{ENVIRONMENT, Reader, read_text};
 use self::section::Section;
+
+/// The variable that takes a file as it is, on disks that know no rights.
+const TRUST_VARIABLE: &str = "BRASA_TRUST_CONFIG";
 
 /// Everything that `brasa.toml` and the environment say.
 #[derive(Debug, Clone)]
@@ -104,6 +108,24 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `[web]`
     pub web: Web,
+}
+
+/// What is wrong with a file that anybody on the machine may write: it says which SQL runs, with our rights.
+fn open_to_all(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<Problem> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    if mode & 0o002 == 0 || env(TRUST_VARIABLE).as_deref() == Some("1") {
+        return None;
+    }
+    Some(Problem {
+        file: path.display().to_string(),
+        line: 0,
+        path: String::new(),
+        message: "anybody on this machine may write it, and so run SQL with the rights of Brasa".to_owned(),
+        help: format!(
+            "chmod o-w {}; where the disk knows no rights, say {TRUST_VARIABLE}=1 in the environment",
+            path.display()
+        ),
+    })
 }
 
 impl Default for Config {
@@ -141,6 +163,9 @@ impl Config {
                 help: "write one, or name another with `--config PATH`".to_owned(),
             }])
         })?;
+        if let Some(problem) = open_to_all(path, env) {
+            return Err(Problems(vec![problem]));
+        }
         Self::parse(&text, path, env)
     }
 

@@ -8,7 +8,7 @@ mod act;
 mod assets;
 mod audit;
 mod dead;
-mod events;
+pub(crate) mod events;
 mod job;
 mod jobs;
 mod login;

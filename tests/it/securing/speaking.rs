@@ -1,0 +1,80 @@
+//! What others wrote steers neither logs nor terminals, and makes no figures.
+
+use brasa_tests::process::{Brasa, http_get};
+use brasa_tests::{World, eventually};
+use serde_json::{Value, json};
+
+/// What moves a cursor, writes into a clipboard, and looks like another record.
+const NASTY: &str =
+    "\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\r\n{\"level\":\"ERROR\",\"message\":\"forged\"}\n\u{9b}31m";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_a_line_whatever_an_error_says() {
+    let world = World::new().await;
+    let raise = "do $$ begin raise exception '%', E'\\x1b[2J\\n{\"level\":\"ERROR\",\"message\":\"forged\"}\\n'; end $$";
+    let brasa = Brasa::configured(&world, &format!("[sql.nasty]\nsql = {}\n", json!(raise)));
+    drop(brasa.run(["migrate"]).await.with_code(0));
+    let mut job = world.job("sql.run", &json!({ "name": "nasty" }));
+    job.attempts = Some(1);
+    world.queue("default").enqueue(&job).await.unwrap();
+    let ended = brasa.run(["worker", "--drain"]).await;
+    let log = ended.stderr;
+    assert!(log.contains("forged"), "{log}");
+    for line in log.lines() {
+        let record: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no record: {line}"));
+        assert_ne!(record["message"], json!("forged"), "{line}");
+        assert!(!line.contains(char::is_control), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminals_are_not_steered_by_what_jobs_say() {
+    let world = World::of_queues();
+    let queue = world.queue("default");
+    let mut job = world.job("sql.run", &json!({ "name": NASTY }));
+    job.due = Some(world.clock.now().as_millisecond() + 3_600_000);
+    queue.enqueue(&job).await.unwrap();
+    queue.pause(NASTY, NASTY).await.unwrap();
+    let mut push = redis::cmd("RPUSH");
+    push.arg(&queue.keys().inbox).arg(NASTY);
+    let _length: u64 = world.redis(&push).await;
+    let brasa = Brasa::configured(&world, "");
+    for verb in [
+        &["jobs", "list"][..],
+        &["jobs", "show", &job.id],
+        &["jobs", "why", &job.id],
+        &["queues", "list"],
+        &["dead", "list"],
+        &["dead", "groups"],
+        &["jobs", "show", NASTY],
+        &["enqueue", NASTY],
+    ] {
+        let ended = brasa.run(verb).await;
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        let is_fine = |c: char| !c.is_control() || c == '\n';
+        assert!(said.chars().all(is_fine), "{verb:?}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_kinds_and_names_others_make_up_the_figures_stay_few() {
+    let world = World::new().await;
+    let brasa = Brasa::configured(&world, "");
+    drop(brasa.run(["migrate"]).await.with_code(0));
+    let worker = brasa.env("BRASA_LISTEN", "127.0.0.1:0").start(["worker"]);
+    let address = worker.address().await;
+    let series = async || {
+        let (_, text) = http_get(address, "/metrics").await.unwrap();
+        text.lines().filter(|line| !line.starts_with('#')).count()
+    };
+    let before = series().await;
+    let queue = world.queue("default");
+    let jobs: Vec<_> = (0..5_000).map(|number| world.job(&format!("made.up-{number}"), &json!({}))).collect();
+    for jobs in jobs.chunks(100) {
+        queue.enqueue_all(jobs).await.unwrap();
+    }
+    let fine = world.enqueue("db.observe", json!({})).await;
+    eventually("a job of a known kind is through", async || world.show(&fine).await.outcome.is_some()).await;
+    let now = series().await;
+    assert!(now < before + 200, "{before} -> {now}");
+}
