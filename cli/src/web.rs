@@ -68,7 +68,7 @@ fn fire(site: &Site) -> brasa_web::Fire {
     })
 }
 
-/// Reads the tokens again when the file has changed; a file that is wrong changes nothing.
+/// Reads the tokens again when the file has changed.
 fn reread(app: &App) -> Option<Reread> {
     let path = config_path(app.config_path.as_deref());
     let last = Mutex::new(changed(&path));
@@ -84,13 +84,11 @@ fn tokens(path: &Path, last: &Mutex<Option<SystemTime>>) -> Option<BTreeMap<Stri
     }
     *last = now;
     drop(last);
-    match Config::read(path, &env) {
-        Ok(config) => Some(config.web.tokens),
-        Err(problems) => {
-            tracing::warn!(%problems, "the configuration has changed and has problems: tokens stay as they were");
-            None
-        }
-    }
+    let read = Config::read_tokens(path, &env);
+    read.inspect_err(|why| {
+        tracing::warn!(why, "the configuration has changed and cannot be read: tokens stay as they were");
+    })
+    .ok()
 }
 
 fn changed(path: &Path) -> Option<SystemTime> {

@@ -206,6 +206,24 @@ impl Config {
         self.queues.keys().map(String::as_str)
     }
 
+    /// Who gets in, of a file of which the rest may be wrong: whoever takes a token out of it is not kept waiting by a
+    /// mistake elsewhere. Tokens that cannot be read open nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not TOML.
+    pub fn read_tokens(
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<BTreeMap<String, Token>, String> {
+        let text = read_text(path)?;
+        let (document, errors) = DeTable::parse_recoverable(&text);
+        if let Some(error) = errors.first() {
+            return Err(error.message().to_owned());
+        }
+        let reader = Reader::new(&text, path, env);
+        Ok(Section::root(&reader, document.get_ref(), web::read).tokens)
+    }
+
     fn read_sections(root: &mut Section<'_>) -> Self {
         // Queues come first: workers and schedules name them.
         let queues = queues::read(root);
