@@ -9,7 +9,7 @@ use brasa_shared::config::{self, Problems};
 use brasa_shared::db;
 use brasa_shared::store::Fault;
 use brasa_shared::telemetry::server::{self, Progress};
-use brasa_shared::telemetry::{logs, metrics};
+use brasa_shared::telemetry::{logs, metrics, vitals};
 use brasa_worker::{Shutdown, Tally};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -94,7 +94,7 @@ pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
     let fired = Arc::new(AtomicU64::new(0));
     let place = listen(&app, &roles).await?;
     let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
-    place.answer(progress)?;
+    place.answer(&app, progress)?;
     if roles.web {
         web::serve(&app, roles.web_listen, &shutdown).await?;
     }
@@ -311,11 +311,12 @@ pub(crate) async fn listen(app: &App, roles: &Roles) -> Result<Place, Failure> {
 }
 
 impl Place {
-    /// Starts to answer.
-    pub(crate) fn answer(self, progress: Progress) -> Result<(), Failure> {
+    /// Starts to answer, and to look at what is told there beside what the parts of the process count.
+    pub(crate) fn answer(self, app: &App, progress: Progress) -> Result<(), Failure> {
         let Some((listener, handle)) = self.0 else { return Ok(()) };
         tracing::info!(address = %listener.local_addr()?, "answering /metrics, /live and /ready");
         tokio::spawn(metrics::upkeep(handle.clone()));
+        tokio::spawn(vitals::watch(app.store.clone(), app.pools.clone()));
         tokio::spawn(async move {
             if let Err(error) = server::serve(listener, handle, progress).await {
                 tracing::error!(%error, "metrics and health are no longer answered");
