@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use brasa_shared::telemetry::metrics::declared;
+
 /// A file of the project.
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -35,19 +37,12 @@ const ENDINGS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 #[test]
 fn rules_ask_for_metrics_that_there_are() {
-    let declared = text("shared/src/telemetry/metrics.rs");
-    let known: BTreeSet<&str> = declared
-        .lines()
-        .filter_map(|line| {
-            let line = line.trim();
-            let kinds = ["counter ", "gauge ", "histogram "];
-            kinds.iter().find_map(|kind| line.strip_prefix(kind))?.split(' ').next()
-        })
-        .collect();
+    let known: BTreeSet<&str> = declared().map(|metric| metric.name).collect();
     let rules = rules();
     let asked = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = ["brasa_", "process_"];
     let asked: BTreeSet<&str> =
-        asked.filter_map(|word| word.strip_prefix("brasa")?.strip_prefix('_')).collect();
+        asked.filter(|word| ours.iter().any(|prefix| word.starts_with(prefix))).collect();
     assert!(asked.len() > 15, "{asked:?}");
     for name in asked {
         let bare = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);

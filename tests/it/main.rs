@@ -69,5 +69,6 @@ mod ticking;
 mod tidy;
 mod together;
 mod uniqueness;
+mod vitals;
 mod waiting_for_ends;
 mod writing;

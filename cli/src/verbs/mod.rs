@@ -25,6 +25,7 @@ mod flow;
 mod health;
 mod jobs;
 mod kinds;
+mod metrics;
 mod migrate;
 mod outbox;
 mod queues;
@@ -105,6 +106,8 @@ enum Verb {
     Audit(audit::Audit),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
+    /// List the metrics that a process can tell, and what they mean
+    Metrics(metrics::Metrics),
     /// Ask a running process whether it is ready
     Health(health::Health),
     /// Print a completion script for a shell
@@ -140,6 +143,7 @@ impl Cli {
             Verb::Tokens(tokens::Tokens::List) => tokens::Tokens::list(&open(catalog)?, &mut out),
             Verb::Audit(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
+            Verb::Metrics(verb) => verb.obey(&mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),
         }
