@@ -16,8 +16,9 @@ const DATA: &str = "select current_setting('data_directory')
 #[derive(Debug, Default)]
 pub(super) struct Places {
     redis: Option<PathBuf>,
-    /// None until it was asked.
-    postgres: Option<Option<PathBuf>>,
+    postgres: Option<PathBuf>,
+    /// Whether Postgres has been asked; what it does not tell us once it never does.
+    is_postgres_asked: bool,
     looks: u32,
 }
 
@@ -25,8 +26,7 @@ impl Places {
     /// Those that are known, with whose they are.
     pub(super) fn known(&self) -> Vec<(&'static str, PathBuf)> {
         let own = std::env::current_dir().ok();
-        let all =
-            [("own", own), ("redis", self.redis.clone()), ("postgres", self.postgres.clone().flatten())];
+        let all = [("own", own), ("redis", self.redis.clone()), ("postgres", self.postgres.clone())];
         all.into_iter().filter_map(|(of, path)| Some((of, path?))).collect()
     }
 
@@ -37,8 +37,11 @@ impl Places {
         if is_time && self.redis.is_none() && redis_answers && is_here(store.address()) {
             self.redis = of_redis(store).await;
         }
-        if self.postgres.is_none() {
-            self.postgres = of_postgres(pools).await;
+        if !self.is_postgres_asked
+            && let Some(answer) = of_postgres(pools).await
+        {
+            self.is_postgres_asked = true;
+            self.postgres = Some(PathBuf::from(answer)).filter(|path| path.is_absolute());
         }
     }
 }
@@ -50,14 +53,15 @@ async fn of_redis(store: &Store) -> Option<PathBuf> {
     answer.into_iter().nth(1).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// Over a connection that is there and free; none is made for it, and then it was not asked.
-async fn of_postgres(pools: &Pools) -> Option<Option<PathBuf>> {
+/// What it answered, which is empty where we may not know; none where there is no connection that is there and free, for
+/// none is made for this.
+async fn of_postgres(pools: &Pools) -> Option<String> {
     for (_, pool) in pools.open() {
         let options = pool.connect_options();
         let is_here = options.get_socket().is_some() || is_here(options.get_host());
         if let Some(mut connection) = pool.try_acquire().filter(|_| is_here) {
             let asked = sqlx::query_scalar::<_, String>(DATA).fetch_optional(&mut *connection).await.ok()?;
-            return Some(asked.map(PathBuf::from).filter(|path| path.is_absolute()));
+            return Some(asked.unwrap_or_default());
         }
     }
     None
