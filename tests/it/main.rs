@@ -9,6 +9,7 @@
 )]
 
 mod aggregating;
+mod alerting;
 mod alerts;
 mod bad_input;
 mod batches;

@@ -11,6 +11,7 @@ use crate::failure::{Failure, chain};
 use crate::output::Output;
 
 mod aggregates;
+mod alerts;
 mod arguments;
 mod audit;
 mod cache;
@@ -104,6 +105,9 @@ enum Verb {
     /// Look at who did what through the dashboard and the API
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Look at what is wrong, and see whether messages about it arrive
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
     /// List the metrics that a process can tell, and what they mean
@@ -142,6 +146,7 @@ impl Cli {
             Verb::Tokens(tokens::Tokens::New(verb)) => verb.obey(&mut out),
             Verb::Tokens(tokens::Tokens::List) => tokens::Tokens::list(&open(catalog)?, &mut out),
             Verb::Audit(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Alerts(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
             Verb::Metrics(verb) => verb.obey(&mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
