@@ -29,6 +29,7 @@ mod doors;
 mod draining;
 mod enqueuing;
 mod explaining;
+mod expressions;
 mod faults;
 mod faults_suite;
 mod flows;
