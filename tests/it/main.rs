@@ -23,6 +23,7 @@ mod claiming;
 mod cli;
 mod crashes;
 mod crontab_oracle;
+mod dashboards;
 mod deadlines;
 mod doctor;
 mod doors;
