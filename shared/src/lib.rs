@@ -20,6 +20,7 @@ mod script;
 pub mod store;
 pub mod streams;
 pub mod telemetry;
+pub mod trace;
 pub mod units;
 
 /// The time zone database and the instants that the whole workspace speaks in.

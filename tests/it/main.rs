@@ -71,6 +71,7 @@ mod testing;
 mod ticking;
 mod tidy;
 mod together;
+mod traces;
 mod uniqueness;
 mod vitals;
 mod waiting_for_ends;

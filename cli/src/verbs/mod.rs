@@ -69,7 +69,7 @@ enum Verb {
     /// Look at the servers: what is wrong, why it matters, and what to do
     Doctor(doctor::Doctor),
     /// Enqueue a job, or many
-    Enqueue(enqueue::Enqueue),
+    Enqueue(Box<enqueue::Enqueue>),
     /// Enqueue jobs that follow one another: a chain, or a group with a callback
     Flow(flow::Flow),
     /// List, show, explain, retry and cancel jobs
