@@ -200,7 +200,7 @@ metrics! { "brasa_":
     histogram web_request_seconds [class];
     /// Messages about what is wrong that were sent, by verdict: sent, or failed after all attempts.
     counter alerts_sent_total [verdict];
-    /// What is wrong now, of what [alerts] watches over; told by the scheduler that leads.
+    /// What is wrong now, of what `[alerts]` watches over; told by the scheduler that leads.
     gauge alerts_firing [];
     /// 1, with the version of this build.
     gauge build_info [version];
