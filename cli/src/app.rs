@@ -109,12 +109,13 @@ impl App {
 
     /// A pool for Postgres, if an address was given.
     pub(crate) fn pool(&self) -> Result<Option<PgPool>, Failure> {
-        Ok(self.pool_of(self.config.postgres.pool.max)?)
+        Ok(self.pool_for("jobs", self.config.postgres.pool.max)?)
     }
 
     /// The outbox of Postgres, over connections of its own, where it is to be relayed.
     pub(crate) fn outbox(&self) -> Result<Option<OutboxTable>, Failure> {
-        let pool = if self.config.outbox.enabled { self.pool_of(OUTBOX_CONNECTIONS)? } else { None };
+        let pool =
+            if self.config.outbox.enabled { self.pool_for("outbox", OUTBOX_CONNECTIONS)? } else { None };
         Ok(pool.map(OutboxTable::of))
     }
 
@@ -127,27 +128,36 @@ impl App {
             return Ok(None);
         }
         let queue = queues.get(Warm::POLICY.queue).cloned();
-        let pool = self.pool_of(CHANGES_CONNECTIONS)?;
+        let pool = self.pool_for("cache", CHANGES_CONNECTIONS)?;
         let settings = |(queue, pool)| brasa_worker::cache::Settings { queue, changes: ChangeLog::of(pool) };
         Ok(queue.zip(pool).map(settings))
     }
 
     /// What workers need to keep aggregates, where there are some.
     pub(crate) fn aggregates(&self) -> Result<Option<brasa_worker::aggregates::Settings>, Failure> {
-        let pool = if self.config.aggregates.is_empty() { None } else { self.pool_of(KEEPERS_CONNECTIONS)? };
+        let pool = if self.config.aggregates.is_empty() {
+            None
+        } else {
+            self.pool_for("aggregates", KEEPERS_CONNECTIONS)?
+        };
         Ok(pool.map(|pool| brasa_worker::aggregates::Settings { store: self.store.apart(), pool }))
     }
 
     /// What workers need to write rows that were handed over, where there are to be any.
     pub(crate) fn writes(&self) -> Result<Option<brasa_worker::writes::Settings>, Failure> {
         let streams: u32 = self.config.writes.values().map(|write| write.partitions).sum();
-        let pool = if streams == 0 { None } else { self.pool_of(streams.min(WRITERS_CONNECTIONS))? };
+        let pool =
+            if streams == 0 { None } else { self.pool_for("writes", streams.min(WRITERS_CONNECTIONS))? };
         Ok(pool.map(|pool| brasa_worker::writes::Settings { store: self.store.apart(), pool }))
     }
 
     /// A pool for a replica of Postgres, if an address was given.
     pub(crate) fn replica(&self) -> Result<Option<PgPool>, Failure> {
-        Ok(self.pool_at(self.config.postgres.replica_url.as_ref(), self.config.postgres.pool.max)?)
+        Ok(self.pool_at(
+            self.config.postgres.replica_url.as_ref(),
+            "replica",
+            self.config.postgres.pool.max,
+        )?)
     }
 
     /// The same, where the verb cannot do without.

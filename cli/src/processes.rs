@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
+use brasa_jobs::alerts;
 use brasa_shared::config::{self, Problems};
 use brasa_shared::db;
 use brasa_shared::store::Fault;
 use brasa_shared::telemetry::server::{self, Progress};
-use brasa_shared::telemetry::{logs, metrics};
+use brasa_shared::telemetry::{logs, metrics, vitals};
 use brasa_worker::{Shutdown, Tally};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -24,6 +25,9 @@ use crate::web;
 
 /// How long a Redis may take to load its data.
 const LOADING_MAX: Duration = Duration::from_mins(30);
+
+/// How long a message about what is wrong may be on its way when the process ends.
+const TELL_MAX: Duration = Duration::from_secs(5);
 
 /// How often a worker makes sure that it is still the one to look after its database.
 const OWN_AGAIN: Duration = Duration::from_secs(5);
@@ -94,7 +98,7 @@ pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
     let fired = Arc::new(AtomicU64::new(0));
     let place = listen(&app, &roles).await?;
     let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
-    place.answer(progress)?;
+    place.answer(&app, progress)?;
     if roles.web {
         web::serve(&app, roles.web_listen, &shutdown).await?;
     }
@@ -105,6 +109,7 @@ pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
 pub(crate) struct Running {
     worker: Option<tokio::task::JoinHandle<Result<Tally, brasa_worker::WorkerError>>>,
     scheduler: Option<tokio::task::JoinHandle<()>>,
+    alerts: Option<tokio::task::JoinHandle<()>>,
     shutdown: Shutdown,
     scheduler_stop: CancellationToken,
 }
@@ -123,6 +128,10 @@ impl Running {
         self.scheduler_stop.cancel();
         if let Some(scheduler) = self.scheduler {
             scheduler.await.map_err(|error| Failure::environment(format!("the scheduler broke: {error}")))?;
+        }
+        if let Some(alerts) = self.alerts {
+            // What was cut off is told by whoever leads next.
+            let _ended = tokio::time::timeout(TELL_MAX, alerts).await;
         }
         Ok(tally)
     }
@@ -158,10 +167,14 @@ pub(crate) async fn start(
         }
     }
     let scheduler_stop = shutdown.drain.child_token();
-    let scheduler =
-        if roles.scheduler { Some(scheduler(app, progress, fired, &scheduler_stop)?) } else { None };
+    let leading = Arc::<AtomicBool>::default();
+    let (mut scheduler, mut alerts) = (None, None);
+    if roles.scheduler {
+        scheduler = Some(schedule(app, progress, fired, Arc::clone(&leading), &scheduler_stop)?);
+        alerts = watch(app, leading, &scheduler_stop)?;
+    }
     let worker = if roles.worker { Some(worker(app, roles, pool, progress, shutdown)?) } else { None };
-    Ok(Running { worker, scheduler, shutdown: shutdown.clone(), scheduler_stop })
+    Ok(Running { worker, scheduler, alerts, shutdown: shutdown.clone(), scheduler_stop })
 }
 
 /// Makes sure that the database is that of our prefix: of what is noted there each row goes to whoever asks first.
@@ -214,10 +227,11 @@ async fn wait_while_loading(app: &App, shutdown: &Shutdown) -> Result<(), Failur
     Ok(())
 }
 
-fn scheduler(
+fn schedule(
     app: &App,
     progress: &mut Progress,
     fired: Arc<AtomicU64>,
+    leading: Arc<AtomicBool>,
     stop: &CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let plans = brasa_scheduler::plans(&app.config, &app.catalog, &app.queues());
@@ -227,8 +241,26 @@ fn scheduler(
         clock: app.clock.clone(),
         pulse: progress.part("scheduling"),
         fired,
+        leading,
     };
     Ok(tokio::spawn(brasa_scheduler::run(settings, stop.clone())))
+}
+
+/// Tells somebody what is wrong while this scheduler leads, where the configuration names somebody.
+fn watch(
+    app: &App,
+    leading: Arc<AtomicBool>,
+    stop: &CancellationToken,
+) -> Result<Option<tokio::task::JoinHandle<()>>, Failure> {
+    if app.config.alerts.webhook.is_none() {
+        return Ok(None);
+    }
+    let (watcher, stop) = (alerts::Watcher::new(app.site().clone())?, stop.clone());
+    Ok(Some(tokio::spawn(async move {
+        if let Err(nobody) = alerts::watch(watcher, leading, stop).await {
+            tracing::error!("{nobody}");
+        }
+    })))
 }
 
 fn worker(
@@ -311,11 +343,12 @@ pub(crate) async fn listen(app: &App, roles: &Roles) -> Result<Place, Failure> {
 }
 
 impl Place {
-    /// Starts to answer.
-    pub(crate) fn answer(self, progress: Progress) -> Result<(), Failure> {
+    /// Starts to answer, and to look at what is told there beside what the parts of the process count.
+    pub(crate) fn answer(self, app: &App, progress: Progress) -> Result<(), Failure> {
         let Some((listener, handle)) = self.0 else { return Ok(()) };
         tracing::info!(address = %listener.local_addr()?, "answering /metrics, /live and /ready");
         tokio::spawn(metrics::upkeep(handle.clone()));
+        tokio::spawn(vitals::watch(app.store.clone(), app.pools.clone()));
         tokio::spawn(async move {
             if let Err(error) = server::serve(listener, handle, progress).await {
                 tracing::error!(%error, "metrics and health are no longer answered");

@@ -37,7 +37,7 @@ pub(crate) async fn serve(app: &App, listen: Option<SocketAddr>, shutdown: &Shut
         Failure::environment(format!("cannot listen at {address}: {error}\n  help: {help}"))
     })?;
     let address = listener.local_addr()?;
-    let desk = Desk::new(app.site().clone(), app.pool_of(CONNECTIONS)?, fire(app.site()));
+    let desk = Desk::new(app.site().clone(), app.pool_for("web", CONNECTIONS)?, fire(app.site()));
     let server = Server::new(desk, address).map_err(|error| Failure::usage(chain(&error)))?;
     tracing::info!(%address, "serving the dashboard and the API");
     // Not through the log, which others read and keep: it may hold the token of this run.

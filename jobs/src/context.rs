@@ -7,6 +7,7 @@ use brasa_shared::cache::Caches;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::store::Store;
+use brasa_shared::trace::Trace;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +79,8 @@ pub struct ThisJob {
     pub fence: i64,
     /// The secret of this claim.
     pub nonce: String,
+    /// The place of this attempt in the trace of who enqueued it, where that said one.
+    pub trace: Option<Trace>,
 }
 
 /// What a handler can reach.

@@ -3,6 +3,7 @@
 //! A kind is a payload, a policy and a handler in one file; [`catalog`] lists them all, in order.
 
 pub mod aggregates;
+pub mod alerts;
 mod batch;
 pub mod cache;
 mod catalog;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use brasa_shared::cache::Caches;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::{self, Config, Secret};
-use brasa_shared::db::{self, PoolLimits};
+use brasa_shared::db::{self, PoolLimits, Pools};
 use brasa_shared::queue::{Budget, Fleet, Keep, Limit, LimitScope, Queue};
 use brasa_shared::store::{Store, StoreError};
 use sqlx::PgPool;
@@ -30,6 +30,8 @@ pub struct Site {
     pub clock: Clock,
     /// Its Redis.
     pub store: Store,
+    /// The pools for Postgres that were opened, by what they are for.
+    pub pools: Pools,
 }
 
 /// Why an installation cannot be worked with.
@@ -66,22 +68,36 @@ impl Site {
         let store = Store::open(url.expose())
             .map_err(|source| SiteError::Redis { from: url.source().to_owned(), source })?
             .with_patience(PATIENCE);
-        Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store })
+        Ok(Self { config: Arc::new(config), catalog, clock: Clock::System, store, pools: Pools::default() })
     }
 
-    /// A pool for Postgres of at most so many connections, if an address was given.
+    /// A pool for Postgres of at most so many connections, if an address was given; `what` it is for is a word for
+    /// metrics.
+    ///
+    /// # Errors
+    /// The address cannot be understood.
+    pub fn pool_for(&self, what: &'static str, connections_max: u32) -> Result<Option<PgPool>, SiteError> {
+        self.pool_at(self.config.postgres.url.as_ref(), what, connections_max)
+    }
+
+    /// The same for what has no name of its own.
     ///
     /// # Errors
     /// The address cannot be understood.
     pub fn pool_of(&self, connections_max: u32) -> Result<Option<PgPool>, SiteError> {
-        self.pool_at(self.config.postgres.url.as_ref(), connections_max)
+        self.pool_for("other", connections_max)
     }
 
     /// The same for another address.
     ///
     /// # Errors
     /// The address cannot be understood.
-    pub fn pool_at(&self, url: Option<&Secret>, connections_max: u32) -> Result<Option<PgPool>, SiteError> {
+    pub fn pool_at(
+        &self,
+        url: Option<&Secret>,
+        what: &'static str,
+        connections_max: u32,
+    ) -> Result<Option<PgPool>, SiteError> {
         let postgres = &self.config.postgres;
         let Some(url) = url else { return Ok(None) };
         let limits = PoolLimits {
@@ -90,7 +106,9 @@ impl Site {
             statement_timeout: postgres.statement_timeout,
         };
         let misread = |source| SiteError::Postgres { from: url.source().to_owned(), source };
-        Ok(Some(db::pool(url.expose(), limits).map_err(misread)?))
+        let pool = db::pool(url.expose(), limits).map_err(misread)?;
+        self.pools.add(what, &pool);
+        Ok(Some(pool))
     }
 
     /// What the processes know of one another.

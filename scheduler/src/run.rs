@@ -1,7 +1,7 @@
 //! The scheduler's loop: sleep until the next tick, judge what is due, bid to lead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use brasa_shared::clock::Clock;
@@ -36,6 +36,8 @@ pub struct Settings {
     pub pulse: Pulse,
     /// Counts the ticks that this scheduler fired.
     pub fired: Arc<AtomicU64>,
+    /// Whether it leads, for those who do what one of all is to do.
+    pub leading: Arc<AtomicBool>,
 }
 
 /// A plan, and the last instant that has its verdict.
@@ -61,6 +63,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
                 fault(&error, "cannot bid to lead");
             }
             bid = Some(Instant::now());
+            settings.leading.store(leading, Ordering::Relaxed);
             metrics::scheduler_leading().set(f64::from(u8::from(leading)));
             if leading && !was {
                 tracing::info!("leading");
@@ -73,6 +76,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
             () = stop.cancelled() => {}
         }
     }
+    settings.leading.store(false, Ordering::Relaxed);
     if let Err(error) = settings.fleet.resign(&me).await {
         tracing::debug!(error = %chain(&error), "could not resign");
     }

@@ -4,6 +4,7 @@
 //! Nothing in here knows what a job does, and nothing in here knows apalis. `queue` and `db` stand side
 //! by side and never import one another.
 
+pub mod alerts;
 pub mod boards;
 pub mod cache;
 pub mod clock;
@@ -19,6 +20,7 @@ mod script;
 pub mod store;
 pub mod streams;
 pub mod telemetry;
+pub mod trace;
 pub mod units;
 
 /// The time zone database and the instants that the whole workspace speaks in.

@@ -23,6 +23,7 @@ ttl = "1h"
 [writes.clicks]
 table = "clicks"
 "#;
+use crate::expressions::asks_for_what_there_is;
 
 /// A file of the project.
 fn file(path: &str) -> PathBuf {
@@ -47,29 +48,29 @@ fn alerts() -> Vec<String> {
     names
 }
 
-/// What a metric can be asked for as, beside its name.
-const ENDINGS: [&str; 3] = ["_bucket", "_sum", "_count"];
+/// The expressions of all rules.
+fn expressions() -> Vec<String> {
+    let mut all = Vec::new();
+    let rules = rules();
+    let mut lines = rules.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(expression) = line.trim().strip_prefix("expr: ") else { continue };
+        let indent = line.len() - line.trim_start().len();
+        let mut text = expression.trim_matches('\'').trim_start_matches("|-").to_owned();
+        while let Some(more) = lines.next_if(|next| next.len() - next.trim_start().len() > indent) {
+            text.push(' ');
+            text.push_str(more.trim());
+        }
+        all.push(text);
+    }
+    assert_eq!(all.len(), alerts().len());
+    all
+}
 
 #[test]
-fn rules_ask_for_metrics_that_there_are() {
-    let declared = text("shared/src/telemetry/metrics.rs");
-    let known: BTreeSet<&str> = declared
-        .lines()
-        .filter_map(|line| {
-            let line = line.trim();
-            let kinds = ["counter ", "gauge ", "histogram "];
-            kinds.iter().find_map(|kind| line.strip_prefix(kind))?.split(' ').next()
-        })
-        .collect();
-    let rules = rules();
-    let asked = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let asked: BTreeSet<&str> =
-        asked.filter_map(|word| word.strip_prefix("brasa")?.strip_prefix('_')).collect();
-    assert!(asked.len() > 15, "{asked:?}");
-    for name in asked {
-        let bare = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
-        assert!(known.contains(name) || known.contains(bare), "no metric is called {name}");
-    }
+fn rules_ask_for_metrics_and_labels_that_there_are() {
+    let asked: BTreeSet<&str> = expressions().iter().flat_map(|one| asks_for_what_there_is(one)).collect();
+    assert!(asked.len() > 25, "{asked:?}");
 }
 
 /// What the rules ask for the growth of, as it is written: a metric, and the labels it must have.

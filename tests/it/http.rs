@@ -5,7 +5,7 @@ mod calling;
 mod encrypted;
 mod forbidden;
 mod hiding;
-mod server;
+pub(crate) mod server;
 mod verifying;
 
 use std::path::Path;

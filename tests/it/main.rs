@@ -9,6 +9,7 @@
 )]
 
 mod aggregating;
+mod alerting;
 mod alerts;
 mod bad_input;
 mod batches;
@@ -23,12 +24,14 @@ mod claiming;
 mod cli;
 mod crashes;
 mod crontab_oracle;
+mod dashboards;
 mod deadlines;
 mod doctor;
 mod doors;
 mod draining;
 mod enqueuing;
 mod explaining;
+mod expressions;
 mod faults;
 mod faults_suite;
 mod flows;
@@ -71,6 +74,8 @@ mod testing;
 mod ticking;
 mod tidy;
 mod together;
+mod traces;
 mod uniqueness;
+mod vitals;
 mod waiting_for_ends;
 mod writing;

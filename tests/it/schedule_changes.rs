@@ -90,6 +90,7 @@ async fn scheduler(world: &World, when: &str, until: impl AsyncFnMut() -> bool) 
         clock: world.clock.clone(),
         pulse: Progress::default().part("scheduler"),
         fired: Arc::new(AtomicU64::new(0)),
+        leading: Arc::default(),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(run(settings, stop.clone()));

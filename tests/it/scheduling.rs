@@ -39,6 +39,7 @@ impl Scheduler {
             clock: world.clock.clone(),
             pulse: Pulse::default(),
             fired: Arc::clone(&fired),
+            leading: Arc::default(),
         };
         let task = tokio::spawn(run(settings, stop.clone()));
         Self { stop, fired, task }

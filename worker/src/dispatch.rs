@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use brasa_jobs::{Catalog, JobContext, JobError, JobResult, Kind, Reach, Reporter, ThisJob};
 use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Queue};
+use brasa_shared::trace::Trace;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::Instrument;
@@ -41,6 +42,8 @@ pub(crate) struct Known<'d> {
     pub(crate) blame: u32,
     /// Bytes of the envelope as it was handed out.
     pub(crate) bytes: usize,
+    /// Where this attempt is in the producer's trace.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl Dispatch {
@@ -57,7 +60,10 @@ impl Dispatch {
                 None => return_unknown(&job, &envelope),
                 Some(kind) => {
                     let (attempt, blame) = (job.claimed.attempt, job.claimed.blame);
-                    let known = Known { envelope, kind, attempt, blame, bytes: job.claimed.envelope.len() };
+                    // What is no trace is nobody's trouble but the producer's.
+                    let trace = envelope.trace.as_deref().and_then(|text| text.parse::<Trace>().ok());
+                    let (bytes, trace) = (job.claimed.envelope.len(), trace.map(Trace::below));
+                    let known = Known { envelope, kind, attempt, blame, bytes, trace };
                     let span = span(&known, &job);
                     let outbox = known.envelope.outbox;
                     let (word, told) = self.run_and_judge(&known, &job, begun).instrument(span).await;
@@ -99,6 +105,7 @@ impl Dispatch {
             attempt: known.attempt,
             fence: job.claimed.fence,
             nonce: held.nonce.to_string(),
+            trace: known.trace,
         };
         let reporter = Reporter::of(job.queue.clone(), held.clone());
         let (reach, stop) = (Arc::clone(&self.reach), job.watch.sign.token.clone());
@@ -166,7 +173,9 @@ fn span(known: &Known<'_>, job: &Job) -> tracing::Span {
         job.id = job.claimed.id,
         job.kind = known.envelope.kind,
         job.attempt = known.attempt,
-        job.queue = job.queue.name()
+        job.queue = job.queue.name(),
+        trace_id = known.trace.map(|trace| trace.trace_id()),
+        span_id = known.trace.map(|trace| trace.span_id())
     )
 }
 

@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
+use brasa_shared::trace::Trace;
 use brasa_shared::units::parse_duration;
+
+use crate::app::env;
 
 /// A duration as people write it; what is wrong with it, and how to write it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| format!("{error}; {}", error.help()))
+}
+
+/// The place in a trace that whoever calls us is at; none where the environment has something else there.
+pub(super) fn trace_around() -> Option<Trace> {
+    env("TRACEPARENT")?.parse().ok()
 }
 
 /// Milliseconds.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::app::{App, unknown};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::verbs::arguments::trace_around;
 use crate::verbs::enqueue::read;
 use crate::verbs::name_queue;
 
@@ -123,5 +124,6 @@ fn job(app: &App, place: &str, step: Step) -> Result<Envelope, Failure> {
         Envelope::new(kind.name, &args, app.clock.now()).map_err(|error| wrong(error.to_string()))?;
     (kind.check)(job.args.get(), &app.config).map_err(wrong)?;
     job.kv = kind.version;
+    job.trace = trace_around().map(|trace| trace.to_string());
     Ok(job)
 }

@@ -11,6 +11,7 @@ use crate::failure::{Failure, chain};
 use crate::output::Output;
 
 mod aggregates;
+mod alerts;
 mod arguments;
 mod audit;
 mod cache;
@@ -25,6 +26,7 @@ mod flow;
 mod health;
 mod jobs;
 mod kinds;
+mod metrics;
 mod migrate;
 mod outbox;
 mod queues;
@@ -67,7 +69,7 @@ enum Verb {
     /// Look at the servers: what is wrong, why it matters, and what to do
     Doctor(doctor::Doctor),
     /// Enqueue a job, or many
-    Enqueue(enqueue::Enqueue),
+    Enqueue(Box<enqueue::Enqueue>),
     /// Enqueue jobs that follow one another: a chain, or a group with a callback
     Flow(flow::Flow),
     /// List, show, explain, retry and cancel jobs
@@ -103,8 +105,13 @@ enum Verb {
     /// Look at who did what through the dashboard and the API
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Look at what is wrong, and see whether messages about it arrive
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// List the kinds of job that this build knows
     Kinds(kinds::Kinds),
+    /// List the metrics that a process can tell, and what they mean
+    Metrics(metrics::Metrics),
     /// Ask a running process whether it is ready
     Health(health::Health),
     /// Print a completion script for a shell
@@ -139,7 +146,9 @@ impl Cli {
             Verb::Tokens(tokens::Tokens::New(verb)) => verb.obey(&mut out),
             Verb::Tokens(tokens::Tokens::List) => tokens::Tokens::list(&open(catalog)?, &mut out),
             Verb::Audit(verb) => verb.obey(&open(catalog)?, &mut out).await,
+            Verb::Alerts(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),
+            Verb::Metrics(verb) => verb.obey(&mut out),
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),
         }

@@ -11,10 +11,13 @@
 //! What an answer means for the job is in `verdict`; how the endpoint knows that it was us, in `sign`.
 
 mod caller;
+mod notify;
 mod post;
 mod resolver;
 mod sign;
 mod verdict;
 
 pub(crate) use caller::Callers;
+pub use notify::Untold;
+pub(crate) use notify::tell;
 pub use post::Post;

@@ -20,6 +20,7 @@ use crate::verdict::{JobError, JobResult};
 const AGENT: &str = concat!("brasa/", env!("CARGO_PKG_VERSION"));
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const ATTEMPT: HeaderName = HeaderName::from_static("brasa-attempt");
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
 const SIGNATURE: HeaderName = HeaderName::from_static("brasa-signature");
 
 /// Sends `body` to `[http.NAME]`, byte by byte as it came.
@@ -82,6 +83,10 @@ impl Post {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(&job.id).ok()?);
         headers.insert(ATTEMPT, HeaderValue::from(job.attempt));
+        // One that the configuration names wins.
+        if let Some(trace) = job.trace.filter(|_| !headers.contains_key(&TRACE)) {
+            headers.insert(TRACE, HeaderValue::from_str(&trace.to_string()).ok()?);
+        }
         let seconds = ctx.reach.clock.now().as_second();
         if let Some(signed) = signature(&endpoint.secrets, seconds, &job.id, self.body.get()) {
             headers.insert(SIGNATURE, HeaderValue::from_str(&signed).ok()?);

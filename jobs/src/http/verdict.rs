@@ -48,7 +48,10 @@ pub(super) fn of(
         Ok(answer) => {
             let asked = answer.retry_after.as_deref().and_then(|text| put_off(text, ctx.reach.clock.now()));
             let pause_max = policy.pause_max(ctx.job.attempt);
-            Err(JobError::new(judge(answer.status, asked, pause_max), reason(&answer, name, endpoint)))
+            Err(JobError::new(
+                judge(answer.status, asked, pause_max),
+                reason(&answer, &format!("endpoint `{name}`"), endpoint),
+            ))
         }
         Err(Fault::Refused(why)) => {
             Err(JobError::bury(format!("endpoint `{name}` must not be called: {why}")))
@@ -65,7 +68,7 @@ pub(super) fn of(
 }
 
 /// What gets better by waiting is tried again, and what says that the request is wrong is not.
-fn judge(status: StatusCode, asked: Option<Duration>, pause_max: Duration) -> Verdict {
+pub(super) fn judge(status: StatusCode, asked: Option<Duration>, pause_max: Duration) -> Verdict {
     let passes = status.is_server_error()
         || matches!(
             status,
@@ -107,9 +110,10 @@ fn result(answer: &Answer, endpoint: &Endpoint) -> Value {
     result
 }
 
-fn reason(answer: &Answer, name: &str, endpoint: &Endpoint) -> String {
+/// What was answered, in words; `who` answered.
+pub(super) fn reason(answer: &Answer, who: &str, endpoint: &Endpoint) -> String {
     let status = answer.status;
-    let mut reason = format!("endpoint `{name}` answered {}", status.as_u16());
+    let mut reason = format!("{who} answered {}", status.as_u16());
     if let Some(words) = status.canonical_reason() {
         reason = format!("{reason} {words}");
     }

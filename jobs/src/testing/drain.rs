@@ -178,6 +178,7 @@ async fn attempt(queue: &Queue, inline: &Inline, job: &ClaimedJob, envelope: &En
         attempt: job.attempt,
         fence: job.fence,
         nonce: job.nonce.to_string(),
+        trace: envelope.trace.as_deref().and_then(|text| text.parse().ok()),
     };
     let args = envelope.args.get().to_owned();
     let limit = envelope.timeout_ms.map_or(kind.policy.timeout, Duration::from_millis);

@@ -166,7 +166,14 @@ impl Inline {
         let found = *self.catalog.get(kind).ok_or_else(|| JobError::bury(unknown(kind)))?;
         let id = self.id.clone().unwrap_or_else(|| format!("inline-{:016x}", rand::random::<u64>()));
         let nonce = format!("{:032x}", rand::random::<u128>());
-        let job = ThisJob { id, kind: kind.to_owned(), attempt: self.attempt, fence: self.fence, nonce };
+        let job = ThisJob {
+            id,
+            kind: kind.to_owned(),
+            attempt: self.attempt,
+            fence: self.fence,
+            nonce,
+            trace: None,
+        };
         self.run_as(&found, args.to_string(), job, &self.clock, found.policy.timeout).await
     }
 

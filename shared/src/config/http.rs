@@ -114,6 +114,24 @@ impl Endpoint {
         })
     }
 
+    /// What messages about troubles are sent to, whose whole path is a secret.
+    pub fn of_alerts(url: &Secret, private: bool) -> Self {
+        let hidden = Url::parse(url.expose()).map(|url| url.path().to_owned()).unwrap_or_default();
+        let hidden = Some(hidden).filter(|path| path.len() >= HIDDEN_BYTES_MIN);
+        Self {
+            origin: Origin::default(),
+            url: url.clone(),
+            method: Method::POST,
+            timeout: TIMEOUT,
+            headers: BTreeMap::new(),
+            secrets: Vec::new(),
+            private,
+            response_bytes_max: RESPONSE_BYTES.0,
+            body_bytes_max: BODY_BYTES,
+            hidden: hidden.map(|path| Secret::new(path, url.source())).into_iter().collect(),
+        }
+    }
+
     /// A text that an endpoint answered, without the secrets that it was sent: some echo what they get. It may be JSON.
     pub fn hide(&self, text: &str) -> String {
         hide(text, &self.hidden)
@@ -164,7 +182,7 @@ fn read_url(section: &mut Section<'_>, private: bool, hidden: &mut Vec<Secret>) 
 }
 
 /// What can be said of a url before anybody looks up its name.
-fn check_url(text: &str, private: bool) -> Result<Url, Complaint> {
+pub(super) fn check_url(text: &str, private: bool) -> Result<Url, Complaint> {
     // Never quotes it: it may hold a token.
     let url = Url::parse(text).map_err(|error| Complaint::new(format!("it is no url: {error}"), HELP_URL))?;
     if !url.username().is_empty() || url.password().is_some() {

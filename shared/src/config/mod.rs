@@ -13,6 +13,7 @@
 
 mod address;
 mod aggregates;
+mod alerts;
 mod cache;
 mod complaint;
 mod hiding;
@@ -49,6 +50,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
+pub use self::alerts::{Alerts, Limits as AlertLimits};
 pub use self::cache::Cache;
 pub use self::http::{Endpoint, HELP_PRIVATE, forbidden};
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
@@ -106,6 +108,8 @@ pub struct Config {
     pub outbox: Outbox,
     /// `[telemetry]`
     pub telemetry: Telemetry,
+    /// `[alerts]`
+    pub alerts: Alerts,
     /// `[web]`
     pub web: Web,
 }
@@ -146,6 +150,7 @@ impl Default for Config {
             maintenance: Maintenance::default(),
             outbox: Outbox::default(),
             telemetry: Telemetry::default(),
+            alerts: Alerts::default(),
             web: Web::default(),
         }
     }
@@ -241,6 +246,7 @@ impl Config {
             maintenance: root.table("maintenance", Maintenance::read),
             outbox: root.table("outbox", Outbox::read),
             telemetry: root.table("telemetry", Telemetry::read),
+            alerts: root.table("alerts", Alerts::read),
             web: web::read(root),
             queues,
         }

@@ -15,6 +15,7 @@ mod migrations;
 mod numeric;
 pub mod outbox;
 mod owner;
+mod pools;
 mod quoted;
 mod statement;
 mod table;
@@ -23,6 +24,7 @@ pub mod writes;
 pub use bind::{BindError, Param};
 pub use migrations::{Standing, standing};
 pub use owner::{Owner, adopt, own, owner};
+pub use pools::{PoolUse, Pools};
 pub use quoted::{literal, quoted};
 pub use statement::{
     Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all, fetch,

@@ -105,6 +105,16 @@ impl Queue {
         })
     }
 
+    /// How many jobs of the dead letter died at this instant, ms since 1970, or later.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn died_since(&self, since_ms: i64) -> Result<u64, QueueError> {
+        let mut command = redis::cmd("ZCOUNT");
+        command.arg(&self.keys().dead).arg(since_ms).arg("+inf");
+        self.run("count who died lately", &command).await
+    }
+
     /// How many jobs wait in a lane of so many entries, and since when the first of them does. Where some entries
     /// stand for nothing any more, the first few are looked at one by one.
     async fn in_lane(

@@ -5,46 +5,90 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Seconds; from a fast job to a long one.
-const SECONDS: &[f64] =
-    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// Seconds, the upper bounds of what histograms tell apart; from a read of the cache to a job that takes an hour.
+pub const SECONDS: &[f64] = &[
+    0.000_25, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    3_600.0,
+];
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How often something was how large.
+    Histogram,
+}
+
+impl Kind {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// What is known of a metric before it has a value.
+#[derive(Debug, Clone, Copy)]
+pub struct Declared {
+    /// As it is asked for.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it means, in a sentence.
+    pub help: &'static str,
+}
 
 macro_rules! metrics {
-    ($($(#[doc = $help:literal])+ $kind:ident $name:ident [$($label:ident),*];)*) => {
+    ($prefix:literal: $($(#[doc = $help:literal])+ $kind:ident $name:ident [$($label:ident),*];)*) => {
         $(
             $(#[doc = $help])+
             pub fn $name($($label: &str),*) -> metrics!(@type $kind) {
-                metrics!(@make $kind, concat!("brasa_", stringify!($name)) $(, stringify!($label) => $label.to_owned())*)
+                metrics!(@make $kind, concat!($prefix, stringify!($name)) $(, stringify!($label) => $label.to_owned())*)
             }
         )*
 
-        fn describe() {
-            $(metrics!(@describe $kind, concat!("brasa_", stringify!($name)), concat!($($help),+).trim());)*
-        }
+        /// All that are declared here.
+        pub(super) const DECLARED: &[$crate::telemetry::metrics::Declared] = &[
+            $($crate::telemetry::metrics::Declared {
+                name: concat!($prefix, stringify!($name)),
+                kind: metrics!(@kind $kind),
+                labels: &[$(stringify!($label)),*],
+                help: concat!($($help),+).trim_ascii(),
+            },)*
+        ];
     };
     (@type counter) => { ::metrics::Counter };
     (@type gauge) => { ::metrics::Gauge };
     (@type histogram) => { ::metrics::Histogram };
+    (@kind counter) => { $crate::telemetry::metrics::Kind::Counter };
+    (@kind gauge) => { $crate::telemetry::metrics::Kind::Gauge };
+    (@kind histogram) => { $crate::telemetry::metrics::Kind::Histogram };
     (@make counter, $($rest:tt)*) => { ::metrics::counter!($($rest)*) };
     (@make gauge, $($rest:tt)*) => { ::metrics::gauge!($($rest)*) };
     (@make histogram, $($rest:tt)*) => { ::metrics::histogram!($($rest)*) };
-    (@describe counter, $name:expr, $help:expr) => { ::metrics::describe_counter!($name, $help) };
-    (@describe gauge, $name:expr, $help:expr) => { ::metrics::describe_gauge!($name, $help) };
-    (@describe histogram, $name:expr, $help:expr) => { ::metrics::describe_histogram!($name, $help) };
 }
 
-metrics! {
+metrics! { "brasa_":
     /// Jobs that this worker claimed.
     counter jobs_claimed_total [queue];
-    /// Jobs that left this worker, by verdict: done, retried, snoozed, dead, cancelled, expired, returned or lost.
+    /// Jobs that left this worker, by verdict: done, retried, snoozed, dead, cancelled, expired, returned (handed back when the
+    /// worker ended) or lost.
     counter jobs_finished_total [kind, verdict];
     /// Time from a claim to its verdict, in seconds.
     histogram job_duration_seconds [kind];
-    /// Time from when a job could start to when it did, in seconds.
+    /// Time from when a job could start to when it did, in seconds; first attempts.
     histogram job_wait_seconds [queue];
     /// Jobs that run in this process.
     gauge jobs_running [];
-    /// Jobs of a queue in a state: waiting, delayed, running, done or dead.
+    /// Jobs of a queue in a state: waiting (the inbox and what a limit keeps back, too), delayed, running, done or dead.
     gauge queue_jobs [queue, state];
     /// Age of the oldest waiting job of a queue, in seconds.
     gauge queue_oldest_seconds [queue];
@@ -54,9 +98,10 @@ metrics! {
     counter jobs_quarantined_total [queue];
     /// Leases that this worker lost while a job was running.
     counter leases_lost_total [];
-    /// Faults of Redis that a loop of this process met and outlived.
+    /// Faults of Redis that a loop of this process met and outlived, by where: claim, settle, renew, housekeep, inbox, outbox,
+    /// schedule, cache, boards or alerts.
     counter redis_faults_total [at];
-    /// Ticks judged by this scheduler, by verdict.
+    /// Ticks judged by this scheduler, by verdict: fired, overlap, late or paused.
     counter ticks_total [schedule, verdict];
     /// 1 while this scheduler leads.
     gauge scheduler_leading [];
@@ -90,7 +135,7 @@ metrics! {
     histogram cache_invalidation_lag_seconds [];
     /// How many loaders may run at once; below 1, which share of its time one may.
     gauge cache_budget_window [];
-    /// How often the budget was halved, by the last reason.
+    /// How often the budget was halved, by the last reason: slow, failed, `pool_wait`, `replica_lag` or others.
     counter cache_budget_halvings_total [why];
     /// Reads of cached values, by what they found: fresh, stale or none; or why there was nothing: cold, expired,
     /// evicted, invalidated or refused.
@@ -153,6 +198,70 @@ metrics! {
     counter web_requests_total [class, status];
     /// Time from the head of a request to that of its answer, in seconds, by class (page or api).
     histogram web_request_seconds [class];
+    /// Messages about what is wrong that were sent, by verdict: sent, or failed after all attempts.
+    counter alerts_sent_total [verdict];
+    /// What is wrong now, of what `[alerts]` watches over; told by the scheduler that leads.
+    gauge alerts_firing [];
+    /// 1, with the version of this build.
+    gauge build_info [version];
+    /// Which share of its time the machine's processors were busy since the last look, from 0 to 1.
+    gauge host_cpu_share [];
+    /// Which share of the memory is in use, of the machine or of the container's limit, whichever is more; from 0 to 1.
+    gauge host_memory_share [];
+    /// Which share of a file system is in use, by whose: own (the working directory), and redis and postgres where they
+    /// are on this machine and say where their data is; from 0 to 1.
+    gauge host_disk_share [of];
+    /// Connections to Postgres of a pool of this process, by state: `in_use`, idle, or max, which is how many there may be.
+    gauge database_pool_connections [pool, state];
+    /// For how long whoever wants a connection of a pool has to wait now, in seconds; 0 where one is free, 1 where it is
+    /// longer.
+    gauge database_pool_wait_seconds [pool];
+    /// 1 while Redis answers this process.
+    gauge redis_up [];
+    /// Bytes that Redis uses.
+    gauge redis_memory_bytes [];
+    /// Bytes that Redis may use; 0 where it has no limit of its own.
+    gauge redis_memory_max_bytes [];
+    /// Connections that Redis has.
+    gauge redis_clients [];
+    /// Keys that Redis evicted to make room.
+    counter redis_evicted_keys_total [];
+    /// Connections that Redis did not take, because it has as many as it may.
+    counter redis_rejected_connections_total [];
+}
+
+/// What every program of Prometheus' world tells about itself, by the names that it has there.
+pub mod process {
+    metrics! { "process_":
+        /// Time of processors that this process has used, in whole seconds.
+        counter cpu_seconds_total [];
+        /// Bytes of memory that this process holds.
+        gauge resident_memory_bytes [];
+        /// Files and connections that this process has open.
+        gauge open_fds [];
+        /// How many it may have open.
+        gauge max_fds [];
+        /// When this process began, in seconds since 1970.
+        gauge start_time_seconds [];
+        /// Threads of this process.
+        gauge threads [];
+    }
+}
+
+/// All metrics that there can be.
+pub fn declared() -> impl Iterator<Item = &'static Declared> {
+    DECLARED.iter().chain(process::DECLARED)
+}
+
+/// Tells the recorder what each means.
+fn describe() {
+    for metric in declared() {
+        match metric.kind {
+            Kind::Counter => ::metrics::describe_counter!(metric.name, metric.help),
+            Kind::Gauge => ::metrics::describe_gauge!(metric.name, metric.help),
+            Kind::Histogram => ::metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
 }
 
 /// Starts to record metrics in this process and returns what renders them.

@@ -12,19 +12,19 @@ use tokio_rustls::TlsAcceptor;
 
 /// What somebody asked.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// Such as `POST /hook HTTP/1.1`.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// By their names in small letters.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// What is answered to the how-manieth request, from 0; nothing keeps who asks waiting.
 type Answers = dyn Fn(usize) -> Option<String> + Send + Sync;
 
 /// A server, which ends with its test.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
@@ -33,12 +33,12 @@ pub(super) struct Server {
 
 impl Server {
     /// On every address of the machine.
-    pub(super) async fn start(answers: impl Fn(usize) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answers: impl Fn(usize) -> Option<String> + Send + Sync + 'static) -> Self {
         Self::speaking(None, answers).await
     }
 
     /// The same through TLS, where there is somebody to accept it.
-    pub(super) async fn speaking(
+    pub(crate) async fn speaking(
         tls: Option<TlsAcceptor>,
         answers: impl Fn(usize) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
@@ -71,26 +71,26 @@ impl Server {
     }
 
     /// One that always answers this.
-    pub(super) async fn answering(answer: String) -> Self {
+    pub(crate) async fn answering(answer: String) -> Self {
         Self::start(move |_| Some(answer.clone())).await
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Where it is, by a number.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port())
     }
 
     /// What it was asked so far.
-    pub(super) fn seen(&self) -> Vec<Request> {
+    pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
     /// How often somebody connected.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
@@ -102,7 +102,7 @@ impl Drop for Server {
 }
 
 /// An answer as it goes over the wire.
-pub(super) fn answer(status: u16, headers: &str, body: &str) -> String {
+pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status} So\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
 }

@@ -62,7 +62,7 @@ impl Demo {
         let roles = Roles { worker: true, scheduler: true, ..Roles::default() };
         let place = listen(&app, &roles).await?;
         let running = start(&app, &roles, &mut progress, &shutdown, Arc::clone(&fired)).await?;
-        place.answer(progress)?;
+        place.answer(&app, progress)?;
         crate::web::serve(&app, None, &shutdown).await?;
         out.line("Warming the caches for the first time …")?;
         application::warm_all(&app, &shutdown).await?;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use brasa_shared::jiff::Timestamp;
 use brasa_shared::queue::{Envelope, OnConflict, UniqueUntil};
+use brasa_shared::trace::Trace;
 use clap::{Args, ValueEnum};
 
-use crate::verbs::arguments::{duration, ms};
+use crate::verbs::arguments::{duration, ms, trace_around};
 
 /// What a job may be told on its way, beside its arguments.
 #[derive(Debug, Args)]
@@ -50,6 +51,9 @@ pub(super) struct Particulars {
     /// How many attempts, instead of the kind's own number
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: Option<u32>,
+    /// The place in a trace that it goes on from, as W3C writes it; else TRACEPARENT
+    #[arg(long, value_name = "TRACEPARENT")]
+    traceparent: Option<Trace>,
     /// How long one attempt may run, instead of the kind's own limit
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
@@ -102,6 +106,7 @@ impl Particulars {
         job.latest_ms = self.debounce_max.map(ms);
         job.attempts = self.attempts;
         job.timeout_ms = self.timeout.map(ms);
+        job.trace = self.traceparent.or_else(trace_around).map(|trace| trace.to_string());
         Ok(())
     }
 }

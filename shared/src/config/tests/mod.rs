@@ -1,5 +1,6 @@
 //! What the sections do together: whole files, broken files, curious files.
 
+mod alerts;
 mod broken;
 mod environment;
 mod example;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use brasa_shared::store::{Store, StoreError};
+use brasa_shared::telemetry::vitals::Info;
 use redis::{FromRedisValue as _, Value, cmd};
 
 use super::super::timing::{ROUNDS, Skew};
-use super::info::Info;
+
 use super::rights::{self, Rights};
 use crate::app::App;
 use crate::failure::chain;

@@ -82,9 +82,9 @@ pub(super) fn headroom(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::info::Info;
     use super::*;
     use crate::verbs::doctor::finding::Level;
+    use brasa_shared::telemetry::vitals::Info;
 
     fn facts(info: &str) -> Facts {
         Facts { info: Info::parse(info), ..Facts::default() }

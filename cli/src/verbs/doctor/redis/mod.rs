@@ -9,7 +9,6 @@ use crate::failure::chain;
 use crate::output::{bytes, millis};
 
 mod facts;
-mod info;
 mod memory;
 mod persistence;
 mod rights;

@@ -92,9 +92,9 @@ pub(super) fn errors(facts: &Facts) -> Vec<Finding> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::info::Info;
     use super::*;
     use crate::verbs::doctor::finding::Level;
+    use brasa_shared::telemetry::vitals::Info;
 
     fn facts(info: &str, settings: &[(&str, &str)]) -> Facts {
         let settings = settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));

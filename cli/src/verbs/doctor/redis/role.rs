@@ -64,9 +64,9 @@ pub(super) fn replicas(facts: &Facts) -> Vec<Finding> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::info::Info;
     use super::*;
     use crate::verbs::doctor::finding::Level;
+    use brasa_shared::telemetry::vitals::Info;
 
     fn facts(info: &str, wanted: &str) -> Facts {
         let settings = BTreeMap::from([("min-replicas-to-write".to_owned(), wanted.to_owned())]);

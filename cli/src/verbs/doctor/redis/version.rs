@@ -55,9 +55,9 @@ fn parse(text: &str) -> Version {
 
 #[cfg(test)]
 mod tests {
-    use super::super::info::Info;
     use super::*;
     use crate::verbs::doctor::finding::Level::{self, Note, Ok, Problem};
+    use brasa_shared::telemetry::vitals::Info;
 
     fn levels(info: &str) -> Vec<Level> {
         let facts = Facts { info: Info::parse(info), ..Facts::default() };
