@@ -32,6 +32,7 @@ mod faults;
 mod faults_suite;
 mod flows;
 mod handing_over;
+mod history;
 mod holding;
 mod http;
 mod inbox;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brasa_jobs::{Catalog, JobContext, JobError, JobResult, Kind, Reach, Reporter, ThisJob};
-use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Queue};
+use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Held, Outcome, Queue};
 use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::Instrument;
@@ -41,6 +41,18 @@ pub(crate) struct Known<'d> {
     pub(crate) blame: u32,
     /// Bytes of the envelope as it was handed out.
     pub(crate) bytes: usize,
+    /// When it was handed out, ms since 1970.
+    pub(crate) claimed_ms: i64,
+    /// Where it came from.
+    pub(crate) queue: &'d Queue,
+}
+
+impl Known<'_> {
+    /// What the history is told of an end.
+    pub(crate) fn line(&self, outcome: &Outcome) -> String {
+        let started_ms = if outcome.ending == Ending::Expired { 0 } else { self.claimed_ms };
+        self.queue.line_of(&self.envelope.id, Some(&self.envelope), started_ms, outcome)
+    }
 }
 
 impl Dispatch {
@@ -57,7 +69,9 @@ impl Dispatch {
                 None => return_unknown(&job, &envelope),
                 Some(kind) => {
                     let (attempt, blame) = (job.claimed.attempt, job.claimed.blame);
-                    let known = Known { envelope, kind, attempt, blame, bytes: job.claimed.envelope.len() };
+                    let (bytes, claimed_ms) = (job.claimed.envelope.len(), job.claimed.claimed_ms);
+                    let queue = &job.queue;
+                    let known = Known { envelope, kind, attempt, blame, bytes, claimed_ms, queue };
                     let span = span(&known, &job);
                     let outbox = known.envelope.outbox;
                     let (word, told) = self.run_and_judge(&known, &job, begun).instrument(span).await;
@@ -80,7 +94,8 @@ impl Dispatch {
             "parked an unreadable job"
         );
         let outcome = self.judge().outcome(Ending::Dead, job.claimed.attempt, begun).because(reason);
-        let burial = Burial { held: job.held(), unique: None, outcome, next: Vec::new() };
+        let line = job.queue.line_of(&job.claimed.id, None, 0, &outcome);
+        let burial = Burial { held: job.held(), unique: None, outcome, next: Vec::new(), line };
         (Word::Bury(burial), Told::Dead, UNREADABLE, false)
     }
 
@@ -206,11 +221,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> JobError {
 }
 
 /// The word that ends a job.
-pub(crate) fn finish(
-    known: &Known<'_>,
-    held: brasa_shared::queue::Held,
-    outcome: brasa_shared::queue::Outcome,
-) -> Word {
+pub(crate) fn finish(known: &Known<'_>, held: Held, outcome: Outcome) -> Word {
     let job = &known.envelope;
     // The lock of a window lives as long as its job is known.
     let keep_ms = match (job.keep_ms, job.unique_for_ms) {
@@ -223,6 +234,7 @@ pub(crate) fn finish(
         keep_ms,
         envelope_bytes: known.bytes,
         next: job.next.clone(),
+        line: known.line(&outcome),
         outcome,
     })
 }

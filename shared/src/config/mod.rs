@@ -15,6 +15,7 @@ mod address;
 mod aggregates;
 mod cache;
 mod complaint;
+mod history;
 mod http;
 mod interpolate;
 mod json;
@@ -48,6 +49,7 @@ use toml::de::DeTable;
 
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::cache::Cache;
+pub use self::history::History;
 pub use self::http::{Endpoint, HELP_PRIVATE, forbidden};
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
 pub use self::maintenance::{Budget, CareMode, Indexes, Maintenance, Prune, Upserts, Window, Windows};
@@ -99,6 +101,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// `[outbox]`
     pub outbox: Outbox,
+    /// `[history]`
+    pub history: History,
     /// `[telemetry]`
     pub telemetry: Telemetry,
     /// `[web]`
@@ -122,6 +126,7 @@ impl Default for Config {
             writes: BTreeMap::new(),
             maintenance: Maintenance::default(),
             outbox: Outbox::default(),
+            history: History::default(),
             telemetry: Telemetry::default(),
             web: Web::default(),
         }
@@ -196,6 +201,7 @@ impl Config {
             writes: root.named("writes", Write::read),
             maintenance: root.table("maintenance", Maintenance::read),
             outbox: root.table("outbox", Outbox::read),
+            history: root.table("history", History::read),
             telemetry: root.table("telemetry", Telemetry::read),
             web: web::read(root),
             queues,
