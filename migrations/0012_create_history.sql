@@ -31,4 +31,4 @@ create index history_by_kind on brasa.history (kind, ended_at desc);
 -- Nearly all are done: for those the first index will do.
 create index history_by_ending on brasa.history (ending, ended_at desc) where ending <> 'done';
 
-comment on table brasa.history is 'What became of jobs: see `brasa jobs list --history`. Safe to read.';
+comment on table brasa.history is 'What became of jobs: see `brasa jobs list --history`. What handlers returned is in it.';

@@ -30,7 +30,7 @@ async fn scene() -> World {
 }
 
 /// A worker with the kinds for tests that tells so much, and writes it down there.
-fn start(world: &World, telling: Telling, pool: PgPool, room: u64) -> Worker {
+fn start(world: &World, telling: &Telling, pool: PgPool, room: u64) -> Worker {
     let mut settings = world.settings(kinds(), "");
     for (queue, _) in &mut settings.queues {
         *queue = queue.clone().telling(telling.clone());
@@ -41,7 +41,7 @@ fn start(world: &World, telling: Telling, pool: PgPool, room: u64) -> Worker {
 
 /// The same, with what is usual.
 fn start_plainly(world: &World) -> Worker {
-    start(world, Telling::default(), world.pool.clone(), ROOM)
+    start(world, &Telling::default(), world.pool.clone(), ROOM)
 }
 
 /// Waits until a worker has said that it wants to know what ends.

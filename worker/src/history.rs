@@ -117,7 +117,7 @@ impl Historian {
                 is_more
             }
             Err(trouble) => {
-                self.tell(page, &trouble);
+                tell(page, &trouble);
                 // What had to go meanwhile is known all the same.
                 if !matches!(trouble, Trouble::Queue(_))
                     && let Ok(dropped) = page.queue.history_written(&[]).await
@@ -172,26 +172,27 @@ impl Historian {
             }
         }
     }
+}
 
-    fn tell(&self, page: &mut Page, trouble: &Trouble) {
-        let queue = page.queue.name();
-        let rest = match trouble {
-            Trouble::Book(BookError::Denied(_)) => {
-                tracing::error!(queue, error = %chain(trouble), "what became of jobs is not written down; jobs go on");
-                DENIED_PAUSE
-            }
-            Trouble::Book(BookError::Held) => {
-                tracing::debug!(queue, error = %chain(trouble), "what became of jobs has to wait");
-                LOOK_EVERY
-            }
-            trouble => {
-                tracing::warn!(queue, error = %chain(trouble), "what became of jobs has to wait; jobs go on");
-                page.pause = (page.pause * 2).min(PAUSE_MAX);
-                page.pause
-            }
-        };
-        page.rests_until = Instant::now() + rest.mul_f64(0.5 + rand::random::<f64>() / 2.0);
-    }
+/// Says why nothing is written down, and has the queue rest.
+fn tell(page: &mut Page, trouble: &Trouble) {
+    let queue = page.queue.name();
+    let rest = match trouble {
+        Trouble::Book(BookError::Denied(_)) => {
+            tracing::error!(queue, error = %chain(trouble), "what became of jobs is not written down; jobs go on");
+            DENIED_PAUSE
+        }
+        Trouble::Book(BookError::Held) => {
+            tracing::debug!(queue, error = %chain(trouble), "what became of jobs has to wait");
+            LOOK_EVERY
+        }
+        trouble => {
+            tracing::warn!(queue, error = %chain(trouble), "what became of jobs has to wait; jobs go on");
+            page.pause = (page.pause * 2).min(PAUSE_MAX);
+            page.pause
+        }
+    };
+    page.rests_until = Instant::now() + rest.mul_f64(0.5 + rand::random::<f64>() / 2.0);
 }
 
 fn count_lost(queue: &Queue, why: &'static str, jobs: u64) {

@@ -270,9 +270,8 @@ impl From<Line<'_>> for Ended {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what is mapped is owned")]
 fn text(json: Box<RawValue>) -> String {
-    json.get().to_owned()
+    Box::<str>::from(json).into_string()
 }
 
 /// JSON as it is kept: what is too long says how long it was. No line breaks, which tell jobs apart.

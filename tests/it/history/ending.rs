@@ -88,11 +88,13 @@ async fn every_end_is_found_once_whoever_brought_it_about() {
     let worker = start_plainly(&world);
     wanted(&queue).await;
     let mut expected = ended_by_workers(&world).await;
-    expected.extend(ended_by_scripts(&world).await);
+    let by_scripts = ended_by_scripts(&world).await;
+    let (lost, waited) = (by_scripts[0].0.clone(), by_scripts[2].0.clone());
+    expected.extend(by_scripts);
     world.redis::<()>(redis::cmd("RPUSH").arg(&queue.keys().inbox).arg("nonsense")).await;
-    let all = expected.len() + 1;
+    let all = i64::try_from(expected.len() + 1).unwrap();
 
-    eventually("all are written down", async || rows(&world).await >= all as i64).await;
+    eventually("all are written down", async || rows(&world).await >= all).await;
     worker.drain().await;
 
     let mut found = endings(&world).await;
@@ -104,15 +106,16 @@ async fn every_end_is_found_once_whoever_brought_it_about() {
     assert_eq!(found, expected);
     assert_eq!(waiting(&queue).await, 0);
     let of = async |id: &str| {
-        let sql = "select reason, schedule, worker, attempt from brasa.history where id = $1";
-        let row: (Option<String>, Option<String>, String, i32) =
+        let sql = "select reason, worker, attempt, started_at is null from brasa.history where id = $1";
+        let row: (Option<String>, String, i32, bool) =
             sqlx::query_as(sql).bind(id).fetch_one(&world.pool).await.unwrap();
-        row
+        (row.0.unwrap_or_default(), row.1, row.2, row.3)
     };
-    let quarantined = expected.keys().find(|id| expected[*id] == ["dead"] && id.as_str() != "junk");
-    assert!(quarantined.is_some());
-    let (reason, ..) = of("junk").await;
-    assert!(reason.is_some_and(|reason| reason.contains("no envelope")));
+    let (reason, by, attempt, never_ran) = of(&lost).await;
+    assert!(reason.contains("quarantined") && by == "hand" && attempt == 1 && !never_ran, "{reason} {by}");
+    let (reason, by, attempt, never_ran) = of(&waited).await;
+    assert_eq!((reason.as_str(), by.as_str(), attempt, never_ran), ("by somebody: of no use", "", 0, true));
+    assert!(of("junk").await.0.contains("no envelope"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +138,7 @@ async fn what_is_known_of_a_job_is_kept_and_its_arguments_only_if_somebody_says_
     for args in [false, true] {
         let world = scene().await;
         let telling = Telling { args, leave_out: vec!["test.second".to_owned()] };
-        let worker = start(&world, telling, world.pool.clone(), ROOM);
+        let worker = start(&world, &telling, world.pool.clone(), ROOM);
         let mut job = world.job("test.echo", &json!({ "password": "hunter2" }));
         (job.share, job.trace) = (Some("me".to_owned()), Some("00-1-2-01".to_owned()));
         world.queue("default").enqueue(&job).await.unwrap();
@@ -183,7 +186,7 @@ async fn where_nobody_writes_it_down_nothing_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_postgres_cannot_hold_is_written_as_it_can() {
     let world = scene().await;
-    let worker = start(&world, Telling { args: true, leave_out: Vec::new() }, world.pool.clone(), ROOM);
+    let worker = start(&world, &Telling { args: true, leave_out: Vec::new() }, world.pool.clone(), ROOM);
     let args = json!({ "text": "a\u{0}b", "long": "x".repeat(5_000) });
     let id = world.enqueue("test.echo", args).await;
     let odd = world.enqueue("test.echo", json!({ "text": "a\u{0}b" })).await;

@@ -29,7 +29,7 @@ async fn jobs_go_on_while_postgres_is_away_and_what_became_of_them_comes_later()
     let (host, database) = place.split_once('/').unwrap();
     let proxy = Proxy::to(host).await;
     let pool = world.pool_at(&format!("{account}@{}/{database}", proxy.address()));
-    let worker = start(&world, Telling::default(), pool, ROOM);
+    let worker = start(&world, &Telling::default(), pool, ROOM);
     run_jobs(&world, 10).await;
     eventually("the first are written down", async || rows(&world).await == 10).await;
 
@@ -55,7 +55,7 @@ async fn what_waits_is_bounded_and_what_has_to_go_for_it_is_counted() {
             statement_timeout: Duration::from_secs(1),
         },
     );
-    let worker = start(&world, Telling::default(), pool.unwrap(), room);
+    let worker = start(&world, &Telling::default(), pool.unwrap(), room);
     run_jobs(&world, 300).await;
     worker.drain().await;
     let keys = world.queue("default").keys().clone();

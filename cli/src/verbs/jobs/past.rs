@@ -60,7 +60,9 @@ pub(super) async fn list(app: &App, wanted: List, out: &mut Output) -> Result<()
         text: wanted.past.text,
         limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
     };
-    let found = history::search(&table(app).await?, &search.within_reason(now)).await.map_err(failed)?;
+    let found = history::search(&table(app).await?, &search.within_reason(now))
+        .await
+        .map_err(|error| failed(&error))?;
     let rows = found.iter().map(|past| {
         let result = past.result.as_ref().map(ToString::to_string);
         [
@@ -85,7 +87,7 @@ pub(super) async fn show(app: &App, id: &str, out: &mut Output) -> Result<(), Fa
     if !history::exists(&pool).await.unwrap_or(false) {
         return Err(unknown(id));
     }
-    let ends = history::find(&pool, id).await.map_err(failed)?;
+    let ends = history::find(&pool, id).await.map_err(|error| failed(&error))?;
     let Some((last, before)) = ends.split_first() else { return Err(unknown(id)) };
     tell(last, app, out)?;
     let now = app.clock.now();
@@ -131,13 +133,13 @@ fn tell(past: &Past, app: &App, out: &mut Output) -> Result<(), Failure> {
 async fn table(app: &App) -> Result<PgPool, Failure> {
     let pool = app.pool_needed()?;
     greet_postgres(&pool).await?;
-    if history::exists(&pool).await.map_err(failed)? {
+    if history::exists(&pool).await.map_err(|error| failed(&error))? {
         return Ok(pool);
     }
     Err(Failure::environment("there is no table `brasa.history`\n  help: brasa migrate"))
 }
 
-fn failed(error: sqlx::Error) -> Failure {
+fn failed(error: &sqlx::Error) -> Failure {
     let denied = error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("42501"));
     let help = if denied {
         "\n  help: grant usage on schema brasa, and select on brasa.history, to the role"
