@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use brasa_jobs::cache::Warm;
+use brasa_jobs::history::rights;
 use brasa_jobs::{Catalog, Job as _, Reach, Site};
 use brasa_shared::config::{Config, did_you_mean};
 use brasa_shared::db;
 use brasa_shared::db::changes::ChangeLog;
 use brasa_shared::db::outbox::OutboxTable;
-use brasa_shared::queue::Queue;
+use brasa_shared::queue::{Queue, Telling};
 use sqlx::{PgPool, Row};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// The oldest Redis that has everything the scripts use.
 pub(crate) const REDIS_MIN: (u32, u32) = (7, 0);
@@ -30,6 +31,8 @@ const OUTBOX_CONNECTIONS: u32 = 3;
 const CHANGES_CONNECTIONS: u32 = 2;
 /// How many connections keepers of aggregates use at most.
 const KEEPERS_CONNECTIONS: u32 = 2;
+/// How many connections are used to write down what became of jobs.
+const HISTORY_CONNECTIONS: u32 = 1;
 /// How many connections writers of batches use at most.
 const WRITERS_CONNECTIONS: u32 = 4;
 /// What verbs work with: the installation, and how it was named.
@@ -149,6 +152,32 @@ impl App {
         let pool =
             if streams == 0 { None } else { self.pool_for("writes", streams.min(WRITERS_CONNECTIONS))? };
         Ok(pool.map(|pool| brasa_worker::writes::Settings { store: self.store.apart(), pool }))
+    }
+
+    /// What workers need to write down what became of jobs, where that is to be done and there is a table for it.
+    pub(crate) async fn history(&self) -> Result<Option<brasa_worker::history::Settings>, Failure> {
+        let wanted = &self.config.history;
+        let pool = if wanted.enabled == Some(false) { None } else { self.pool_of(HISTORY_CONNECTIONS)? };
+        let Some(pool) = pool else { return Ok(None) };
+        let rights = async { rights(&mut *pool.acquire().await?).await }.await;
+        let why = match &rights {
+            Ok(Some(rights)) if rights.may_write => None,
+            Ok(Some(rights)) => Some(("the role may not write there".to_owned(), rights.help())),
+            Ok(None) => Some(("there is no table `brasa.history`".to_owned(), "brasa migrate".to_owned())),
+            Err(error) => Some((chain(error), "brasa doctor".to_owned())),
+        };
+        // What somebody asked for is tried on and on, and told of each time that it fails.
+        let is_on = why.is_none() || (wanted.enabled == Some(true) && matches!(rights, Ok(Some(_))));
+        if let Some((why, help)) = why {
+            tracing::warn!(why, help, "what became of jobs is not kept; see [history]");
+        }
+        let (keep, room) = (wanted.keep, wanted.max_bytes);
+        Ok(is_on.then_some(brasa_worker::history::Settings { pool, keep, room }))
+    }
+
+    /// What the history is told of jobs.
+    pub(crate) fn telling(&self) -> Telling {
+        Telling { args: self.config.history.args, leave_out: self.config.history.leave_out.clone() }
     }
 
     /// A pool for a replica of Postgres, if an address was given.

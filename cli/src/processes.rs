@@ -173,7 +173,9 @@ pub(crate) async fn start(
         scheduler = Some(schedule(app, progress, fired, Arc::clone(&leading), &scheduler_stop)?);
         alerts = watch(app, leading, &scheduler_stop)?;
     }
-    let worker = if roles.worker { Some(worker(app, roles, pool, progress, shutdown)?) } else { None };
+    let history = if roles.worker { app.history().await? } else { None };
+    let worker =
+        if roles.worker { Some(worker(app, roles, (pool, history), progress, shutdown)?) } else { None };
     Ok(Running { worker, scheduler, alerts, shutdown: shutdown.clone(), scheduler_stop })
 }
 
@@ -266,7 +268,7 @@ fn watch(
 fn worker(
     app: &App,
     roles: &Roles,
-    pool: Option<sqlx::PgPool>,
+    (pool, history): (Option<sqlx::PgPool>, Option<brasa_worker::history::Settings>),
     progress: &mut Progress,
     shutdown: &Shutdown,
 ) -> Result<tokio::task::JoinHandle<Result<Tally, brasa_worker::WorkerError>>, Failure> {
@@ -278,7 +280,9 @@ fn worker(
     for name in &names {
         let queue = all.get(name).ok_or_else(|| crate::app::unknown("queue", name, all.keys()))?;
         let weight = app.config.queues.get(name).map_or(1, |section| section.weight);
-        queues.push((queue.clone(), weight));
+        let queue = queue.clone();
+        let queue = if history.is_some() { queue.telling(app.telling()) } else { queue };
+        queues.push((queue, weight));
     }
     let outbox = app.outbox()?.map(|table| brasa_worker::outbox::Settings {
         table,
@@ -305,6 +309,7 @@ fn worker(
         cache: if roles.is_isolated { None } else { app.cache(&all)? },
         aggregates: if roles.is_isolated { None } else { app.aggregates()? },
         writes: if roles.is_isolated { None } else { app.writes()? },
+        history: history.filter(|_| !roles.is_isolated),
     };
     let pulses = brasa_worker::Pulses::of(progress);
     Ok(tokio::spawn(brasa_worker::run(settings, pulses, shutdown.clone())))

@@ -11,6 +11,7 @@ mod connection;
 mod context;
 pub mod database;
 mod enqueue;
+pub mod history;
 pub mod http;
 mod job;
 mod middleware;

@@ -37,6 +37,7 @@ mod faults_suite;
 mod flows;
 mod guarding;
 mod handing_over;
+mod history;
 mod holding;
 mod http;
 mod inbox;

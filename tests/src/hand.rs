@@ -91,6 +91,7 @@ pub fn done(job: &ClaimedJob) -> Finish {
         envelope_bytes: job.envelope.len(),
         next: Vec::new(),
         outcome: Outcome::new(Ending::Done, 0),
+        line: String::new(),
     }
 }
 
@@ -106,6 +107,7 @@ pub fn dead(job: &ClaimedJob, reason: &str) -> Burial {
         unique: None,
         outcome: Outcome::new(Ending::Dead, 0).because(reason),
         next: Vec::new(),
+        line: String::new(),
     }
 }
 

@@ -47,6 +47,7 @@ impl World {
             cache: None,
             aggregates: None,
             writes: None,
+            history: None,
         }
     }
 

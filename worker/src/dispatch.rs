@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brasa_jobs::{Catalog, JobContext, JobError, JobResult, Kind, Reach, Reporter, ThisJob};
-use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Queue};
+use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Held, Outcome, Queue};
 use brasa_shared::trace::Trace;
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -44,6 +44,18 @@ pub(crate) struct Known<'d> {
     pub(crate) bytes: usize,
     /// Where this attempt is in the producer's trace.
     pub(crate) trace: Option<Trace>,
+    /// When it was handed out, ms since 1970.
+    pub(crate) claimed_ms: i64,
+    /// Where it came from.
+    pub(crate) queue: &'d Queue,
+}
+
+impl Known<'_> {
+    /// What the history is told of an end.
+    pub(crate) fn line(&self, outcome: &Outcome) -> String {
+        let started_ms = if outcome.ending == Ending::Expired { 0 } else { self.claimed_ms };
+        self.queue.line_of(&self.envelope.id, Some(&self.envelope), started_ms, outcome)
+    }
 }
 
 impl Dispatch {
@@ -63,7 +75,8 @@ impl Dispatch {
                     // What is no trace is nobody's trouble but the producer's.
                     let trace = envelope.trace.as_deref().and_then(|text| text.parse::<Trace>().ok());
                     let (bytes, trace) = (job.claimed.envelope.len(), trace.map(Trace::below));
-                    let known = Known { envelope, kind, attempt, blame, bytes, trace };
+                    let (claimed_ms, queue) = (job.claimed.claimed_ms, &job.queue);
+                    let known = Known { envelope, kind, attempt, blame, bytes, trace, claimed_ms, queue };
                     let span = span(&known, &job);
                     let outbox = known.envelope.outbox;
                     let (word, told) = self.run_and_judge(&known, &job, begun).instrument(span).await;
@@ -86,7 +99,8 @@ impl Dispatch {
             "parked an unreadable job"
         );
         let outcome = self.judge().outcome(Ending::Dead, job.claimed.attempt, begun).because(reason);
-        let burial = Burial { held: job.held(), unique: None, outcome, next: Vec::new() };
+        let line = job.queue.line_of(&job.claimed.id, None, 0, &outcome);
+        let burial = Burial { held: job.held(), unique: None, outcome, next: Vec::new(), line };
         (Word::Bury(burial), Told::Dead, UNREADABLE, false)
     }
 
@@ -215,11 +229,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> JobError {
 }
 
 /// The word that ends a job.
-pub(crate) fn finish(
-    known: &Known<'_>,
-    held: brasa_shared::queue::Held,
-    outcome: brasa_shared::queue::Outcome,
-) -> Word {
+pub(crate) fn finish(known: &Known<'_>, held: Held, outcome: Outcome) -> Word {
     let job = &known.envelope;
     // The lock of a window lives as long as its job is known.
     let keep_ms = match (job.keep_ms, job.unique_for_ms) {
@@ -232,6 +242,7 @@ pub(crate) fn finish(
         keep_ms,
         envelope_bytes: known.bytes,
         next: job.next.clone(),
+        line: known.line(&outcome),
         outcome,
     })
 }

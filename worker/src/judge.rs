@@ -122,7 +122,8 @@ impl Judge<'_> {
         tracing::error!(reason = %error, "the job failed for good and is in the dead letter");
         let outcome = self.outcome(Ending::Dead, known.attempt, begun).because(format!("{error}{why}"));
         let (unique, next) = (known.envelope.unique.clone(), known.envelope.next.clone());
-        (Word::Bury(Burial { held, unique, outcome, next }), Told::Dead)
+        let line = known.line(&outcome);
+        (Word::Bury(Burial { held, unique, outcome, next, line }), Told::Dead)
     }
 
     fn is_beyond(&self, deadline: Option<i64>, delay: Duration) -> bool {

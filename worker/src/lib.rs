@@ -8,6 +8,7 @@
 //! isolate: jobs that were lost with more than one worker, in a process of their own
 //! housekeep: due jobs become ready, lost ones come back, the inbox is admitted
 //! cache: what readers ask for and what is due is loaded, what changes is told to Redis
+//! history: what became of jobs is written down in Postgres
 //! outbox: what was enqueued in SQL comes from Postgres, and is looked after until it has ended
 //! ```
 //!
@@ -24,6 +25,7 @@ mod dispatch;
 mod drain;
 mod feed;
 mod gather;
+pub mod history;
 mod housekeep;
 mod isolate;
 mod job;

@@ -9,6 +9,7 @@ use brasa_jobs::{Catalog, Reach};
 use brasa_shared::queue::{Claimant, Company, Fleet, Queue, Wake, WorkerInfo, listen};
 use brasa_shared::telemetry::server::{Progress, Pulse};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregates;
@@ -21,6 +22,7 @@ use crate::dispatch::Dispatch;
 use crate::drain::{Emptiness, Shutdown, drain, end_when_empty};
 use crate::feed::Feed;
 use crate::gather::Gatherers;
+use crate::history::{self, Historian};
 use crate::housekeep::Housekeeper;
 use crate::isolate::{Isolation, Isolator};
 use crate::job::Job;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub aggregates: Option<aggregates::Settings>,
     /// What writes batches of rows that were handed over, where that is to be done.
     pub writes: Option<writes::Settings>,
+    /// What writes down what became of jobs, where that is to be done. Queues say by themselves what is told of them.
+    pub history: Option<history::Settings>,
 }
 
 /// How a worker shows that it makes progress.
@@ -134,6 +138,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let (send, receive) = mpsc::channel(settings.concurrency);
     let alarm = Alarm::default();
     let hearing = tokio::spawn(hear(&settings, &info.worker, alarm.clone(), leases.clone()));
+    let past = write_history(&settings, &info, &stopped).await;
     let claimer = claimer(&settings, &info, &slots, &leases, alarm, send, pulses.claiming, &shutdown);
     let keeping = tokio::spawn(housekeeper(&settings, &info, pulses.housekeeping, &stopped).run());
     if let Some(isolator) = isolator(&settings, &info, &stopped) {
@@ -154,6 +159,9 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     hearing.abort();
     // All end by themselves now; a panic in any has been logged by the runtime already.
     drop(tokio::join!(claiming, keeping, outbox_tasks.end(), cache.end(), aggregates.end(), writes.end()));
+    if let Some(past) = past {
+        drop(past.await);
+    }
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }
@@ -217,6 +225,23 @@ fn housekeeper(
         stop: stop.clone(),
         unseen: HashMap::new(),
     }
+}
+
+/// Starts to write down what became of jobs, where that is to be done.
+async fn write_history(
+    settings: &Settings,
+    info: &WorkerInfo,
+    stop: &CancellationToken,
+) -> Option<JoinHandle<()>> {
+    let historian = Historian {
+        settings: settings.history.clone()?,
+        queues: over_own_connection(settings),
+        worker: info.worker.clone(),
+        clock: settings.reach.clock.clone(),
+        stop: stop.clone(),
+    };
+    historian.begin().await;
+    Some(tokio::spawn(historian.run()))
 }
 
 fn isolator(settings: &Settings, info: &WorkerInfo, stop: &CancellationToken) -> Option<Isolator> {

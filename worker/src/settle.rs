@@ -230,6 +230,7 @@ async fn conclude(queue: &Queue, ledger: &Ledger, waiting: Waiting, answer: Sett
 async fn cancel(queue: &Queue, held: &Held) -> Result<Settled, QueueError> {
     let envelope = queue.envelope(&held.id).await?.and_then(Result::ok);
     let outcome = Outcome::new(Ending::Cancelled, queue.clock().now().as_millisecond());
+    let outcome = outcome.because("cancelled before it could run again");
     let finish = Finish {
         held: held.clone(),
         unique: envelope.as_ref().and_then(|job| job.unique.clone()),
@@ -238,8 +239,9 @@ async fn cancel(queue: &Queue, held: &Held) -> Result<Settled, QueueError> {
             .as_ref()
             .and_then(|job| job.to_record().ok())
             .map_or(0, |record| record.len()),
+        line: queue.line_of(&held.id, envelope.as_ref(), 0, &outcome),
         next: envelope.map(|job| job.next).unwrap_or_default(),
-        outcome: outcome.because("cancelled before it could run again"),
+        outcome,
     };
     let answers = queue.finish(&[finish]).await?;
     Ok(answers.into_iter().next().unwrap_or(Settled::Refused))

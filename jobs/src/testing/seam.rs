@@ -101,6 +101,7 @@ impl Hand {
                         unique: about.unique.clone(),
                         outcome,
                         next: about.next.to_vec(),
+                        line: String::new(),
                     }])
                     .await?
             }
@@ -130,5 +131,6 @@ fn finish(held: Held, about: &About<'_>, outcome: Outcome) -> Finish {
         envelope_bytes: about.job.envelope.len(),
         next: about.next.to_vec(),
         outcome,
+        line: String::new(),
     }
 }

@@ -17,6 +17,7 @@ mod alerts;
 mod cache;
 mod complaint;
 mod hiding;
+mod history;
 mod http;
 mod interpolate;
 mod json;
@@ -52,6 +53,7 @@ use toml::de::DeTable;
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::alerts::{Alerts, Limits as AlertLimits};
 pub use self::cache::Cache;
+pub use self::history::History;
 pub use self::http::{Endpoint, HELP_PRIVATE, forbidden};
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
 pub use self::maintenance::{Budget, CareMode, Indexes, Maintenance, Prune, Upserts, Window, Windows};
@@ -106,6 +108,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// `[outbox]`
     pub outbox: Outbox,
+    /// `[history]`
+    pub history: History,
     /// `[telemetry]`
     pub telemetry: Telemetry,
     /// `[alerts]`
@@ -149,6 +153,7 @@ impl Default for Config {
             writes: BTreeMap::new(),
             maintenance: Maintenance::default(),
             outbox: Outbox::default(),
+            history: History::default(),
             telemetry: Telemetry::default(),
             alerts: Alerts::default(),
             web: Web::default(),
@@ -245,6 +250,7 @@ impl Config {
             writes: root.named("writes", Write::read),
             maintenance: root.table("maintenance", Maintenance::read),
             outbox: root.table("outbox", Outbox::read),
+            history: root.table("history", History::read),
             telemetry: root.table("telemetry", Telemetry::read),
             alerts: root.table("alerts", Alerts::read),
             web: web::read(root),

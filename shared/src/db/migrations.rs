@@ -25,6 +25,7 @@ const ALL: &[(i64, &str, &str)] = &[
     ),
     (10, "create owner", include_str!("../../../migrations/0010_create_owner.sql")),
     (11, "create audit", include_str!("../../../migrations/0011_create_audit.sql")),
+    (12, "create history", include_str!("../../../migrations/0012_create_history.sql")),
 ];
 
 /// What `brasa migrate` runs.

@@ -106,8 +106,15 @@ keys! {
     waiters = "waiters",
     /// hash: counter -> value, since the queue began.
     stats = "stats",
-    /// hash: how many ended jobs are kept, and the bytes that they take.
+    /// hash: how many ended jobs are kept, and the bytes that they take; the bytes of what waits in `history`, and how
+    /// many jobs had to go from there and were not told of yet.
     counts = "counts",
+    /// stream: what ended and is not written down in Postgres yet (see `lua/parts/history.lua`).
+    history = "history",
+    /// string: how many bytes of it may wait; absent where nobody writes it down.
+    history_room = "history-room",
+    /// string: the worker that writes it down at present.
+    historian = "historian",
     /// string: bytes of all envelopes and outcomes.
     bytes = "bytes",
     /// string: the last fence given out.

@@ -26,6 +26,7 @@ mod explain;
 mod fleet;
 mod flow;
 mod graves;
+mod history;
 mod inspect;
 mod keep;
 pub mod keys;
@@ -50,6 +51,7 @@ pub use explain::Why;
 pub use fleet::{Fleet, Leadership, WorkerInfo};
 pub use flow::{FLOW_MAX, Flow, FlowError};
 pub use graves::Grave;
+pub use history::{ENTRIES_MAX, Ended, Telling, VALUE_MAX, Waiting};
 pub use inspect::{Counts, Standing};
 pub use keys::{FleetKeys, QueueKeys};
 pub use lane::{PRIORITY_MAX, SUSPECT_FROM, class_of, is_suspect};
@@ -111,6 +113,8 @@ struct Inner {
     budget: Budget,
     ageing_ms: u64,
     limits: Vec<Limit>,
+    /// What the history is told of ended jobs; nothing where there is none.
+    telling: Option<Telling>,
     /// Who speaks: answers to its words are remembered under this name.
     voice: String,
     /// Callers that enqueue at the same time.
@@ -132,6 +136,7 @@ impl Queue {
             budget: Budget::default(),
             ageing_ms: AGEING_MS,
             limits: Vec::new(),
+            telling: None,
             voice: claim::fresh_nonce(),
             coalesce: Arc::default(),
         };

@@ -58,6 +58,8 @@ pub struct Finish {
     pub next: Vec<Link>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What the history is told of it, by [`Queue::line_of`].
+    pub line: String,
 }
 
 /// A job that is to be tried again later.
@@ -84,6 +86,8 @@ pub struct Burial {
     pub outcome: Outcome,
     /// The jobs that wait for it.
     pub next: Vec<Link>,
+    /// What the history is told of it, by [`Queue::line_of`].
+    pub line: String,
 }
 
 /// A job that did not run and goes back to its place.
@@ -159,7 +163,7 @@ impl Queue {
         // What nobody keeps need not be sent.
         let is_kept = keep.count > 0 || batch.iter().any(|item| item.keep_ms.is_some());
         let claims: Vec<_> = batch.chunk_by(|one, next| one.held.nonce == next.held.nonce).collect();
-        call = call.arg(u8::from(is_kept)).arg(claims.len());
+        call = call.arg(u8::from(is_kept)).arg(lines(batch.iter().map(|item| &item.line))).arg(claims.len());
         for jobs in claims {
             call.push(&*jobs[0].held.nonce);
             call.push(jobs.len());
@@ -230,7 +234,8 @@ impl Queue {
                 .arg(keep.age_ms)
                 .arg(&self.keys().wake)
                 .arg(&self.keys().ended)
-                .arg(batch.len());
+                .arg(batch.len())
+                .arg(lines(batch.iter().map(|item| &item.line)));
             for item in batch {
                 call.push_held(&item.held);
                 call.push(item.unique.as_deref().unwrap_or_default());
@@ -282,6 +287,18 @@ pub(crate) fn places(next: &[Link], lanes: &mut Lanes) -> Vec<(bool, String)> {
         format!("{} {place} {}", link.id, link.share.as_deref().unwrap_or_default()).trim_end().to_owned()
     };
     next.iter().map(|link| (link.always, word(link, lanes.place(link.lane.clone())))).collect()
+}
+
+/// A line per job; nothing where the history is told nothing of any.
+fn lines<'l>(lines: impl Iterator<Item = &'l String>) -> String {
+    let mut all = String::new();
+    for (place, line) in lines.enumerate() {
+        if place > 0 {
+            all.push('\n');
+        }
+        all.push_str(line);
+    }
+    if all.bytes().all(|byte| byte == b'\n') { String::new() } else { all }
 }
 
 impl Call {

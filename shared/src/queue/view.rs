@@ -114,16 +114,16 @@ impl Facts<'_> {
 
 /// The claim of a job; see `lua/parts/claim.lua`.
 #[derive(Default)]
-struct ClaimText {
+pub(super) struct ClaimText {
     is_held: bool,
-    attempt: u32,
+    pub(super) attempt: u32,
     lost: u32,
-    since_ms: i64,
-    worker: String,
+    pub(super) since_ms: i64,
+    pub(super) worker: String,
 }
 
 impl ClaimText {
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let words: Vec<&str> = text.split(' ').collect();
         let number = |place: usize| words.get(place).and_then(|word| word.parse().ok()).unwrap_or_default();
         let is_held = words.first().is_some_and(|nonce| !matches!(*nonce, "-" | "~" | ""));

@@ -194,6 +194,10 @@ metrics! { "brasa_":
     histogram outbox_relay_lag_seconds [];
     /// Rows of the outbox that this worker looked after, by verdict: ended, or lost and pushed again.
     counter outbox_reconciled_total [verdict];
+    /// Ends of jobs that are written down in the history.
+    counter history_rows_total [queue];
+    /// Ends of jobs that are not in the history, by why: dropped (Postgres was away for too long), refused or untimely.
+    counter history_lost_total [queue, why];
     /// Requests to the dashboard and the API, by class (page or api) and status.
     counter web_requests_total [class, status];
     /// Time from the head of a request to that of its answer, in seconds, by class (page or api).

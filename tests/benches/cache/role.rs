@@ -69,6 +69,7 @@ async fn work() -> Result<()> {
         cache: Some(brasa_worker::cache::Settings { queue, changes: ChangeLog::of(pool(2)?) }),
         aggregates: None,
         writes: None,
+        history: None,
     };
     run(settings, Pulses::default(), Shutdown::default()).await?;
     Ok(())

@@ -82,6 +82,7 @@ impl Engine {
             cache: None,
             aggregates: None,
             writes: None,
+            history: None,
         };
         run(settings, Pulses::default(), Shutdown::default()).await?;
         Ok(())

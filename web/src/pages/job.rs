@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use brasa_shared::config::Role;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use super::act::{Actor, Reason};
 use super::jobs::{path_of, standing};
+use super::past;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -33,7 +35,13 @@ async fn show(
     Extension(who): Extension<Identity>,
     Path((queue, id)): Path<(String, String)>,
 ) -> Result<Markup, Refused> {
-    let view = find(&desk, &queue, &id).await?;
+    let view = match find(&desk, &queue, &id).await {
+        Ok(view) => view,
+        Err(absent) if absent.status == StatusCode::NOT_FOUND => {
+            return past::job(&desk, &queue, &id, &who).await?.ok_or(absent);
+        }
+        Err(refused) => return Err(refused),
+    };
     let workers = desk.site.fleet().live_workers().await?;
     let why = match view.state {
         JobState::Done | JobState::Dead => None,
@@ -189,11 +197,7 @@ async fn retry(
     }
     let help =
         "only what is dead or delayed can be started, if it can be read and nobody else has its unique key";
-    Err(Refused::new(
-        axum::http::StatusCode::CONFLICT,
-        format!("it is {}, and was left as it is", standing(&view)),
-        help,
-    ))
+    Err(Refused::new(StatusCode::CONFLICT, format!("it is {}, and was left as it is", standing(&view)), help))
 }
 
 async fn cancel(

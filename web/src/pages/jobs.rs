@@ -9,6 +9,7 @@ use brasa_shared::queue::{Ending, JobView, State as JobState};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::past;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -60,14 +61,21 @@ async fn show(
         return Err(Refused::bad("that is too much at once", help));
     }
     let state = match search.state.as_str() {
-        "" => None,
+        "" | past::STATE => None,
         told => Some(state_of(told)?),
     };
+    let wants_past = search.state == past::STATE;
     // Whoever writes an id wants that job.
-    if !word.is_empty()
+    if !wants_past
+        && !word.is_empty()
         && let Some(queue) = holder(&desk, word).await?
     {
         return Ok(Redirect::to(&path_of(&queue, word)).into_response());
+    }
+    if wants_past {
+        let found = past::search(&desk, &search.queue, &search.kind, word, limit).await?;
+        let body = html! { (form(&desk, &search).await?) (past::table(&desk, &found, &who)) };
+        return Ok(layout::page("Jobs", "/jobs", &who, false, &body).into_response());
     }
     let found = find(&desk, &search, state, word, limit, &who).await?;
     let body = html! {
@@ -165,6 +173,7 @@ async fn form(desk: &Desk, search: &Search) -> Result<Markup, Refused> {
             select name="state" aria-label="State" {
                 option value="" { "not ended" }
                 @for (word, _) in STATES { option value=(word) selected[*word == search.state] { (word) } }
+                @if desk.pool.is_some() { option value=(past::STATE) selected[search.state == past::STATE] { (past::STATE) } }
             }
             button type="submit" { "Search" }
         }

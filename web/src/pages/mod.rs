@@ -13,6 +13,7 @@ mod job;
 mod jobs;
 mod login;
 mod overview;
+mod past;
 mod queues;
 mod schedules;
 mod workers;

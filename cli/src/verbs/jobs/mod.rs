@@ -10,6 +10,7 @@ use crate::output::{Output, plain, short, when};
 use crate::verbs::queues::actor;
 
 mod bulk;
+mod past;
 mod why;
 
 use bulk::Chosen;
@@ -42,6 +43,11 @@ pub(crate) struct List {
     /// At most this many per queue and state
     #[arg(long, default_value_t = 50)]
     limit: usize,
+    /// Jobs that have ended, as Postgres has them when Redis has long forgotten
+    #[arg(long, conflicts_with = "state")]
+    history: bool,
+    #[command(flatten)]
+    past: past::Filter,
 }
 
 #[derive(Debug, Args)]
@@ -97,7 +103,7 @@ impl Jobs {
         match self {
             Self::List(list) => list.obey(app, out).await,
             Self::Show(Show { id }) => {
-                let (_, view) = find(app, &id).await?;
+                let Some(view) = known(app, &id).await? else { return past::show(app, &id, out).await };
                 show(&view, app, out)?;
                 out.value(&view)
             }
@@ -110,6 +116,9 @@ impl Jobs {
 
 impl List {
     async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
+        if self.history {
+            return past::list(app, self, out).await;
+        }
         let open = [State::Running, State::Waiting, State::Delayed, State::Blocked];
         let states = self.state.map_or_else(|| open.to_vec(), |state| vec![state.into()]);
         let mut views = Vec::new();
@@ -209,8 +218,22 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<(Queue, JobView), Failur
             return Ok((queue, view));
         }
     }
-    let help = "ended jobs are kept for a while only; see keep_done and keep_dead of [queues]";
-    Err(Failure::environment(format!("no queue knows the job `{}`\n  help: {help}", plain(id))))
+    Err(unknown(id))
+}
+
+/// The job, if a queue knows it.
+async fn known(app: &App, id: &str) -> Result<Option<JobView>, Failure> {
+    for queue in app.all_queues().await?.into_values() {
+        if let Some(view) = queue.show(id).await? {
+            return Ok(Some(view));
+        }
+    }
+    Ok(None)
+}
+
+fn unknown(id: &str) -> Failure {
+    let help = "ended jobs are kept for a while only; see keep_done and keep_dead of [queues], and [history]";
+    Failure::environment(format!("no queue knows the job `{}`\n  help: {help}", plain(id)))
 }
 
 async fn retry(app: &App, chosen: &Chosen, out: &mut Output) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use super::node::{Sample, sample};
 use super::{counters, parts, spells, statements};
 
 /// Whoever holds this is the one who looks. Only ever tried, since waiting for it would hold up rebuilds of indexes.
-const LOCK: &str = "/* brasa */ select pg_try_advisory_xact_lock(422825784166)";
+pub(super) const LOCK: &str = "/* brasa */ select pg_try_advisory_xact_lock(422825784166)";
 /// What a look may cost: no lock is waited for, and no statement of it may run for long. Lists that the planner knows
 /// nothing of are joined by hashes, not by looking up thousands of rows one by one.
 const LIMITS: &str =

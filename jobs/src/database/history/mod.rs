@@ -28,6 +28,7 @@ pub use facts::{IndexUse, Spell, StatementUse, TableUse};
 pub use look::{LookError, Looked, NodeLook, StatementLook, look};
 pub use observe::Observe;
 pub use parts::{DAILY_DAYS, HOURLY_DAYS, RAW_DAYS};
+pub(crate) use parts::{day_of, keep_days};
 pub use shape::{Flag, flags};
 pub use spells::spells;
 pub use statement_uses::statement_uses;

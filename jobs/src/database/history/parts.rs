@@ -7,7 +7,7 @@ use brasa_shared::jiff::civil::Date;
 use brasa_shared::jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use super::look::try_lock;
+use super::look::LOCK;
 
 /// How many days the differences between two looks are kept.
 pub const RAW_DAYS: i32 = 14;
@@ -48,42 +48,30 @@ const TABLES: [(&str, Span, i32); 6] = [
 const LIST: &str =
     "/* brasa */ select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
     join pg_class p on p.oid = i.inhparent join pg_namespace n on n.oid = p.relnamespace
-    where n.nspname = 'brasa' and p.relname like 'care\\_%'";
+    where n.nspname = 'brasa' and p.relname = any($1)";
+/// Whoever holds this makes and drops parts of the history of jobs.
+const HISTORY_LOCK: &str = "/* brasa */ select pg_try_advisory_xact_lock(422825784167)";
 
 /// What became of the parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) made: usize,
-    pub(super) dropped: usize,
+pub(crate) struct Kept {
+    pub(crate) made: usize,
+    pub(crate) dropped: usize,
     /// Somebody held a table; the next time, then.
-    pub(super) postponed: usize,
+    pub(crate) postponed: usize,
 }
 
 /// Makes the parts that are needed soon, and drops those that are too old.
 pub(super) async fn keep(connection: &mut PgConnection, now: Timestamp) -> Result<Kept, sqlx::Error> {
-    let rows = sqlx::query(LIST).fetch_all(&mut *connection).await?;
-    let there: BTreeSet<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let today = now.to_zoned(TimeZone::UTC).date();
+    let today = day_of(now);
+    let there = there(connection, &TABLES.map(|(table, ..)| table)).await?;
     let (mut kept, mut has_forgotten) = (Kept::default(), false);
     for (table, span, days) in TABLES {
-        for from in wanted(span, today) {
-            let part = name(table, from);
-            if !there.contains(&part) {
-                let sql = make(table, &part, from, next(span, from));
-                if alone(connection, sql).await? { kept.made += 1 } else { kept.postponed += 1 }
-            }
-        }
-        let oldest = today.saturating_sub(days.days());
-        let parts = there.iter().filter_map(|part| Some((part, began(table, part)?)));
-        for (part, _) in parts.filter(|(_, from)| next(span, *from) <= oldest) {
-            let sql = format!("drop table if exists brasa.{}", db::quoted(part));
-            if alone(connection, sql).await? {
-                kept.dropped += 1;
-                has_forgotten |= table == STATEMENTS;
-            } else {
-                kept.postponed += 1;
-            }
-        }
+        let cut = Cut { table, span, lock: LOCK };
+        cut.make(connection, &there, &wanted(span, today), &mut kept).await?;
+        let dropped = kept.dropped;
+        cut.drop_before(connection, &there, today.saturating_sub(days.days()), &mut kept).await?;
+        has_forgotten |= table == STATEMENTS && kept.dropped > dropped;
     }
     if has_forgotten {
         sqlx::query(FORGET_TEXTS).execute(connection).await?;
@@ -91,10 +79,79 @@ pub(super) async fn keep(connection: &mut PgConnection, now: Timestamp) -> Resul
     Ok(kept)
 }
 
+/// The same for a table of ours whose parts are days, of which `days` are kept, and with parts for `also`.
+pub(crate) async fn keep_days(
+    connection: &mut PgConnection,
+    table: &'static str,
+    days: i32,
+    now: Timestamp,
+    also: &BTreeSet<Date>,
+) -> Result<Kept, sqlx::Error> {
+    let cut = Cut { table, span: Span::Day, lock: HISTORY_LOCK };
+    let (today, there) = (day_of(now), there(connection, &[table]).await?);
+    let mut kept = Kept::default();
+    let all: BTreeSet<Date> = wanted(Span::Day, today).union(also).copied().collect();
+    cut.make(connection, &there, &all, &mut kept).await?;
+    cut.drop_before(connection, &there, today.saturating_sub(days.days()), &mut kept).await?;
+    Ok(kept)
+}
+
+/// The day of an instant, in UTC.
+pub(crate) fn day_of(instant: Timestamp) -> Date {
+    instant.to_zoned(TimeZone::UTC).date()
+}
+
+/// A table that is cut by time, and what whoever changes its parts holds meanwhile.
+struct Cut {
+    table: &'static str,
+    span: Span,
+    lock: &'static str,
+}
+
+impl Cut {
+    async fn make(
+        &self,
+        connection: &mut PgConnection,
+        there: &BTreeSet<String>,
+        wanted: &BTreeSet<Date>,
+        kept: &mut Kept,
+    ) -> Result<(), sqlx::Error> {
+        for from in wanted {
+            let part = name(self.table, *from);
+            if !there.contains(&part) {
+                let sql = make(self.table, &part, *from, next(self.span, *from));
+                if alone(connection, self.lock, sql).await? { kept.made += 1 } else { kept.postponed += 1 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the parts that end before a day.
+    async fn drop_before(
+        &self,
+        connection: &mut PgConnection,
+        there: &BTreeSet<String>,
+        oldest: Date,
+        kept: &mut Kept,
+    ) -> Result<(), sqlx::Error> {
+        let parts = there.iter().filter_map(|part| Some((part, began(self.table, part)?)));
+        for (part, _) in parts.filter(|(_, from)| next(self.span, *from) <= oldest) {
+            let sql = format!("drop table if exists brasa.{}", db::quoted(part));
+            if alone(connection, self.lock, sql).await? { kept.dropped += 1 } else { kept.postponed += 1 }
+        }
+        Ok(())
+    }
+}
+
+async fn there(connection: &mut PgConnection, tables: &[&str]) -> Result<BTreeSet<String>, sqlx::Error> {
+    let rows = sqlx::query(LIST).bind(tables).fetch_all(connection).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
 /// Runs one statement in a transaction of its own, unless somebody else does the like or holds the table.
-async fn alone(connection: &mut PgConnection, sql: String) -> Result<bool, sqlx::Error> {
+async fn alone(connection: &mut PgConnection, lock: &'static str, sql: String) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    if !try_lock(&mut transaction).await? {
+    if !sqlx::query_scalar(lock).fetch_one(&mut *transaction).await? {
         transaction.rollback().await?;
         return Ok(false);
     }

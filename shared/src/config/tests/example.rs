@@ -29,6 +29,9 @@ fn every_key_of_the_servers_and_of_the_process_is_read() {
     assert_eq!(config.worker.crashes_max, 5);
     assert_eq!(config.worker.queues.unwrap(), ["critical", "default"]);
     assert!(!config.outbox.enabled);
+    let history = config.history;
+    assert_eq!((history.enabled, history.args, history.max_bytes), (Some(true), true, 16 << 20));
+    assert_eq!((history.keep, history.leave_out.len()), (Duration::from_hours(14 * 24), 2));
     assert_eq!(config.telemetry.listen.unwrap().port(), 9700);
     assert!(config.telemetry.listen_explicit);
     assert_eq!(config.telemetry.log, LogForm::Json);

@@ -1,7 +1,7 @@
 -- bury: put jobs into the dead letter with their reason, if the caller still holds them.
 --
 -- KEYS    jobs claims terms batches owners open leases held said running waits trail notes logs dead counts outcomes
---         cancels unique locks links blocked shares serving waiters stats bytes
+--         cancels unique locks links blocked shares serving waiters stats bytes history history_room
 -- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] who says so
@@ -12,6 +12,7 @@
 -- ARGV[7] wake channel
 -- ARGV[8] channel of ends
 -- ARGV[9] number of jobs
+-- ARGV[10] what the history is told of them, a line per job (see parts/history.lua), or empty
 -- then per job: id, nonce, unique key or empty, outcome
 -- then per job that waits for one of these to have ended: place of the job, `child place share`
 -- RETURN  a digit per job: 1 buried | 0 the claim was lost to another worker
@@ -25,7 +26,7 @@ if answers then return answers end
 answers = {}
 local gone, buried, count = {}, {}, tonumber(ARGV[9])
 for n = 1, count do
-  local i = 6 + 4 * n
+  local i = 7 + 4 * n
   local id = ARGV[i]
   local text = call('HGET', k.claims, id)
   local answer = holds(text, ARGV[i + 1]) and 1 or 0
@@ -40,8 +41,8 @@ for n = 1, count do
   end
   answers[n] = answer
 end
-for i = 10 + 4 * count, #ARGV, 2 do
-  local parent = ARGV[6 + 4 * tonumber(ARGV[i])]
+for i = 11 + 4 * count, #ARGV, 2 do
+  local parent = ARGV[7 + 4 * tonumber(ARGV[i])]
   local child, place, share = match(ARGV[i + 1], '^(%S+) (%d+) ?(%S*)$')
   if answers[tonumber(ARGV[i])] == 1 then
     follow_on(k, now, parent, child, LANES[tonumber(place)], share, ARGV[7])
@@ -52,5 +53,6 @@ if #buried > 0 then call('HINCRBY', k.stats, 'dead', #buried) end
 tell_waiters(k, buried)
 trim_dead(k, now - tonumber(ARGV[6]), tonumber(ARGV[4]), tonumber(ARGV[5]), 256)
 answers = table.concat(answers)
+tell_lines(k, count, ARGV[10], answers)
 remember(k, slot, word, answers)
 return answers

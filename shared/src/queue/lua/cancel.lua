@@ -1,7 +1,7 @@
 -- cancel: stop a job, wherever it is.
 --
 -- KEYS    jobs delayed claims cancels done counts outcomes dead unique locks gone blocked links shares serving
---         trail notes logs waiters stats bytes
+--         trail notes logs waiters stats bytes history history_room
 -- LANES   where jobs stand in line that waited for this one to have ended
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] id
@@ -22,12 +22,14 @@ local now, id = clock(ARGV[1]), ARGV[2]
 if call('HEXISTS', k.jobs, id) == 0 then return 'unknown' end
 if call('ZSCORE', k.dead, id) then return 'dead' end
 if call('HEXISTS', k.outcomes, id) == 1 then return 'done' end
-if is_held(read_claim(call('HGET', k.claims, id))) then
+local claim = call('HGET', k.claims, id)
+if is_held(read_claim(claim)) then
   call('HSET', k.cancels, id, ARGV[3])
   call('PUBLISH', ARGV[7], id)
   return 'asked'
 end
 if call('ZREM', k.delayed, id) == 0 and call('HDEL', k.blocked, id) == 0 then leave(k, id, now) end
+tell_end(k, id, claim, ARGV[4])
 call('HDEL', k.cancels, id)
 call('HDEL', k.claims, id)
 call('HDEL', k.locks, id)

@@ -1,7 +1,7 @@
 -- finish: record that jobs came to their end, done or cancelled, if the caller still holds them.
 --
 -- KEYS    jobs claims terms batches owners open leases held said running waits trail notes logs done kept counts outcomes
---         cancels unique locks links blocked shares serving waiters stats bytes
+--         cancels unique locks links blocked shares serving waiters stats bytes history history_room
 -- LANES   where jobs stand in line that waited for these
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] who says so
@@ -14,14 +14,15 @@
 -- ARGV[9] bytes of the envelopes of all of them
 -- ARGV[10] number of jobs
 -- ARGV[11] 1 if their outcomes are told, 0 if nobody keeps them
--- ARGV[12] number of claims that they were handed out by, then per claim: nonce, number of its jobs
+-- ARGV[12] what the history is told of them, a line per job (see parts/history.lua), or empty
+-- ARGV[13] number of claims that they were handed out by, then per claim: nonce, number of its jobs
 -- then the ids of the jobs, claim after claim, and their outcomes
 -- then per particular: place of the job, what, value:
 --   u its unique key | k ms to keep it instead | c it was cancelled
 --   ! `child place share` a job that waits until it is done | ? the same, until it has ended
 -- RETURN  a digit per job: 1 recorded | 0 the claim was lost to another worker
 -- LIMIT   O(log N) per job; the caller sends at most 128
--- OOM     allowed: it frees more than it takes
+-- OOM     allowed: it frees more than it takes, but for the history, which has a bound of its own
 
 k.ended = ARGV[8]
 local now, slot, word = clock(ARGV[1]), ARGV[2], ARGV[3]
@@ -32,7 +33,7 @@ local room, age, count = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[10]
 trim_done(k, now, math.max(0, room - count), tonumber(ARGV[5]), 256)
 
 local particulars = {}
-local claimed = 12 + 2 * tonumber(ARGV[12])
+local claimed = 13 + 2 * tonumber(ARGV[13])
 local told = claimed + count
 for i = told + 1 + (ARGV[11] == '1' and count or 0), #ARGV, 3 do
   local place = tonumber(ARGV[i])
@@ -52,7 +53,7 @@ local claims = call('HMGET', k.claims, unpack(ARGV, claimed + 1, told))
 local function are_plain()
   if next(particulars) then return false end
   local at = 0
-  for group = 13, claimed, 2 do
+  for group = 14, claimed, 2 do
     local fresh = ARGV[group] .. ' . 1 0 0'
     for i = at + 1, at + tonumber(ARGV[group + 1]) do
       if claims[i] ~= fresh then return false end
@@ -66,7 +67,7 @@ local function finish_plain()
   local ids = { unpack(ARGV, claimed + 1, told) }
   if call('EXISTS', k.cancels) == 1 then call('HDEL', k.cancels, unpack(ids)) end
   if call('EXISTS', k.leases) == 1 then call('ZREM', k.leases, unpack(ids)) end
-  for group = 13, claimed, 2 do count_out(k, ARGV[group], tonumber(ARGV[group + 1])) end
+  for group = 14, claimed, 2 do count_out(k, ARGV[group], tonumber(ARGV[group + 1])) end
   local bytes = tonumber(ARGV[9])
   if room > 0 and age > 0 then
     local outcomes, sizes = {}, 0
@@ -91,6 +92,7 @@ end
 
 if are_plain() then
   answers = finish_plain()
+  tell_lines(k, count, ARGV[12], answers)
   remember(k, slot, word, answers)
   return answers
 end
@@ -98,7 +100,7 @@ end
 answers = {}
 local ended, dropped, kept, outcomes = {}, {}, {}, {}
 local bytes, done, cancelled, limited, seen, batches = 0, 0, 0, false, {}, {}
-local group, left, nonce = 11, 0, ''
+local group, left, nonce = 12, 0, ''
 for i = 1, count do
   while left == 0 do
     group = group + 2
@@ -176,5 +178,6 @@ if done > 0 then call('HINCRBY', k.stats, 'done', done) end
 if cancelled > 0 then call('HINCRBY', k.stats, 'cancelled', cancelled) end
 tell_waiters(k, ended)
 answers = table.concat(answers)
+tell_lines(k, count, ARGV[12], answers)
 remember(k, slot, word, answers)
 return answers

@@ -1,7 +1,7 @@
 -- intake: move entries from the inbox, where any language may push, to where they belong.
 --
 -- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
---         inbox dead counts trail notes logs
+--         inbox dead counts trail notes logs history history_room
 -- LANES   where jobs of this call stand in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
@@ -26,6 +26,7 @@ for i = 6 + places, #ARGV, 5 do
   if place == 0 then
     call('HSET', k.jobs, id, ARGV[i])
     call('INCRBY', k.bytes, #ARGV[i])
+    tell_end(k, id, nil, ARGV[i + 4])
     keep_dead(k, now, id, ARGV[i + 4])
     dead = dead + 1
   else

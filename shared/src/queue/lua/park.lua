@@ -1,6 +1,6 @@
 -- park: put a delayed entry that is not a readable job into the dead letter, alone and as it was.
 --
--- KEYS    jobs delayed dead counts outcomes claims trail notes logs stats bytes
+-- KEYS    jobs delayed dead counts outcomes claims trail notes logs stats bytes history history_room
 -- LANES   none
 -- ARGV[1] now, ms, or 0 for the server's
 -- then per entry: id, outcome
@@ -12,6 +12,7 @@ local now = clock(ARGV[1])
 local parked = 0
 for i = 2, #ARGV, 2 do
   if call('ZREM', k.delayed, ARGV[i]) == 1 then
+    tell_end(k, ARGV[i], call('HGET', k.claims, ARGV[i]), ARGV[i + 1])
     keep_dead(k, now, ARGV[i], ARGV[i + 1])
     parked = parked + 1
   end

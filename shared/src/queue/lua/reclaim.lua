@@ -7,7 +7,7 @@
 -- guilty one finds other company each time.
 --
 -- KEYS    jobs claims terms batches owners open leases held running waits trail notes logs delayed dead done counts
---         outcomes stats unique locks cancels links blocked shares serving waiters bytes
+--         outcomes stats unique locks cancels links blocked shares serving waiters bytes history history_room
 -- LANES   where jobs stand in line that waited for these to have ended
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] quota of blame, in quarters of a crash
@@ -61,12 +61,14 @@ for n = 1, count do
     local stopped = call('HDEL', k.cancels, id) == 1
     if stopped then
       -- Somebody asked it to stop, and its worker can no longer say that it did.
+      tell_end(k, id, write_claim(past), ARGV[5])
       call('HSET', k.outcomes, id, ARGV[5])
       call('HDEL', k.claims, id)
       call('INCRBY', k.bytes, #ARGV[5])
       keep_done(k, now + tonumber(ARGV[4]), { id }, size_of(k, id))
       cancelled = cancelled + 1
     elseif past.blame >= quota or (seen and past.lost >= most) then
+      tell_end(k, id, write_claim(past), ARGV[i + 3])
       keep_dead(k, now, id, ARGV[i + 3])
       quarantined = quarantined + 1
     else

@@ -1,7 +1,7 @@
 -- tick: fire one instant of a schedule, once, whoever asks and however often.
 --
 -- KEYS    jobs delayed outcomes claims unique windows locks gone shares serving blocked links lanes bytes door stats
---         ticks tick_jobs tick_log cancels done counts trail notes logs
+--         ticks tick_jobs tick_log cancels done counts trail notes logs history history_room
 -- LANES   where the job stands in line
 -- ARGV[1] now, ms, or 0 for the server's
 -- ARGV[2] wake channel
@@ -38,6 +38,7 @@ local function replace(job)
     return
   end
   if call('ZREM', k.delayed, job) == 0 and call('HDEL', k.blocked, job) == 0 then leave(k, job, now) end
+  tell_end(k, job, call('HGET', k.claims, job), ARGV[14])
   call('HDEL', k.locks, job)
   call('HDEL', k.claims, job)
   call('HSET', k.outcomes, job, ARGV[14])

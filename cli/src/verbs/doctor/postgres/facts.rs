@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use brasa_jobs::history::{Rights, rights};
 use brasa_shared::db::{self, Standing};
 use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
 
@@ -64,6 +65,8 @@ pub(super) struct Facts {
     pub(super) schema: Result<Standing, String>,
     /// Whose workers look after it, where it is not ours.
     pub(super) refusal: Option<Refusal>,
+    /// What the role may do with the history of jobs; none where nobody wants one.
+    pub(super) history: Option<Rights>,
     /// Which server processes two connections of ours met; none where no second one was to be had.
     pub(super) pids: Option<Pids>,
     /// The difference of the clocks.
@@ -97,6 +100,9 @@ pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Erro
     let schema = within(db::standing(&mut connection)).await.map_err(|error| chain(&error));
     // A connection that breaks is told of by what is asked next.
     let refusal = Refusal::of(within(db::owner(&mut connection)).await, &app.config.redis.prefix);
+    let wants_history = app.config.history.enabled != Some(false);
+    let history =
+        if wants_history { within(rights(&mut connection)).await.unwrap_or_default() } else { None };
     Ok(Facts {
         answers,
         version_number: row.try_get("version_number")?,
@@ -114,6 +120,7 @@ pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Erro
         switches: switches.collect::<Result<_, sqlx::Error>>()?,
         schema,
         refusal: refusal.unwrap_or_default(),
+        history,
         told: cache::ask(pool, app).await,
         pids: pooler::meet(pool, connection).await,
         skew,

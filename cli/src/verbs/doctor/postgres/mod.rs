@@ -16,6 +16,7 @@ use crate::failure::{Failure, chain};
 mod cache;
 mod connections;
 mod facts;
+mod history;
 mod pooler;
 mod replica;
 mod role;
@@ -36,6 +37,7 @@ const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[
     role::namesake,
     schema::check,
     schema::owner,
+    history::check,
     connections::check,
     pooler::check,
     clock,

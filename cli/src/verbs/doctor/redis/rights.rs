@@ -47,6 +47,10 @@ const ON_QUEUES: &[&str] = &[
     "SMEMBERS",
     "SREM",
     "SSCAN",
+    "XADD",
+    "XDEL",
+    "XLEN",
+    "XRANGE",
     "ZADD",
     "ZCARD",
     "ZPOPMIN",
@@ -173,10 +177,12 @@ fn command(name: &str, key: &str) -> Vec<String> {
     }
     let more = match name {
         "INCR" | "MGET" | "PTTL" | "STRLEN" | "UNLINK" | "DEL" | "EXISTS" | "GET" | "HGETALL" | "HKEYS"
-        | "HLEN" | "HRANDFIELD" | "HVALS" | "LLEN" | "LPOP" | "SMEMBERS" | "SUBSCRIBE" | "ZCARD"
+        | "HLEN" | "HRANDFIELD" | "HVALS" | "LLEN" | "LPOP" | "SMEMBERS" | "SUBSCRIBE" | "XLEN" | "ZCARD"
         | "ZPOPMIN" => 0,
         "DECRBY" | "HDEL" | "HEXISTS" | "HGET" | "HMGET" | "HSTRLEN" | "INCRBY" | "LINDEX" | "LPUSH"
-        | "PEXPIRE" | "PUBLISH" | "RPUSH" | "SADD" | "SET" | "SREM" | "SSCAN" | "ZREM" | "ZSCORE" => 1,
+        | "PEXPIRE" | "PUBLISH" | "RPUSH" | "SADD" | "SET" | "SREM" | "SSCAN" | "XDEL" | "ZREM"
+        | "ZSCORE" => 1,
+        "XADD" => 3,
         _ => 2,
     };
     let words = [name, key].into_iter().chain(std::iter::repeat_n("1", more));

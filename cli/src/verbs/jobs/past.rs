@@ -1,0 +1,150 @@
+//! `brasa jobs list --history`, and `brasa jobs show` of a job that Redis no longer knows.
+
+use brasa_jobs::history::{self, Past, Search};
+use brasa_shared::queue::Ending;
+use clap::{Args, ValueEnum};
+use sqlx::PgPool;
+
+use super::{List, unknown};
+use crate::app::{App, greet_postgres};
+use crate::failure::Failure;
+use crate::output::{Output, plain, short, when};
+use crate::verbs::arguments::{Moment, moment};
+
+/// What is looked for among jobs that have ended.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// With --history: only jobs that ended so
+    #[arg(long, requires = "history")]
+    ending: Option<How>,
+    /// With --history: only what ended since then, such as 2h (ago) or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = moment, requires = "history")]
+    since: Option<Moment>,
+    /// With --history: only what ended until then
+    #[arg(long, value_name = "WHEN", value_parser = moment, requires = "history")]
+    until: Option<Moment>,
+    /// With --history: only jobs whose reason has this in it; of the last week, unless --since says otherwise
+    #[arg(long, requires = "history")]
+    text: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum How {
+    Done,
+    Cancelled,
+    Expired,
+    Dead,
+}
+
+impl From<How> for Ending {
+    fn from(how: How) -> Self {
+        match how {
+            How::Done => Self::Done,
+            How::Cancelled => Self::Cancelled,
+            How::Expired => Self::Expired,
+            How::Dead => Self::Dead,
+        }
+    }
+}
+
+/// Jobs of the history, the latest first.
+pub(super) async fn list(app: &App, wanted: List, out: &mut Output) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let search = Search {
+        queue: wanted.queue,
+        kind: wanted.kind,
+        ending: wanted.past.ending.map(Into::into),
+        id: None,
+        since: wanted.past.since.map(|since| since.before(now)),
+        until: wanted.past.until.map(|until| until.before(now)),
+        text: wanted.past.text,
+        limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
+    };
+    let found = history::search(&table(app).await?, &search.within_reason(now))
+        .await
+        .map_err(|error| failed(&error))?;
+    let rows = found.iter().map(|past| {
+        let result = past.result.as_ref().map(ToString::to_string);
+        [
+            past.id.clone(),
+            past.kind.clone(),
+            past.queue.clone(),
+            past.ending.clone(),
+            past.attempt.to_string(),
+            when(past.ended_ms, now),
+            format!("{} ms", past.took_ms),
+            short(&past.reason.clone().or(result).unwrap_or_default(), 60),
+        ]
+    });
+    let header = ["ID", "KIND", "QUEUE", "ENDING", "ATTEMPT", "ENDED", "TOOK", "DETAIL"];
+    out.table(header, rows.collect(), "no such jobs in the history")?;
+    out.value(&found)
+}
+
+/// A job that no queue knows any more.
+pub(super) async fn show(app: &App, id: &str, out: &mut Output) -> Result<(), Failure> {
+    let Some(pool) = app.pool()? else { return Err(unknown(id)) };
+    if !history::exists(&pool).await.unwrap_or(false) {
+        return Err(unknown(id));
+    }
+    let ends = history::find(&pool, id).await.map_err(|error| failed(&error))?;
+    let Some((last, before)) = ends.split_first() else { return Err(unknown(id)) };
+    tell(last, app, out)?;
+    let now = app.clock.now();
+    for past in before {
+        let reason = past.reason.as_deref().unwrap_or_default();
+        out.line(format!(
+            "{:<10} {}: {} {}",
+            "before",
+            when(past.ended_ms, now),
+            past.ending,
+            plain(reason)
+        ))?;
+    }
+    out.value(last)
+}
+
+fn tell(past: &Past, app: &App, out: &mut Output) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let mut line = |name: &str, value: &str| match value {
+        "" => Ok(()),
+        value => out.line(format!("{name:<10} {}", plain(value))),
+    };
+    let json =
+        |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string).unwrap_or_default();
+    line("id", &past.id)?;
+    line("kind", &past.kind)?;
+    line("queue", &past.queue)?;
+    line("state", &format!("{} (of the history: no queue knows it any more)", past.ending))?;
+    line("args", &json(&past.args))?;
+    line("enqueued", &past.enqueued_ms.map(|ms| when(ms, now)).unwrap_or_default())?;
+    line("started", &past.started_ms.map(|ms| when(ms, now)).unwrap_or_default())?;
+    line("ended", &format!("{} after {} ms", when(past.ended_ms, now), past.took_ms))?;
+    line("attempt", &past.attempt.to_string())?;
+    line("worker", &past.worker)?;
+    line("schedule", past.schedule.as_deref().unwrap_or_default())?;
+    line("share", past.share.as_deref().unwrap_or_default())?;
+    line("reason", past.reason.as_deref().unwrap_or_default())?;
+    line("result", &json(&past.result))?;
+    line("trace", past.trace.as_deref().unwrap_or_default())
+}
+
+/// The database that has the history.
+async fn table(app: &App) -> Result<PgPool, Failure> {
+    let pool = app.pool_needed()?;
+    greet_postgres(&pool).await?;
+    if history::exists(&pool).await.map_err(|error| failed(&error))? {
+        return Ok(pool);
+    }
+    Err(Failure::environment("there is no table `brasa.history`\n  help: brasa migrate"))
+}
+
+fn failed(error: &sqlx::Error) -> Failure {
+    let denied = error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("42501"));
+    let help = if denied {
+        "\n  help: grant usage on schema brasa, and select on brasa.history, to the role"
+    } else {
+        ""
+    };
+    Failure::environment(format!("could not search the history: {error}{help}"))
+}

@@ -1,0 +1,156 @@
+//! Jobs that have ended, from the history in Postgres: what Redis no longer knows.
+
+use std::time::Duration;
+
+use brasa_jobs::history::{self, Past, Search};
+use maud::{Markup, html};
+
+use super::jobs::path_of;
+use crate::auth::Identity;
+use crate::desk::Desk;
+use crate::error::Refused;
+use crate::view::{format, layout};
+
+/// What stands for them where a state is chosen.
+pub(super) const STATE: &str = "history";
+
+/// Jobs of the history, the latest first: of this id, or with the word in their reason, where one is given.
+pub(super) async fn search(
+    desk: &Desk,
+    queue: &str,
+    kind: &str,
+    word: &str,
+    limit: usize,
+) -> Result<Vec<Past>, Refused> {
+    let Some(pool) = &desk.pool else {
+        return Err(Refused::bad("there is no history", "give the address of Postgres in DATABASE_URL"));
+    };
+    if !history::exists(pool).await? {
+        return Err(Refused::bad("there is no history", "brasa migrate makes the table for it"));
+    }
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    if !word.is_empty() {
+        let ends = history::find(pool, word).await?;
+        if !ends.is_empty() {
+            return Ok(ends);
+        }
+    }
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let (queue, kind, text) = (given(queue), given(kind), given(word));
+    let wanted = Search { queue, kind, text, limit, ..Search::default() };
+    Ok(history::search(pool, &wanted.within_reason(desk.site.clock.now())).await?)
+}
+
+/// Such jobs as a table.
+pub(super) fn table(desk: &Desk, found: &[Past], who: &Identity) -> Markup {
+    let now = desk.site.clock.now();
+    html! {
+        @if found.is_empty() {
+            (layout::nothing("No such jobs in the history.", "Words are looked for in reasons of the last week: brasa jobs list --history --text WORD --since 30d"))
+        } @else {
+            div.wide { table {
+                thead { tr { th { "Job" } th { "Kind" } th { "Queue" } th { "Ending" } th.n { "Attempt" } th { "Ended" } th.n { "Took" } th { "What is said of it" } } }
+                tbody {
+                    @for past in found {
+                        tr {
+                            td { a href=(path_of(&past.queue, &past.id)) { code { (format::short(&past.id, 34)) } } }
+                            td { (past.kind) }
+                            td { (past.queue) }
+                            td { span class=(format!("state-{}", past.ending)) { (past.ending) } }
+                            td.n { (past.attempt) }
+                            td { (format::ago(past.ended_ms, now)) }
+                            td.n { (format::lasting(took(past))) }
+                            td.text { (format::short(&told(past, who), 120)) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+/// A job that its queue no longer knows; none where the history does not know it either.
+pub(super) async fn job(
+    desk: &Desk,
+    queue: &str,
+    id: &str,
+    who: &Identity,
+) -> Result<Option<Markup>, Refused> {
+    let Some(pool) = &desk.pool else { return Ok(None) };
+    // Whoever cannot be asked knows nothing: the job is absent, as it is without a history.
+    let ends = history::find(pool, id).await.unwrap_or_default();
+    let ends: Vec<Past> = ends.into_iter().filter(|past| past.queue == queue).collect();
+    let Some((last, before)) = ends.split_first() else { return Ok(None) };
+    let body = html! {
+        p.id { code { (last.id) } }
+        p.dim { "Its queue no longer knows this job; this is what the history has." }
+        (facts(desk, last))
+        (earlier(desk, before))
+        (payload(last, who))
+    };
+    let title = if last.kind.is_empty() { "A job that cannot be read" } else { &last.kind };
+    Ok(Some(layout::page(title, "/jobs", who, false, &body)))
+}
+
+fn facts(desk: &Desk, past: &Past) -> Markup {
+    let now = desk.site.clock.now();
+    let at = |ms: i64| html! { time title=(format::instant(ms)) { (format::ago(ms, now)) } };
+    html! {
+        dl.facts {
+            dt { "State" } dd { span class=(format!("state-{}", past.ending)) { (past.ending) } }
+            dt { "Queue" } dd { a href=(format!("/queues#queue-{}", past.queue)) { (past.queue) } }
+            @if let Some(enqueued) = past.enqueued_ms { dt { "Enqueued" } dd { (at(enqueued)) } }
+            @if let Some(started) = past.started_ms { dt { "Started" } dd { (at(started)) } }
+            dt { "Ended" } dd { (at(past.ended_ms)) ", after " (format::lasting(took(past))) }
+            @if past.attempt > 0 { dt { "Attempt" } dd { (past.attempt) } }
+            @if !past.worker.is_empty() { dt { "Worker" } dd { (past.worker) } }
+            @if let Some(schedule) = &past.schedule { dt { "Schedule" } dd { a href="/schedules" { (schedule) } } }
+            @if let Some(share) = &past.share { dt { "Share" } dd { (share) } }
+            @if let Some(reason) = &past.reason { dt { "Reason" } dd.message { (reason) } }
+            @if let Some(trace) = &past.trace { dt { "Trace" } dd { code { (trace) } } }
+        }
+    }
+}
+
+/// How it ended before it was started again.
+fn earlier(desk: &Desk, before: &[Past]) -> Markup {
+    let now = desk.site.clock.now();
+    html! {
+        @if !before.is_empty() {
+            h2 { "Earlier ends" }
+            ol.timeline {
+                @for past in before {
+                    li { time title=(format::instant(past.ended_ms)) { (format::ago(past.ended_ms, now)) } " " (past.ending) " " (past.reason.as_deref().unwrap_or_default()) }
+                }
+            }
+        }
+    }
+}
+
+/// What it was given and what it returned, for those who may see that.
+fn payload(past: &Past, who: &Identity) -> Markup {
+    if !who.sees_payloads() {
+        return html! { p.dim { "Its arguments and its result are shown to operators." } };
+    }
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default();
+    html! {
+        h2 { "Arguments" }
+        @match &past.args {
+            Some(args) => pre { (pretty(args)) },
+            None => p.dim { "They are kept only where [history] args = true." },
+        }
+        @if let Some(result) = &past.result {
+            h2 { "Result" }
+            pre { (pretty(result)) }
+        }
+    }
+}
+
+fn told(past: &Past, who: &Identity) -> String {
+    let result = past.result.as_ref().filter(|_| who.sees_payloads());
+    past.reason.clone().or(result.map(ToString::to_string)).unwrap_or_default()
+}
+
+fn took(past: &Past) -> Duration {
+    Duration::from_millis(past.took_ms.unsigned_abs())
+}
