@@ -10,6 +10,7 @@
 
 mod aggregating;
 mod alerts;
+mod api;
 mod bad_input;
 mod batches;
 mod bloat;
