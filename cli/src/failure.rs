@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use brasa_jobs::SiteError;
+use brasa_jobs::cache::InvalidationError;
 use brasa_shared::config::{Problem, Problems};
 use brasa_shared::db::DbError;
 use brasa_shared::db::changes::triggers::TriggerError;
@@ -91,6 +92,16 @@ impl From<QueueError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::redis("", &error)
+    }
+}
+
+impl From<InvalidationError> for Failure {
+    fn from(error: InvalidationError) -> Self {
+        match error {
+            InvalidationError::Postgres(source) => source.into(),
+            InvalidationError::Store(source) => source.into(),
+            InvalidationError::Number(_) => Self::environment(chain(&error)),
+        }
     }
 }
 

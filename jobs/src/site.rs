@@ -11,7 +11,8 @@ use brasa_shared::clock::Clock;
 use brasa_shared::config::{self, Config, Secret};
 use brasa_shared::db::{self, PoolLimits, Pools};
 use brasa_shared::queue::{Budget, Fleet, Keep, Limit, LimitScope, Queue};
-use brasa_shared::store::{Store, StoreError};
+use brasa_shared::store::{Fault, Store, StoreError};
+use brasa_shared::telemetry::logs::chain;
 use sqlx::PgPool;
 
 use crate::catalog::Catalog;
@@ -131,6 +132,21 @@ impl Site {
                 .within(Budget { jobs: section.max_length, bytes: section.max_bytes })
                 .ageing(u64::try_from(section.ageing.as_millis()).unwrap_or(u64::MAX))
                 .limited(limits(&section.limits)),
+        }
+    }
+
+    /// Makes a queue known before anything is put into it, so that it is listed whatever happens in between. A full
+    /// Redis takes no name, and says so better about the job.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn name_queue(&self, queue: &str) -> Result<(), StoreError> {
+        match self.fleet().add_queue(queue).await {
+            Err(error) if error.fault == Fault::OutOfMemory => {
+                tracing::debug!(queue, error = %chain(&error), "could not name a queue for others to list");
+                Ok(())
+            }
+            answer => answer,
         }
     }
 

@@ -11,6 +11,7 @@
 mod aggregating;
 mod alerting;
 mod alerts;
+mod api;
 mod bad_input;
 mod batches;
 mod bloat;

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
+use crate::api::Hall;
 use crate::auth::Keys;
 use crate::view::graves::Graves;
 use crate::view::series::Series;
@@ -32,6 +33,8 @@ pub struct Desk {
     pub(crate) changes: Arc<watch::Sender<u64>>,
     /// What jobs died of.
     pub(crate) graves: Arc<Graves>,
+    /// What requests of programs share.
+    pub(crate) hall: Arc<Hall>,
 }
 
 impl Desk {
@@ -39,7 +42,16 @@ impl Desk {
     pub fn new(site: Site, pool: Option<PgPool>, fire: Fire) -> Self {
         let keys = Arc::new(Keys::new(&site));
         let changes = Arc::new(watch::Sender::new(0));
-        Self { site, pool, fire, keys, series: Arc::default(), changes, graves: Arc::default() }
+        Self {
+            site,
+            pool,
+            fire,
+            keys,
+            series: Arc::default(),
+            changes,
+            graves: Arc::default(),
+            hall: Arc::default(),
+        }
     }
 }
 

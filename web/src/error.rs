@@ -57,8 +57,14 @@ impl IntoResponse for Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
+        Self::of_store(&error)
+    }
+}
+
+impl Refused {
+    fn of_store(error: &StoreError) -> Self {
         let help = error.fault.help();
-        tracing::warn!(error = %chain(&error), "Redis did not do what a request needs");
+        tracing::warn!(error = %chain(error), "Redis did not do what a request needs");
         if error.fault == Fault::OutOfMemory {
             return Self::away("Redis is full, and takes nothing new", help);
         }
@@ -78,7 +84,10 @@ impl From<QueueError> for Refused {
                 let help = format!("it can be opened again: `brasa queues open {queue}`");
                 Self::away(error.to_string(), help)
             }
-            QueueError::Shared(shared) => Self::away(chain(shared.as_ref()), ""),
+            QueueError::Shared(shared) => match shared.as_ref() {
+                QueueError::Store { source, .. } => Self::of_store(source),
+                other => Self::away(chain(other), ""),
+            },
             QueueError::Store { source, .. } => source.into(),
         }
     }

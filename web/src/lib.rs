@@ -7,6 +7,7 @@
 //!
 //! What this is not: it keeps no state but in Redis and Postgres, so that any number of these may run.
 
+mod acts;
 pub mod api;
 pub mod audit;
 mod auth;

@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::verbs::arguments::trace_around;
 use crate::verbs::enqueue::read;
-use crate::verbs::name_queue;
 
 /// Enqueue a chain, or a group with a callback
 #[derive(Debug, Args)]
@@ -69,7 +68,7 @@ impl Flow {
             return out.value(&json!({ "id": id, "jobs": ids, "queue": queue.name(), "dry_run": true }));
         }
         app.greet_redis().await?;
-        name_queue(app, queue.name()).await?;
+        app.name_queue(queue.name()).await?;
         let new = enqueue(&queue, &flow).await?;
         out.line(format!("enqueued {new} of {} jobs into {}: {id}.…", ids.len(), queue.name()))?;
         out.value(&json!({ "id": id, "jobs": ids, "new": new, "queue": queue.name() }))

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use brasa_jobs::Catalog;
-use brasa_shared::store::Fault;
 use clap::{Parser, Subcommand};
 
 use crate::app::App;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::Output;
 
 mod aggregates;
@@ -152,17 +151,5 @@ impl Cli {
             Verb::Health(verb) => verb.obey(&mut out).await,
             Verb::Completions(verb) => verb.obey(&mut out),
         }
-    }
-}
-
-/// Makes a queue known before anything is put into it, so that it is listed whatever happens in between. A
-/// full Redis takes no name, and says so better about the job.
-async fn name_queue(app: &App, queue: &str) -> Result<(), Failure> {
-    match app.fleet().add_queue(queue).await {
-        Err(error) if error.fault == Fault::OutOfMemory => {
-            tracing::debug!(queue, error = %chain(&error), "could not name a queue for others to list");
-            Ok(())
-        }
-        answer => Ok(answer?),
     }
 }

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use crate::app::{App, read_config, unknown};
 use crate::failure::Failure;
 use crate::output::{Output, distance};
-use crate::verbs::name_queue;
 
 /// The most instants that a preview shows.
 const COUNT_MAX: u32 = 10_000;
@@ -199,7 +198,7 @@ async fn run(app: &App, name: &str, out: &mut Output) -> Result<(), Failure> {
         plans(config, &app.catalog, &app.queues()).map_err(|error| Failure::usage(error.to_string()))?;
     let plan: Option<Plan> = plans.into_iter().find(|plan| plan.name == name);
     let Some(plan) = plan else { return Err(unknown("schedule", name, config.schedules.keys())) };
-    name_queue(app, plan.queue.name()).await?;
+    app.name_queue(plan.queue.name()).await?;
     let id = fire_now(&plan, &app.clock).await?;
     out.line(format!("enqueued {id} ({}) into {}", plan.schedule.job, plan.queue.name()))?;
     out.value(&json!({ "id": id, "kind": plan.schedule.job, "queue": plan.queue.name() }))

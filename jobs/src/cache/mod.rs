@@ -5,12 +5,14 @@
 //! loaders: databases, budget, dictionaries    filler: lease, load, fill; making: what goes into the cache;
 //!                                             splitting: what becomes of a batch in which something is wrong
 //! warm:    the job that loads all values of a warmer, or the hottest
+//! invalidation: what people make invalid
 //! ```
 
 mod budget;
 mod failing;
 mod filler;
 mod hot;
+mod invalidation;
 mod loaders;
 mod making;
 mod plan;
@@ -23,6 +25,7 @@ mod warm;
 pub use budget::{Brake, Budget, BudgetState, Caps, Permit, Signs};
 pub use failing::FillError;
 pub use filler::{Filler, Wanted};
+pub use invalidation::{Invalidated, Invalidation, InvalidationError};
 pub use loaders::{EpochError, Loaders, Origin};
 pub use plan::{Batch, Loaded, LoaderProblem, Plan};
 pub use rows::RowProblem;

@@ -74,25 +74,29 @@ impl Limit {
     fn read(section: &mut Section<'_>) -> Self {
         Self {
             concurrency: section.whole("concurrency", 0..=LIMIT_MAX).unwrap_or(0),
-            rate: section.optional_table("rate", |section| {
-                let starts = section.whole("starts", 1..=LIMIT_MAX);
-                let per = section.duration("per", Duration::from_millis(1));
-                if starts.is_none() && !section.has("starts") {
-                    section.report_missing(
-                        "`starts` is missing",
-                        "write how many may start: rate = { starts = 100, per = \"1m\" }",
-                    );
-                }
-                if per.is_none() && !section.has("per") {
-                    section.report_missing(
-                        "`per` is missing",
-                        "write in which time: rate = { starts = 100, per = \"1m\" }",
-                    );
-                }
-                Some((starts?, per?))
-            }),
+            rate: read_rate(section, "starts", "how many may start"),
         }
     }
+}
+
+/// So many of something in a time, from `rate`; `what` says it in words.
+pub(super) fn read_rate(
+    section: &mut Section<'_>,
+    unit: &'static str,
+    what: &str,
+) -> Option<(u32, Duration)> {
+    section.optional_table("rate", |section| {
+        let number = section.whole(unit, 1..=LIMIT_MAX);
+        let per = section.duration("per", Duration::from_millis(1));
+        let example = format!("rate = {{ {unit} = 100, per = \"1m\" }}");
+        if number.is_none() && !section.has(unit) {
+            section.report_missing(format!("`{unit}` is missing"), format!("write {what}: {example}"));
+        }
+        if per.is_none() && !section.has("per") {
+            section.report_missing("`per` is missing", format!("write in which time: {example}"));
+        }
+        Some((number?, per?))
+    })
 }
 
 /// How many finished jobs are kept, and for how long; whichever ends first.

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::Identity;
 use super::attempts::Attempts;
+use super::rates::Rates;
 use super::session::{Signer, name_in};
 
 /// The name of the token that is made where the configuration has none.
@@ -23,6 +24,7 @@ pub(crate) struct Keys {
     tokens: RwLock<BTreeMap<String, Token>>,
     made: Option<String>,
     attempts: Attempts,
+    rates: Rates,
     signer: Signer,
     session: Duration,
     clock: Clock,
@@ -49,6 +51,7 @@ impl Keys {
             tokens: RwLock::new(tokens),
             made,
             attempts: Attempts::default(),
+            rates: Rates::default(),
             signer: Signer::new(),
             session: site.config.web.session,
             clock: site.clock.clone(),
@@ -87,6 +90,11 @@ impl Keys {
         Entry::Wrong
     }
 
+    /// Counts a request of somebody; or in how many seconds one will be answered, where there were too many.
+    pub(crate) fn count(&self, who: &Identity) -> Result<(), u64> {
+        who.rate.map_or(Ok(()), |rate| self.rates.take(&who.name, rate))
+    }
+
     /// A cookie for whoever came with a token, and for how many seconds it holds.
     pub(crate) fn log_in(&self, who: &Identity) -> Option<(String, u64)> {
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
@@ -112,10 +120,11 @@ impl Keys {
 
 fn made_of(token: &str) -> (String, Token) {
     let hash = Token::hash_of(token);
-    (MADE.to_owned(), Token { hash, role: Role::Admin, kinds: Vec::new(), queues: Vec::new(), expires: None })
+    let (kinds, queues) = (Vec::new(), Vec::new());
+    (MADE.to_owned(), Token { hash, role: Role::Admin, kinds, queues, expires: None, rate: None })
 }
 
 fn identity(name: &str, token: &Token, is_session: bool) -> Identity {
-    let Token { role, kinds, queues, .. } = token.clone();
-    Identity { name: name.to_owned(), role, kinds, queues, is_session }
+    let Token { role, kinds, queues, rate, .. } = token.clone();
+    Identity { name: name.to_owned(), role, kinds, queues, rate, is_session }
 }

@@ -2,7 +2,10 @@
 
 mod attempts;
 mod keys;
+mod rates;
 mod session;
+
+use std::time::Duration;
 
 use brasa_shared::config::Role;
 
@@ -20,6 +23,8 @@ pub struct Identity {
     pub kinds: Vec<String>,
     /// The queues into which; empty where all are.
     pub queues: Vec<String>,
+    /// How many requests are answered in a time, and the time; any number where nothing is said.
+    pub rate: Option<(u32, Duration)>,
     /// Whether they came with a cookie, which other sites can make a browser send.
     pub is_session: bool,
 }

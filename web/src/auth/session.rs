@@ -66,7 +66,7 @@ mod tests {
 
     fn token(secret: &str) -> Token {
         let hash = Token::hash_of(secret);
-        Token { hash, role: Role::Admin, kinds: Vec::new(), queues: Vec::new(), expires: None }
+        Token { hash, role: Role::Admin, kinds: Vec::new(), queues: Vec::new(), expires: None, rate: None }
     }
 
     #[test]

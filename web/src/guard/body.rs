@@ -37,6 +37,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Strict<T> {
         let bytes = read(request).await?;
         let bad =
             |error: serde_json::Error| Refused::bad(format!("the body cannot be understood: {error}"), "");
+        // A list in the place of an object would be read by the places of its items, which nobody means.
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
+            return Err(Refused::bad("the body is a list, and is to be an object", ""));
+        }
         let mut all = serde_json::Deserializer::from_slice(&bytes);
         Once { depth: 0 }.deserialize(&mut all).and_then(|()| all.end()).map_err(bad)?;
         serde_json::from_slice(&bytes).map(Self).map_err(bad)

@@ -34,6 +34,14 @@ pub(crate) async fn door(State(door): State<Door>, mut request: Request, next: N
         Err(refused) if need != Need::Nobody => return refused.into_response(),
         Err(_) => None,
     };
+    // Pages are not counted: they draw themselves again, whatever a program does with the same token.
+    if let Some(who) = who.as_ref().filter(|who| !who.is_session || is_api(request.uri()))
+        && let Err(seconds) = door.keys.count(who)
+    {
+        let message = format!("`{}` asks too often", who.name);
+        let help = "ask less often, or whoever keeps [web.tokens] for another `rate`";
+        return Refused::new(StatusCode::TOO_MANY_REQUESTS, message, help).again_in(seconds).into_response();
+    }
     if let Need::Role(least) = need {
         let Some(who) = &who else { return stranger(request.uri(), request.method()) };
         if who.is_session && is_foreign(request.method(), request.headers()) {
@@ -115,9 +123,13 @@ pub(crate) fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
     origin.is_none() || origin != text("host")
 }
 
+fn is_api(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
+}
+
 /// Programs are told that they need a token; people are shown where to write it.
 fn stranger(uri: &Uri, method: &Method) -> Response {
-    if uri.path().starts_with("/api/") || *method != Method::GET {
+    if is_api(uri) || *method != Method::GET {
         let help = "send a token: `authorization: Bearer TOKEN`; `brasa tokens new` makes one";
         let refused = Refused::new(StatusCode::UNAUTHORIZED, "who is asking?", help);
         return ([(header::WWW_AUTHENTICATE, "Bearer")], refused).into_response();

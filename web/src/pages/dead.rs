@@ -7,12 +7,14 @@ use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use brasa_shared::config::Role;
-use brasa_shared::queue::{Ending, Grave, Queue};
+use brasa_shared::queue::{Ending, Grave};
 use maud::{Markup, html};
 use serde_json::json;
 
 use super::act::Actor;
 use super::jobs::path_of;
+use crate::acts::dead as acts;
+use crate::acts::dead::{members, number, revive};
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -21,10 +23,6 @@ use crate::view::{format, graves, layout};
 
 /// How many groups a page shows.
 const SHOWN: usize = 100;
-/// How many jobs are started or deleted in one step.
-const STEP: usize = 1_000;
-/// How far apart jobs of a group start again, so that what they died of is not met by all of them at once.
-const APART: Duration = Duration::from_millis(10);
 /// For how long the end of a canary is waited for.
 const CANARY_MAX: Duration = Duration::from_secs(20);
 
@@ -76,28 +74,6 @@ fn group(desk: &Desk, grave: &Grave, who: &Identity) -> Markup {
     }
 }
 
-/// The queues that have this group, and its jobs there.
-async fn members(desk: &Desk, signature: &str) -> Result<Vec<(Queue, Vec<String>)>, Refused> {
-    let mut found = Vec::new();
-    for queue in desk.site.all_queues().await?.into_values() {
-        let ids = queue.buried_in(signature).await?;
-        if !ids.is_empty() {
-            found.push((queue, ids));
-        }
-    }
-    if found.is_empty() {
-        return Err(Refused::absent(
-            "no dead jobs are in this group",
-            "they may have been started again meanwhile",
-        ));
-    }
-    Ok(found)
-}
-
-fn number(members: &[(Queue, Vec<String>)]) -> usize {
-    members.iter().map(|(_, ids)| ids.len()).sum()
-}
-
 async fn canary(
     State(desk): State<Desk>,
     Path(signature): Path<String>,
@@ -133,20 +109,8 @@ async fn retry(
     Path(signature): Path<String>,
     actor: Actor,
 ) -> Result<Redirect, Refused> {
-    let members = members(&desk, &signature).await?;
-    actor.note(&desk, "dead.retry", &signature, json!({ "jobs": number(&members) })).await?;
-    revive(&members).await?;
-    graves::forget(&desk);
+    acts::retry(&desk, &signature, &actor).await?;
     Ok(Redirect::to("/dead"))
-}
-
-async fn revive(members: &[(Queue, Vec<String>)]) -> Result<(), Refused> {
-    for (queue, ids) in members {
-        for ids in ids.chunks(STEP) {
-            queue.revive_every(ids, APART).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn delete(
@@ -154,13 +118,6 @@ async fn delete(
     Path(signature): Path<String>,
     actor: Actor,
 ) -> Result<Redirect, Refused> {
-    let members = members(&desk, &signature).await?;
-    actor.note(&desk, "dead.delete", &signature, json!({ "jobs": number(&members) })).await?;
-    for (queue, ids) in &members {
-        for ids in ids.chunks(STEP) {
-            queue.forget(ids).await?;
-        }
-    }
-    graves::forget(&desk);
+    acts::delete(&desk, &signature, &actor).await?;
     Ok(Redirect::to("/dead"))
 }

@@ -10,11 +10,11 @@ use axum::routing::{get, post};
 use brasa_shared::config::Role;
 use brasa_shared::queue::{JobView, State as JobState, Why};
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::act::{Actor, Reason};
 use super::jobs::{path_of, standing};
 use super::past;
+use crate::acts::jobs as acts;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -35,7 +35,7 @@ async fn show(
     Extension(who): Extension<Identity>,
     Path((queue, id)): Path<(String, String)>,
 ) -> Result<Markup, Refused> {
-    let view = match find(&desk, &queue, &id).await {
+    let view = match acts::find(&desk, &queue, &id).await {
         Ok(view) => view,
         Err(absent) if absent.status == StatusCode::NOT_FOUND => {
             return past::job(&desk, &queue, &id, &who).await?.ok_or(absent);
@@ -49,7 +49,7 @@ async fn show(
     };
     let body = html! {
         p.id { code { (view.id) } }
-        (acts(&view, &who))
+        (buttons(&view, &who))
         (facts(&desk, &view, why.as_ref()))
         (timeline(&desk, &view))
         (payload(&view, &who))
@@ -59,18 +59,7 @@ async fn show(
     Ok(layout::page(title, "/jobs", &who, is_open, &body))
 }
 
-/// The job, if its queue still knows it.
-async fn find(desk: &Desk, queue: &str, id: &str) -> Result<JobView, Refused> {
-    let all = desk.site.all_queues().await?;
-    let found = match all.get(queue) {
-        Some(queue) => queue.show(id).await?,
-        None => None,
-    };
-    let help = "ended jobs are kept for a while only: keep_done and keep_dead of the queue";
-    found.ok_or_else(|| Refused::absent(format!("no queue knows the job `{}`", format::short(id, 80)), help))
-}
-
-fn acts(view: &JobView, who: &Identity) -> Markup {
+fn buttons(view: &JobView, who: &Identity) -> Markup {
     let to = |verb: &str| format!("{}/{verb}", path_of(&view.queue, &view.id));
     let is_open = !matches!(view.state, JobState::Done | JobState::Dead);
     html! {
@@ -172,32 +161,8 @@ async fn retry(
     Path((queue, id)): Path<(String, String)>,
     actor: Actor,
 ) -> Result<Redirect, Refused> {
-    let view = find(&desk, &queue, &id).await?;
-    let target = format!("{queue}/{id}");
-    actor
-        .note(
-            &desk,
-            "job.retry",
-            &target,
-            json!({ "kind": view.kind, "state": standing(&view), "attempt": view.attempt }),
-        )
-        .await?;
-    let at = desk.site.queue(&queue);
-    let begun = match view.state {
-        JobState::Dead => at.revive(std::slice::from_ref(&id)).await? == [true],
-        JobState::Delayed => match at.envelope(&id).await? {
-            Some(Ok(envelope)) => at.promote_now(&[envelope]).await? > 0,
-            _ => false,
-        },
-        _ => false,
-    };
-    crate::view::graves::forget(&desk);
-    if begun {
-        return Ok(Redirect::to(&path_of(&queue, &id)));
-    }
-    let help =
-        "only what is dead or delayed can be started, if it can be read and nobody else has its unique key";
-    Err(Refused::new(StatusCode::CONFLICT, format!("it is {}, and was left as it is", standing(&view)), help))
+    acts::retry(&desk, &queue, &id, &actor).await?;
+    Ok(Redirect::to(&path_of(&queue, &id)))
 }
 
 async fn cancel(
@@ -206,9 +171,6 @@ async fn cancel(
     actor: Actor,
     Form(why): Form<Reason>,
 ) -> Result<Redirect, Refused> {
-    let view = find(&desk, &queue, &id).await?;
-    let detail = json!({ "kind": view.kind, "state": standing(&view), "reason": why.text() });
-    actor.note(&desk, "job.cancel", &format!("{queue}/{id}"), detail).await?;
-    desk.site.queue(&queue).cancel(&id, &actor.who.name, &why.text()).await?;
+    acts::cancel(&desk, &queue, &id, &why.text(), &actor).await?;
     Ok(Redirect::to(&path_of(&queue, &id)))
 }

@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use brasa_shared::queue::{Ending, JobView, State as JobState};
+use brasa_shared::queue::{JobView, State as JobState};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::past;
+use crate::acts::jobs::STATES;
+pub(super) use crate::acts::jobs::standing;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -23,16 +25,6 @@ const SHOWN: (usize, usize) = (50, 200);
 const SEARCHED_MAX: usize = 2_000;
 /// How long a word to look for may be.
 const WORD_MAX: usize = 200;
-
-/// The states, as the page lists them.
-pub(super) const STATES: &[(&str, JobState)] = &[
-    ("running", JobState::Running),
-    ("waiting", JobState::Waiting),
-    ("delayed", JobState::Delayed),
-    ("blocked", JobState::Blocked),
-    ("done", JobState::Done),
-    ("dead", JobState::Dead),
-];
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/jobs", VIEWER, get(show))]
@@ -178,15 +170,6 @@ async fn form(desk: &Desk, search: &Search) -> Result<Markup, Refused> {
             button type="submit" { "Search" }
         }
     })
-}
-
-/// How a job stands, in a word.
-pub(super) fn standing(view: &JobView) -> &'static str {
-    match (view.state, view.outcome.as_ref().map(|outcome| outcome.ending)) {
-        (JobState::Done, Some(Ending::Cancelled)) => "cancelled",
-        (JobState::Done, Some(Ending::Expired)) => "expired",
-        (state, _) => STATES.iter().find(|(_, known)| *known == state).map_or("", |(word, _)| word),
-    }
 }
 
 /// Jobs as a table.

@@ -4,7 +4,6 @@
 //! The script only draws pages again as things change, and asks before what cannot be undone.
 
 mod about;
-mod act;
 mod assets;
 mod audit;
 mod dead;
@@ -18,6 +17,7 @@ mod queues;
 mod schedules;
 mod workers;
 
+use crate::acts as act;
 use crate::routes::Route;
 
 /// All that can be called by people.

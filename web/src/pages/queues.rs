@@ -9,9 +9,9 @@ use axum::routing::{get, post};
 use brasa_shared::config::Role;
 use brasa_shared::queue::Counts;
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::act::{Actor, Reason};
+use crate::acts::queues as acts;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -90,7 +90,7 @@ fn card(desk: &Desk, name: &str, counts: &Counts, who: &Identity) -> Markup {
                 @if counts.parked > 0 { " · " (format::count(counts.parked)) " held back by limits" }
             }
             (limits(desk, name))
-            (acts(name, counts, who))
+            (buttons(name, counts, who))
         }
     }
 }
@@ -111,7 +111,7 @@ fn limits(desk: &Desk, name: &str) -> Markup {
     html! { @if !said.is_empty() { p.dim { "Limits: " (said.join(", ")) } } }
 }
 
-fn acts(name: &str, counts: &Counts, who: &Identity) -> Markup {
+fn buttons(name: &str, counts: &Counts, who: &Identity) -> Markup {
     let to = |verb: &str| format!("/queues/{}/{verb}", format::segment(name));
     html! {
         @if who.may(Role::Operator) {
@@ -141,11 +141,7 @@ async fn pause(
     actor: Actor,
     Form(why): Form<Reason>,
 ) -> Result<Redirect, Refused> {
-    known(&desk, &name).await?;
-    let queue = desk.site.queue(&name);
-    let before = json!({ "reason": why.text(), "was_paused": queue.paused().await?.is_some() });
-    actor.note(&desk, "queue.pause", &name, before).await?;
-    queue.pause(&actor.who.name, &why.text()).await?;
+    acts::pause(&desk, &name, &why.text(), &actor).await?;
     Ok(actor.back("/queues"))
 }
 
@@ -154,11 +150,7 @@ async fn resume(
     Path(name): Path<String>,
     actor: Actor,
 ) -> Result<Redirect, Refused> {
-    known(&desk, &name).await?;
-    let queue = desk.site.queue(&name);
-    let before = json!({ "paused": queue.paused().await? });
-    actor.note(&desk, "queue.resume", &name, before).await?;
-    queue.resume().await?;
+    acts::resume(&desk, &name, &actor).await?;
     Ok(actor.back("/queues"))
 }
 
@@ -168,32 +160,11 @@ async fn close(
     actor: Actor,
     Form(why): Form<Reason>,
 ) -> Result<Redirect, Refused> {
-    known(&desk, &name).await?;
-    let queue = desk.site.queue(&name);
-    let before = json!({ "reason": why.text(), "was_closed": queue.door().await?.is_some() });
-    actor.note(&desk, "queue.close", &name, before).await?;
-    queue.close(&actor.who.name, &why.text()).await?;
+    acts::close(&desk, &name, &why.text(), &actor).await?;
     Ok(actor.back("/queues"))
 }
 
 async fn open(State(desk): State<Desk>, Path(name): Path<String>, actor: Actor) -> Result<Redirect, Refused> {
-    known(&desk, &name).await?;
-    let queue = desk.site.queue(&name);
-    let before = json!({ "closed": queue.door().await? });
-    actor.note(&desk, "queue.open", &name, before).await?;
-    queue.reopen().await?;
+    acts::open(&desk, &name, &actor).await?;
     Ok(actor.back("/queues"))
-}
-
-/// A queue that nobody has used is a typing error, and must not come into being by being paused.
-async fn known(desk: &Desk, name: &str) -> Result<(), Refused> {
-    let all = desk.site.all_queues().await?;
-    if all.contains_key(name) {
-        return Ok(());
-    }
-    let names: Vec<&str> = all.keys().map(String::as_str).collect();
-    Err(Refused::absent(
-        format!("there is no queue `{}`", format::short(name, 80)),
-        format!("there are: {}", names.join(", ")),
-    ))
 }

@@ -6,14 +6,12 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use brasa_shared::config::{Role, Schedule, When};
+use brasa_shared::config::{Role, Schedule};
 use brasa_shared::queue::TickVerdict;
-use brasa_shared::units::format_duration;
-use jiff::Timestamp;
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::act::Actor;
+use crate::acts::schedules;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -57,11 +55,11 @@ fn card(desk: &Desk, name: &str, schedule: &Schedule, mut past: Vec<TickVerdict>
     html! {
         section.card #(format!("schedule-{name}")) {
             h2 { (name) @if schedule.paused { " " span.warn { "paused in the configuration" } } }
-            p { code { (schedule.job) } " · " (spell(&schedule.when)) " · " (zone) }
+            p { code { (schedule.job) } " · " (schedules::spell(&schedule.when)) " · " (zone) }
             dl.facts {
                 dt { "Next" }
                 dd {
-                    @for tick in ticks(schedule, now) {
+                    @for tick in schedules::ticks(schedule, now, SHOWN.0) {
                         div { (format::ago(tick.as_millisecond(), now)) " · " (tick.to_zoned(schedule.zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %:z")) }
                     }
                 }
@@ -85,23 +83,7 @@ fn card(desk: &Desk, name: &str, schedule: &Schedule, mut past: Vec<TickVerdict>
     }
 }
 
-fn ticks(schedule: &Schedule, now: Timestamp) -> Vec<Timestamp> {
-    let next = |after: &Timestamp| schedule.when.next_after(&schedule.zone, *after);
-    std::iter::successors(next(&now), next).take(SHOWN.0).collect()
-}
-
-fn spell(when: &When) -> String {
-    match when {
-        When::Cron(crontab) => crontab.text().to_owned(),
-        When::Every(period) => format!("every {}", format_duration(*period)),
-    }
-}
-
 async fn run(State(desk): State<Desk>, Path(name): Path<String>, actor: Actor) -> Result<Redirect, Refused> {
-    let Some(schedule) = desk.site.config.schedules.get(&name) else {
-        return Err(Refused::absent(format!("there is no schedule `{}`", format::short(&name, 80)), ""));
-    };
-    actor.note(&desk, "schedule.run", &name, json!({ "job": schedule.job })).await?;
-    let id = (desk.fire)(name).await.map_err(|why| Refused::away(why, ""))?;
+    let id = schedules::run(&desk, &name, &actor).await?;
     Ok(Redirect::to(&format!("/jobs?q={}", format::segment(&id))))
 }

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use brasa_shared::cache::{Caches, Cause, Entry, NOBODY, TAGS_KEPT_MIN, params_of};
+use brasa_jobs::cache::{Invalidated, Invalidation};
+use brasa_shared::cache::{Caches, Cause, Entry, NOBODY};
 use clap::Args;
 use serde_json::json;
-use sqlx::PgPool;
 
-use super::target::owner;
 use super::warmer;
 use crate::app::{App, greet_postgres};
 use crate::failure::Failure;
@@ -40,43 +39,18 @@ impl Invalidate {
             warmer(app, name)?;
         }
         let caches = app.caches();
-        let groups = self.groups(app);
+        let what =
+            Invalidation { keys: self.key.clone(), tags: self.tag.clone(), warmers: self.warmer.clone() };
+        let groups = what.groups(&app.config);
         if self.dry_run {
             return self.preview(&caches, &groups, out).await;
         }
-        let cause = match app.pool()? {
-            Some(pool) => Cause::Transaction(fresh_transaction(&pool).await?),
-            None => Cause::Nobody,
-        };
-        let mut gone = 0;
-        for (name, entries) in &groups {
-            gone += caches.namespace(name).invalidate(entries, cause).await?;
+        let pool = app.pool()?;
+        if let Some(pool) = &pool {
+            greet_postgres(pool).await?;
         }
-        let tags = self.tags(&caches);
-        if !tags.is_empty() {
-            // Values with these tags see to it themselves that the marks outlive them.
-            caches.invalidate_tags(&tags, cause, TAGS_KEPT_MIN).await?;
-        }
+        let Invalidated { gone, cause } = what.carry_out(&app.config, &caches, pool.as_ref()).await?;
         self.tell(&groups, gone, cause, app, out)
-    }
-
-    /// The keys by their warmers. Values whose parameters are known are loaded again at once.
-    fn groups(&self, app: &App) -> BTreeMap<String, Vec<Entry>> {
-        let mut groups: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
-        for key in &self.key {
-            let (name, params) = match owner(app, key) {
-                Some(owner) => (owner.name, params_of(&owner.texts)),
-                None => (NOBODY.to_owned(), String::new()),
-            };
-            groups.entry(name).or_default().push(Entry { key: key.clone(), params });
-        }
-        groups
-    }
-
-    /// The tags as values have them.
-    fn tags(&self, caches: &Caches) -> Vec<String> {
-        let named = self.tag.iter().map(|tag| tag.replace(['\n', '\r'], " "));
-        named.chain(self.warmer.iter().map(|name| caches.namespace(name).tag())).collect()
     }
 
     async fn preview(
@@ -158,12 +132,4 @@ impl Invalidate {
 
 fn owner_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| *name != NOBODY)
-}
-
-/// A transaction of the primary that is over when this returns: what a replica shows from before it is refused.
-async fn fresh_transaction(pool: &PgPool) -> Result<u64, Failure> {
-    greet_postgres(pool).await?;
-    let text: String = sqlx::query_scalar("select pg_current_xact_id()::text").fetch_one(pool).await?;
-    text.parse()
-        .map_err(|_| Failure::environment(format!("postgres gave `{text}` as the number of a transaction")))
 }

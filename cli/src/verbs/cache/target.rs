@@ -74,7 +74,7 @@ fn by_key(app: &App, key: &str) -> Found {
 }
 
 /// The one warmer whose template makes this key.
-pub(super) fn owner(app: &App, key: &str) -> Option<Owner> {
+fn owner(app: &App, key: &str) -> Option<Owner> {
     let shapes = shapes(app);
     let (name, texts) = cache::owner(key, shapes.iter().map(|(name, shape)| (*name, shape)))?;
     Some(Owner { name: name.to_owned(), shape: shapes.get(name)?.clone(), texts })

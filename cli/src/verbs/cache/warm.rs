@@ -14,7 +14,6 @@ use crate::output::{Output, bytes, plain};
 use crate::verbs::arguments::duration;
 use crate::verbs::cache::warmer;
 use crate::verbs::enqueue::KEEP_FOR_WAITER;
-use crate::verbs::name_queue;
 
 /// As good as for ever.
 const WAIT_MAX: (&str, Duration) = ("365d", Duration::from_hours(24 * 365));
@@ -50,7 +49,7 @@ impl Warm {
                 json!({ "kind": job.kind, "warmer": self.name, "queue": queue.name(), "dry_run": true });
             return out.value(&said);
         }
-        name_queue(app, queue.name()).await?;
+        app.name_queue(queue.name()).await?;
         queue.enqueue(&job).await?;
         match self.wait {
             None => {

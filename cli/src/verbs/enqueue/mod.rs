@@ -12,7 +12,6 @@ use crate::app::{App, unknown};
 use crate::failure::Failure;
 use crate::output::{Output, plain};
 use crate::verbs::arguments::ms;
-use crate::verbs::name_queue;
 
 mod particulars;
 
@@ -78,7 +77,7 @@ impl Enqueue {
             return out.value(&json!({ "kind": job.kind, "queue": queue.name(), "dry_run": true }));
         }
         app.greet_redis().await?;
-        name_queue(app, queue.name()).await?;
+        app.name_queue(queue.name()).await?;
         let answer = queue.enqueue(&job).await?;
         let (state, id) = match &answer {
             Enqueued::New => ("new", job.id.clone()),
@@ -135,7 +134,7 @@ impl Enqueue {
             );
         }
         app.greet_redis().await?;
-        name_queue(app, queue.name()).await?;
+        app.name_queue(queue.name()).await?;
         let answers = queue.enqueue_all(&jobs).await?;
         let new = answers.iter().filter(|answer| **answer == Enqueued::New).count();
         out.line(format!("enqueued {new} jobs into {}", queue.name()))?;

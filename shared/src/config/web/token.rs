@@ -2,11 +2,14 @@
 //!
 //! The file holds no token but its hash, so that whoever reads the file gets in nowhere.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::super::complaint::{Complaint, clip};
 use super::super::interpolate::interpolate;
+use super::super::queues::read_rate;
 use super::super::reader::read_text;
 use super::super::section::Section;
 use crate::hash::hex;
@@ -65,6 +68,8 @@ pub struct Token {
     pub queues: Vec<String>,
     /// From when on it opens nothing any more.
     pub expires: Option<Timestamp>,
+    /// How many requests of it each process answers in a time, and the time; any number by default.
+    pub rate: Option<(u32, Duration)>,
 }
 
 impl Token {
@@ -75,17 +80,23 @@ impl Token {
             section
                 .report_missing("needs `role`", r#"write role = "viewer", "operator", "admin" or "enqueue""#);
         }
-        let (has_kinds, kinds) =
-            (section.has("kinds"), section.parsed_each("kinds", name).unwrap_or_default());
-        if role == Some(Role::Enqueue) && !has_kinds {
-            let help = r#"write which it may enqueue, as in kinds = ["mail.send"]"#;
-            section.report_missing("a token for enqueuing needs `kinds`", help);
+        let (has_kinds, kinds) = (section.has("kinds"), section.parsed_each("kinds", name));
+        let help = r#"write which it may enqueue, as in kinds = ["mail.send"]"#;
+        match (role, &kinds) {
+            (Some(Role::Enqueue), _) if !has_kinds => {
+                section.report_missing("a token for enqueuing needs `kinds`", help);
+            }
+            (Some(Role::Enqueue), Some(kinds)) if kinds.is_empty() => {
+                section.report("kinds", "a token for enqueuing may enqueue nothing with these", help);
+            }
+            _ => {}
         }
         Some(Self {
             role: role?,
-            kinds,
+            kinds: kinds.unwrap_or_default(),
             queues: section.parsed_each("queues", name).unwrap_or_default(),
             expires: section.parsed("expires", instant),
+            rate: read_rate(section, "requests", "how many requests are answered"),
             hash: hash?,
         })
     }

@@ -1,4 +1,4 @@
-//! What people do: written down, done, and the page is shown again.
+//! Who acts, and how that is written down before it takes effect.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

@@ -1,0 +1,218 @@
+//! Jobs: looking at them, waiting for their ends, stopping them and starting them again.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::routing::{get, post};
+use axum::{Extension, Json};
+use brasa_shared::queue::{Cancelled, JobView, State as JobState};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::KNOWN;
+use super::enqueue::may_enqueue;
+use super::job::{Job, State as Standing};
+use super::parts::{At, Maybe, Span, Why};
+use crate::acts::Actor;
+use crate::acts::jobs as acts;
+use crate::acts::queues::known;
+use crate::auth::Identity;
+use crate::desk::Desk;
+use crate::error::Refused;
+use crate::guard::query;
+use crate::routes::{OPERATOR, Route, VIEWER};
+
+/// How many jobs are listed: unless it is said otherwise, and at most.
+const LISTED: (usize, usize) = (50, 200);
+/// How many jobs of a queue and a state are looked at for those of a kind, so that it ends soon in a queue of a million.
+const SEARCHED_MAX: usize = 2_000;
+/// For how long an end is waited for: unless it is said otherwise, and at most.
+const WAIT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(1));
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/jobs", VIEWER, get(list)),
+        Route::get("/api/v1/jobs/{queue}/{id}", KNOWN, get(show)),
+        Route::get("/api/v1/jobs/{queue}/{id}/wait", KNOWN, get(wait)),
+        Route::post("/api/v1/jobs/{queue}/{id}/cancel", OPERATOR, post(cancel)),
+        Route::post("/api/v1/jobs/{queue}/{id}/retry", OPERATOR, post(retry)),
+    ]
+}
+
+/// Which jobs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Search {
+    /// Those of this queue.
+    queue: Option<String>,
+    /// Those of this kind.
+    kind: Option<String>,
+    /// Those in this state; those that have not ended where nothing is said.
+    state: Option<Standing>,
+    /// How many at most; 50 where nothing is said.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// Jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Jobs {
+    /// The jobs, queue by queue.
+    jobs: Vec<Job>,
+}
+
+/// List jobs.
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(Search),
+    responses((status = 200, description = "The jobs", body = Jobs)))]
+pub(super) async fn list(
+    State(desk): State<Desk>,
+    Extension(who): Extension<Identity>,
+    uri: Uri,
+) -> Result<Json<Jobs>, Refused> {
+    let search: Search = query(&uri)?;
+    let limit = search.limit.unwrap_or(LISTED.0);
+    if limit == 0 || limit > LISTED.1 {
+        return Err(Refused::bad("`limit` is out of range", format!("ask for 1 to {} jobs", LISTED.1)));
+    }
+    let open = [JobState::Running, JobState::Waiting, JobState::Delayed, JobState::Blocked];
+    let states = search.state.map_or_else(|| open.to_vec(), |state| vec![state.into()]);
+    let queues = match &search.queue {
+        None => desk.site.all_queues().await?.into_values().collect(),
+        Some(name) => vec![known(&desk, name).await?],
+    };
+    let most = if search.kind.is_some() { SEARCHED_MAX } else { limit };
+    let mut jobs = Vec::new();
+    for queue in queues {
+        for state in &states {
+            let views = queue.list(*state, most).await?;
+            let of_kind = |view: &JobView| search.kind.as_ref().is_none_or(|kind| view.kind == *kind);
+            let chosen = views.into_iter().filter(of_kind).take(limit - jobs.len());
+            jobs.extend(chosen.map(|view| Job::of(view, who.sees_payloads())));
+            if jobs.len() == limit {
+                return Ok(Json(Jobs { jobs }));
+            }
+        }
+    }
+    Ok(Json(Jobs { jobs }))
+}
+
+/// Look at a job. A token for enqueuing sees the jobs that it may enqueue, and no others.
+#[utoipa::path(get, path = "/api/v1/jobs/{queue}/{id}", tag = "jobs",
+    params(("queue" = String, Path, description = "Its queue"), ("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The job", body = Job)))]
+pub(super) async fn show(
+    State(desk): State<Desk>,
+    Extension(who): Extension<Identity>,
+    At((queue, id)): At<(String, String)>,
+) -> Result<Json<Job>, Refused> {
+    let view = acts::find(&desk, &queue, &id).await?;
+    shown(&desk, &who, view).map(Json)
+}
+
+/// How long to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Patience {
+    /// A time span such as `10s`, a minute at most; 30 s where nothing is said.
+    #[param(value_type = Option<String>, example = "10s")]
+    timeout: Option<Span>,
+}
+
+/// Wait for the end of a job. The job is answered as it ended, or as it is when the time is over.
+#[utoipa::path(get, path = "/api/v1/jobs/{queue}/{id}/wait", tag = "jobs",
+    params(("queue" = String, Path, description = "Its queue"), ("id" = String, Path, description = "Its id"), Patience),
+    responses((status = 200, description = "The job", body = Job)))]
+pub(super) async fn wait(
+    State(desk): State<Desk>,
+    Extension(who): Extension<Identity>,
+    At((queue, id)): At<(String, String)>,
+    uri: Uri,
+) -> Result<Json<Job>, Refused> {
+    let Patience { timeout } = query(&uri)?;
+    let limit = timeout.map_or(WAIT.0, |Span(limit)| limit);
+    if limit > WAIT.1 {
+        return Err(Refused::bad("`timeout` is too long", "wait for 60s at most, and ask again"));
+    }
+    let view = acts::find(&desk, &queue, &id).await?;
+    let seen = shown(&desk, &who, view)?;
+    if limit.is_zero() {
+        return Ok(Json(seen));
+    }
+    let place = desk.hall.place()?;
+    let view = desk.site.queue(&queue).wait_for_end(&id, limit).await?;
+    drop(place);
+    shown(&desk, &who, view.ok_or_else(|| acts::unknown(&id))?).map(Json)
+}
+
+/// A job as somebody may see it; for whoever may not, it is as if there were none.
+fn shown(desk: &Desk, who: &Identity, view: JobView) -> Result<Job, Refused> {
+    let may = may_enqueue(desk, who, &view.kind, &view.queue).is_none();
+    let is_viewer = who.may(brasa_shared::config::Role::Viewer);
+    if is_viewer || may {
+        Ok(Job::of(view, who.sees_payloads() || may))
+    } else {
+        Err(acts::unknown(&view.id))
+    }
+}
+
+/// What a cancel found.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stopped {
+    /// The job had not started, and will not.
+    Cancelled,
+    /// It runs, and has been asked to stop.
+    Asked,
+}
+
+/// A job that was stopped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Stopping {
+    /// Its id.
+    id: String,
+    /// Its queue.
+    queue: String,
+    /// What was found.
+    outcome: Stopped,
+}
+
+/// Stop a job for good: one that waits will not start, one that runs is asked to stop.
+#[utoipa::path(post, path = "/api/v1/jobs/{queue}/{id}/cancel", tag = "jobs", request_body = Option<Why>,
+    params(("queue" = String, Path, description = "Its queue"), ("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "It is stopped, or will be", body = Stopping),
+        (status = 409, description = "It has ended already", body = super::parts::Problem)))]
+pub(super) async fn cancel(
+    State(desk): State<Desk>,
+    At((queue, id)): At<(String, String)>,
+    actor: Actor,
+    Maybe(why): Maybe<Why>,
+) -> Result<Json<Stopping>, Refused> {
+    let outcome = match acts::cancel(&desk, &queue, &id, &why.text(), &actor).await? {
+        Cancelled::Cancelled => Stopped::Cancelled,
+        Cancelled::Asked => Stopped::Asked,
+        Cancelled::Done | Cancelled::Dead => {
+            return Err(Refused::new(StatusCode::CONFLICT, "it has ended already", ""));
+        }
+        Cancelled::Unknown => return Err(acts::unknown(&id)),
+    };
+    Ok(Json(Stopping { id, queue, outcome }))
+}
+
+/// Start a job now that is dead or delayed.
+#[utoipa::path(post, path = "/api/v1/jobs/{queue}/{id}/retry", tag = "jobs",
+    params(("queue" = String, Path, description = "Its queue"), ("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The job, which waits for a worker", body = Job),
+        (status = 409, description = "It is neither dead nor delayed, or another has its unique key",
+            body = super::parts::Problem)))]
+pub(super) async fn retry(
+    State(desk): State<Desk>,
+    At((queue, id)): At<(String, String)>,
+    actor: Actor,
+) -> Result<Json<Job>, Refused> {
+    acts::retry(&desk, &queue, &id, &actor).await?;
+    let view = acts::find(&desk, &queue, &id).await?;
+    Ok(Json(Job::of(view, actor.who.sees_payloads())))
+}
