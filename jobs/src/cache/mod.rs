@@ -5,9 +5,11 @@
 //! loaders: databases, budget, dictionaries    filler: lease, load, fill; making: what goes into the cache;
 //!                                             splitting: what becomes of a batch in which something is wrong
 //! warm:    the job that loads all values of a warmer, or the hottest
+//! status:  what is cached and how well it serves, for people; texts: stored bytes -> texts
 //! ```
 
 mod budget;
+mod cause;
 mod failing;
 mod filler;
 mod hot;
@@ -17,10 +19,13 @@ mod plan;
 mod rows;
 mod shape;
 mod splitting;
+pub mod status;
 mod tally;
+mod texts;
 mod warm;
 
 pub use budget::{Brake, Budget, BudgetState, Caps, Permit, Signs};
+pub use cause::cause;
 pub use failing::FillError;
 pub use filler::{Filler, Wanted};
 pub use loaders::{EpochError, Loaders, Origin};
@@ -28,4 +33,5 @@ pub use plan::{Batch, Loaded, LoaderProblem, Plan};
 pub use rows::RowProblem;
 pub use shape::{Shape, Touched, owner};
 pub use tally::Tally;
+pub use texts::{TextError, Texts};
 pub use warm::Warm;

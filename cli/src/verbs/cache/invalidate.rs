@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use brasa_jobs::cache::cause;
 use brasa_shared::cache::{Caches, Cause, Entry, NOBODY, TAGS_KEPT_MIN, params_of};
 use clap::Args;
 use serde_json::json;
-use sqlx::PgPool;
 
 use super::target::owner;
 use super::warmer;
@@ -44,10 +44,11 @@ impl Invalidate {
         if self.dry_run {
             return self.preview(&caches, &groups, out).await;
         }
-        let cause = match app.pool()? {
-            Some(pool) => Cause::Transaction(fresh_transaction(&pool).await?),
-            None => Cause::Nobody,
-        };
+        let pool = app.pool()?;
+        if let Some(pool) = &pool {
+            greet_postgres(pool).await?;
+        }
+        let cause = cause(pool.as_ref()).await?;
         let mut gone = 0;
         for (name, entries) in &groups {
             gone += caches.namespace(name).invalidate(entries, cause).await?;
@@ -158,12 +159,4 @@ impl Invalidate {
 
 fn owner_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| *name != NOBODY)
-}
-
-/// A transaction of the primary that is over when this returns: what a replica shows from before it is refused.
-async fn fresh_transaction(pool: &PgPool) -> Result<u64, Failure> {
-    greet_postgres(pool).await?;
-    let text: String = sqlx::query_scalar("select pg_current_xact_id()::text").fetch_one(pool).await?;
-    text.parse()
-        .map_err(|_| Failure::environment(format!("postgres gave `{text}` as the number of a transaction")))
 }
