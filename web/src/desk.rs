@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use sqlx::PgPool;
 
 use crate::auth::Keys;
+use crate::view::database::Looks;
 use crate::view::graves::Graves;
 use crate::view::series::Series;
 
@@ -29,13 +30,23 @@ pub struct Desk {
     pub(crate) series: Arc<Series>,
     /// What jobs died of.
     pub(crate) graves: Arc<Graves>,
+    /// What was seen of the database last.
+    pub(crate) database: Arc<Looks>,
 }
 
 impl Desk {
     /// A desk of an installation.
     pub fn new(site: Site, pool: Option<PgPool>, fire: Fire) -> Self {
         let keys = Arc::new(Keys::new(&site));
-        Self { site, pool, fire, keys, series: Arc::default(), graves: Arc::default() }
+        Self {
+            site,
+            pool,
+            fire,
+            keys,
+            series: Arc::default(),
+            graves: Arc::default(),
+            database: Arc::default(),
+        }
     }
 }
 

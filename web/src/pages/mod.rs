@@ -5,17 +5,23 @@
 
 mod about;
 mod act;
+mod aggregates;
 mod assets;
 mod audit;
+mod cache;
+mod database;
 mod dead;
+mod enqueue;
 mod events;
 mod job;
 mod jobs;
 mod login;
 mod overview;
 mod queues;
+mod recommendations;
 mod schedules;
 mod workers;
+mod writes;
 
 use crate::routes::Route;
 
@@ -23,8 +29,11 @@ use crate::routes::Route;
 pub(crate) fn routes() -> Vec<Route> {
     [
         about::routes(),
+        aggregates::routes(),
         assets::routes(),
         audit::routes(),
+        cache::routes(),
+        database::routes(),
         dead::routes(),
         events::routes(),
         job::routes(),
@@ -32,8 +41,10 @@ pub(crate) fn routes() -> Vec<Route> {
         login::routes(),
         overview::routes(),
         queues::routes(),
+        recommendations::routes(),
         schedules::routes(),
         workers::routes(),
+        writes::routes(),
     ]
     .concat()
 }
