@@ -22,6 +22,7 @@ mod claiming;
 mod cli;
 mod crashes;
 mod crontab_oracle;
+mod dashboard;
 mod deadlines;
 mod doctor;
 mod doors;
