@@ -12,7 +12,7 @@ use std::time::Duration;
 use brasa_shared::config::Token;
 use brasa_shared::db::migrate;
 use brasa_tests::World;
-use brasa_tests::process::{Brasa, Running};
+use brasa_tests::process::{Brasa, Running, within};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,6 +21,11 @@ use tokio::net::TcpStream;
 const ROLES: [&str; 3] = ["viewer", "operator", "admin"];
 /// For how long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// For how long a page may be asked for until all of its parts are there.
+const PAGE_MAX: Duration = Duration::from_mins(1);
+/// What a part says that took too long.
+const LEFT_OUT: &str = "This took longer than 1.5 s, and was left out";
 
 /// A dashboard that is served, and the world that it shows.
 struct Dashboard {
@@ -61,8 +66,16 @@ impl Dashboard {
         Self { world, brasa, address, _serving: serving }
     }
 
-    /// A page, which is there.
+    /// A page, which is there, with all of its parts: on a machine that is busy some may take too long at first.
     async fn page(&self, who: &str, path: &str) -> String {
+        within(PAGE_MAX, "a page has all of its parts", async || {
+            Some(self.page_at_once(who, path).await).filter(|page| !page.contains(LEFT_OUT))
+        })
+        .await
+    }
+
+    /// A page as it comes, whatever its parts say.
+    async fn page_at_once(&self, who: &str, path: &str) -> String {
         let answer = self.ask(who, "GET", path, "").await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.body

@@ -39,7 +39,7 @@ pub async fn standings(
         let (waiting, lag) = waiting(connection, &version).await?;
         let defined = configured.get(&version.name).map(|known| known.definition.version());
         let is_current = defined.as_ref() == Some(&version.definition);
-        let standing = Standing { waiting, lag, is_current, version };
+        let standing = Standing { version, waiting, lag, is_current };
         all.entry(standing.version.name.clone()).or_default().push(standing);
     }
     Ok(all)

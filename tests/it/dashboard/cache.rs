@@ -14,6 +14,7 @@ sql = "select id, jsonb_build_object('name', name) as value from things where id
 for_each = { sql = "select id from things", params = ["id"] }
 key = "KEY:thing:{id}"
 ttl = "10m"
+refresh_ahead = "1m"
 warm_on = []
 "#;
 
@@ -21,7 +22,10 @@ warm_on = []
 async fn a_warmer_is_shown_with_what_it_holds_and_how_it_serves() {
     let dashboard = Dashboard::open(TABLES, CONFIG).await;
     let page = dashboard.page("viewer", "/cache").await;
-    has(part(&page, "warmer-thing"), &["No worker has told of this definition yet", "none were counted"]);
+    has(
+        part(&page, "warmer-thing"),
+        &["No worker has told of this definition yet", "No read of it was counted yet"],
+    );
     has(&page, &["There is no epoch", "Attended by nobody"]);
 
     let _worker = dashboard.brasa.start(["worker"]);

@@ -72,7 +72,7 @@ async fn rows_that_could_not_be_written_are_shown_to_operators_only() {
     let (dashboard, _worker) = scene().await;
 
     let page = dashboard.page("viewer", "/writes").await;
-    has(&page, &["SQLSTATE <code>22001</code>", "a text is too long", "refused before the database saw it"]);
+    has(&page, &["SQLSTATE <code>22001</code>", "a text is too long", "SQLSTATE <code>23502</code>"]);
     has(part(&page, "writes-visits"), &["<a href=\"#dead\">3</a>", "<dt>Written</dt><dd>5</dd>"]);
     for hidden in ["secret", "nonsense", "too long for", "textarea", "Write it again"] {
         assert!(!page.contains(hidden), "{hidden}: {page}");

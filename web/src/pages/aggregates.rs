@@ -18,7 +18,7 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{OPERATOR, Route, VIEWER};
-use crate::view::part::{looking, within};
+use crate::view::part::{looking, ready, within};
 use crate::view::{format, layout};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -34,6 +34,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
     let Some(pool) = &desk.pool else {
         return Ok(layout::page("Aggregates", "/aggregates", &who, false, &layout::no_postgres()));
     };
+    ready(pool, 1).await;
     let found = within("brasa aggregates status", async {
         let mut transaction = looking(pool).await?;
         Ok(standings(&mut transaction, configured, None).await?)

@@ -18,7 +18,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
-use crate::view::part::{Missing, Part, looking, within};
+use crate::view::part::{Missing, Part, looking, ready, within};
 use crate::view::{format, layout};
 
 /// How many that are done with are shown.
@@ -37,6 +37,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
     let Some(pool) = &desk.pool else {
         return Ok(layout::page("Recommendations", "/recommendations", &who, false, &layout::no_postgres()));
     };
+    ready(pool, 1).await;
     let body = match within("brasa db recommendations", known(pool)).await {
         Err(missing) => html! { (missing) },
         Ok(all) => html! { (shown(&all, &who)) },

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
-use super::part::{Missing, PART_MAX, Part, looking, within};
+use super::part::{Missing, PART_MAX, Part, looking, ready, within};
 use crate::desk::Desk;
 
 /// For how long a look is good enough.
@@ -27,6 +27,8 @@ const FRESH_MS: i64 = 5_000;
 const STATEMENTS: Duration = Duration::from_hours(24);
 /// In how many days an index must not have been used.
 pub(crate) const UNUSED_DAYS: u32 = 35;
+/// How many connections the parts share.
+const CONNECTIONS: usize = 5;
 /// How many acts of care are shown.
 const ACTIONS: u32 = 20;
 /// The node of the history that is the primary, and the other one.
@@ -69,7 +71,8 @@ pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
     if let Some(seen) = last.as_ref().filter(|seen| now_ms - seen.at_ms < FRESH_MS) {
         return Arc::clone(seen);
     }
-    let seen = Arc::new(look_at(desk, pool).await);
+    ready(pool, CONNECTIONS.min(pool.options().get_max_connections() as usize)).await;
+    let seen = Arc::new(Box::pin(look_at(desk, pool)).await);
     *last = Some(Arc::clone(&seen));
     seen
 }

@@ -8,6 +8,7 @@ use brasa_jobs::database::session::SessionError;
 use brasa_jobs::writes::StandingError;
 use brasa_shared::store::StoreError;
 use brasa_shared::telemetry::logs::chain;
+use futures_util::future::join_all;
 use maud::{Markup, Render, html};
 use sqlx::{PgPool, Postgres, Transaction};
 
@@ -37,6 +38,17 @@ pub(crate) async fn within<T>(verb: &str, part: impl Future<Output = Part<T>>) -
         Missing { why, help } if help.is_empty() => Missing::new(why, format!("`{verb}` waits for it")),
         missing => missing,
     })
+}
+
+/// Makes sure that so many connections are there, so that no part spends its time on opening one. They are opened by
+/// themselves: one that comes too late for this page is there for the next.
+pub(crate) async fn ready(pool: &PgPool, count: usize) {
+    if pool.num_idle() >= count {
+        return;
+    }
+    let open = |pool: PgPool| tokio::spawn(async move { drop(pool.acquire().await) });
+    let opening = (0..count).map(|_| open(pool.clone()));
+    drop(tokio::time::timeout(PART_MAX, join_all(opening)).await);
 }
 
 /// A transaction that only looks, and not for long.

@@ -12,7 +12,14 @@ use crate::desk::Desk;
 use crate::view::{chart, format, layout};
 
 /// How far its rows are.
-pub(super) fn card(desk: &Desk, name: &str, streams: &[&Standing], dead: u64, who: &Identity) -> Markup {
+pub(super) fn card(
+    desk: &Desk,
+    name: &str,
+    streams: &[&Standing],
+    dead: Option<u64>,
+    who: &Identity,
+) -> Markup {
+    let has_dead = dead.is_some_and(|dead| dead > 0);
     let now_ms = desk.site.clock.now().as_millisecond();
     let waiting: u64 = streams.iter().map(|standing| standing.extent.entries).sum();
     let oldest = streams.iter().filter_map(|standing| standing.oldest_ms(now_ms)).max();
@@ -31,7 +38,10 @@ pub(super) fn card(desk: &Desk, name: &str, streams: &[&Standing], dead: u64, wh
                 div { dt { "Waiting" } dd { (format::count(waiting)) } }
                 div { dt { "Oldest" } dd { (oldest.map_or("-".into(), lasting)) } }
                 div { dt { "Written" } dd { (format::count(written.unsigned_abs())) } }
-                div class=[(dead > 0).then_some("bad")] { dt { "Dead" } dd { @if dead > 0 { a href="#dead" { (format::count(dead)) } } @else { "0" } } }
+                div class=[has_dead.then_some("bad")] {
+                    dt { "Dead" }
+                    dd { @match dead { None => { "?" } Some(0) => { "0" } Some(dead) => { a href="#dead" { (format::count(dead)) } } } }
+                }
             }
             (chart::area(&pace, &format!("rows of {name} written per second, over the last hour at most")))
             p.dim {
@@ -39,7 +49,7 @@ pub(super) fn card(desk: &Desk, name: &str, streams: &[&Standing], dead: u64, wh
                 (format::rate(pace.iter().copied().fold(0.0, f64::max))) " at most in the last hour · " (format::bytes(bytes)) " in Redis"
             }
             (streams_of(streams, now_ms))
-            (acts(name, paused.is_some(), dead, who))
+            (acts(name, paused.is_some(), has_dead, who))
         }
     }
 }
@@ -102,7 +112,7 @@ fn writer(progress: Option<&Progress>) -> Markup {
     }
 }
 
-fn acts(name: &str, is_paused: bool, dead: u64, who: &Identity) -> Markup {
+fn acts(name: &str, is_paused: bool, has_dead: bool, who: &Identity) -> Markup {
     let to = |verb: &str| format!("/writes/{}/{verb}", format::segment(name));
     html! {
         @if who.may(Role::Operator) {
@@ -114,7 +124,7 @@ fn acts(name: &str, is_paused: bool, dead: u64, who: &Identity) -> Markup {
                         button type="submit" title="Rows wait in Redis until it is resumed." { "Pause" }
                     }
                 }
-                (layout::button(&to("replay"), "Write the dead rows again", None, dead > 0))
+                (layout::button(&to("replay"), "Write the dead rows again", None, has_dead))
             }
         }
     }

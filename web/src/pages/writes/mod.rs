@@ -22,7 +22,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
-use crate::view::part::within;
+use crate::view::part::{ready, within};
 use crate::view::{format, layout};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -41,11 +41,11 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
     let Some(pool) = &desk.pool else {
         return Ok(layout::page("Writes", "/writes", &who, false, &layout::no_postgres()));
     };
+    ready(pool, 2).await;
     let found =
         within("brasa writes status", async { Ok(standings(config, &desk.site.store, pool, None).await?) });
     let counted = within("brasa writes dead", async { Ok(dead_counts(pool).await?) });
     let (found, counted) = tokio::join!(found, counted);
-    let counts = counted.unwrap_or_default();
     let body = html! {
         @match &found {
             _ if config.writes.is_empty() => { (nothing()) }
@@ -53,12 +53,15 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             Ok(all) => {
                 div.cards {
                     @for (name, streams) in by_name(all) {
-                        (card::card(&desk, name, &streams, counts.get(name).copied().unwrap_or_default(), &who))
+                        (card::card(&desk, name, &streams, counted.as_ref().ok().map(|counts| counts.get(name).copied().unwrap_or_default()), &who))
                     }
                 }
             }
         }
-        (dead::list(pool, &counts, &who).await)
+        @match &counted {
+            Err(missing) => { h2 { "Rows that could not be written" } (missing) }
+            Ok(counts) => { (dead::list(pool, counts, &who).await) }
+        }
     };
     Ok(layout::page("Writes", "/writes", &who, true, &body))
 }
