@@ -18,11 +18,12 @@ const SHOWN: usize = 10;
 
 /// For how long the oldest transaction has been open, and whose it is.
 pub(super) fn oldest(found: &Sessions) -> (String, String) {
-    let oldest = found.holders.iter().filter_map(|holder| Some((holder, holder.seconds?)));
+    let oldest = found.holders.iter().filter(|holder| holds(holder));
+    let oldest = oldest.filter_map(|holder| Some((holder, holder.seconds?)));
     let oldest = oldest.max_by(|(_, one), (_, other)| one.total_cmp(other));
     match oldest {
         Some((holder, age)) => (seconds(age), format!("of {}", who(holder))),
-        None if found.sees_others => ("-".to_owned(), "none is open".to_owned()),
+        None if found.sees_others => ("-".to_owned(), "none is older than a second".to_owned()),
         None => ("?".to_owned(), "what others do is not to be seen".to_owned()),
     }
 }
