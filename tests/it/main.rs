@@ -25,6 +25,7 @@ mod claiming;
 mod cli;
 mod crashes;
 mod crontab_oracle;
+mod dashboard;
 mod dashboards;
 mod deadlines;
 mod doctor;

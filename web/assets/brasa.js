@@ -9,7 +9,8 @@ function isBusy() {
   const active = document.activeElement;
   const writes = active && main().contains(active) && active.matches("input, select, textarea, button");
   const marks = !document.getSelection().isCollapsed;
-  return Boolean(writes || marks || document.hidden);
+  const drafts = [...main().querySelectorAll("input, textarea")].some((one) => one.value !== one.defaultValue);
+  return Boolean(writes || marks || drafts || document.hidden);
 }
 
 async function draw() {
@@ -31,6 +32,9 @@ function follow() {
   events.onerror = () => light?.classList.add("away");
   events.addEventListener("change", () => draw().catch(() => light?.classList.add("away")));
 }
+
+// On a narrow screen the page that is shown may stand beside what is seen of the menu.
+document.querySelector(".menu [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
 document.addEventListener("submit", (event) => {
   const ask = event.target.dataset.ask;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::api::Hall;
 use crate::auth::Keys;
+use crate::view::database::Looks;
 use crate::view::graves::Graves;
 use crate::view::series::Series;
 
@@ -35,6 +36,8 @@ pub struct Desk {
     pub(crate) graves: Arc<Graves>,
     /// What requests of programs share.
     pub(crate) hall: Arc<Hall>,
+    /// What was seen of the database last.
+    pub(crate) database: Arc<Looks>,
 }
 
 impl Desk {
@@ -51,6 +54,7 @@ impl Desk {
             changes,
             graves: Arc::default(),
             hall: Arc::default(),
+            database: Arc::default(),
         }
     }
 }

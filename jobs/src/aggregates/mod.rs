@@ -5,6 +5,7 @@
 //! install: tables, triggers                   build: buckets from the source, newest first
 //! fold: log -> groups, one transaction        check: groups + log = source, in one snapshot
 //! publish: groups -> Redis                    kinds/: the same as jobs
+//! status: how far each version is, for people
 //! ```
 //!
 //! Triggers append what changed to a log, inside the transactions that change it. In every snapshot the groups and the log
@@ -21,6 +22,7 @@ mod look;
 mod publish;
 mod shape;
 mod sql;
+mod status;
 
 pub use build::{Built, Pace, build};
 pub use check::{Checked, check};
@@ -33,6 +35,7 @@ pub use kinds::{Backfill, Check, Refresh};
 pub use look::{Look, Misfit, recomputed};
 pub use publish::{PublishError, mark_all, publish, rows};
 pub use shape::Shape;
+pub use status::{Standing, standings};
 
 use brasa_shared::db::aggregates::Version;
 

@@ -6,9 +6,11 @@
 //!                                             splitting: what becomes of a batch in which something is wrong
 //! warm:    the job that loads all values of a warmer, or the hottest
 //! invalidation: what people make invalid
+//! status:  what is cached and how well it serves, for people; texts: stored bytes -> texts
 //! ```
 
 mod budget;
+mod cause;
 mod failing;
 mod filler;
 mod hot;
@@ -19,10 +21,13 @@ mod plan;
 mod rows;
 mod shape;
 mod splitting;
+pub mod status;
 mod tally;
+mod texts;
 mod warm;
 
 pub use budget::{Brake, Budget, BudgetState, Caps, Permit, Signs};
+pub use cause::cause;
 pub use failing::FillError;
 pub use filler::{Filler, Wanted};
 pub use invalidation::{Invalidated, Invalidation, InvalidationError};
@@ -31,4 +36,5 @@ pub use plan::{Batch, Loaded, LoaderProblem, Plan};
 pub use rows::RowProblem;
 pub use shape::{Shape, Touched, owner};
 pub use tally::Tally;
+pub use texts::{TextError, Texts};
 pub use warm::Warm;

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod rebuild;
 pub mod review;
 pub mod session;
+pub mod sessions;
 pub mod tables;
 pub mod whole;
 

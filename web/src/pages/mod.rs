@@ -4,9 +4,13 @@
 //! The script only draws pages again as things change, and asks before what cannot be undone.
 
 mod about;
+mod aggregates;
 mod assets;
 mod audit;
+mod cache;
+mod database;
 mod dead;
+mod enqueue;
 pub(crate) mod events;
 mod job;
 mod jobs;
@@ -14,8 +18,10 @@ mod login;
 mod overview;
 mod past;
 mod queues;
+mod recommendations;
 mod schedules;
 mod workers;
+mod writes;
 
 use crate::acts as act;
 use crate::routes::Route;
@@ -24,8 +30,11 @@ use crate::routes::Route;
 pub(crate) fn routes() -> Vec<Route> {
     [
         about::routes(),
+        aggregates::routes(),
         assets::routes(),
         audit::routes(),
+        cache::routes(),
+        database::routes(),
         dead::routes(),
         events::routes(),
         job::routes(),
@@ -33,8 +42,10 @@ pub(crate) fn routes() -> Vec<Route> {
         login::routes(),
         overview::routes(),
         queues::routes(),
+        recommendations::routes(),
         schedules::routes(),
         workers::routes(),
+        writes::routes(),
     ]
     .concat()
 }

@@ -63,6 +63,11 @@ pub(crate) fn lasting(time: Duration) -> String {
     }
 }
 
+/// The same of what is so short that milliseconds say little, in µs.
+pub(crate) fn micros(us: u64) -> String {
+    if us < 1_000 { format!("{us} µs") } else { lasting(Duration::from_micros(us)) }
+}
+
 /// How long ago, or in how long, an instant is.
 pub(crate) fn ago(ms: i64, now: Timestamp) -> String {
     if ms == 0 {

@@ -13,6 +13,11 @@ const MENU: &[(&str, &str)] = &[
     ("/dead", "Dead letter"),
     ("/schedules", "Schedules"),
     ("/workers", "Workers"),
+    ("/cache", "Cache"),
+    ("/aggregates", "Aggregates"),
+    ("/writes", "Writes"),
+    ("/database", "Database"),
+    ("/recommendations", "Recommendations"),
     ("/audit", "Audit log"),
     ("/about", "About"),
 ];
@@ -81,6 +86,15 @@ fn frame(title: &str, body: &Markup) -> Markup {
     }
 }
 
+/// A text in which what stands between backticks is to be typed.
+pub(crate) fn marked(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 /// A figure with its name.
 pub(crate) fn figure(name: &str, value: &str, note: &str) -> Markup {
     html! {
@@ -94,7 +108,15 @@ pub(crate) fn figure(name: &str, value: &str, note: &str) -> Markup {
 
 /// What is shown where there is nothing to show: what would be there, and how it gets there.
 pub(crate) fn nothing(what: &str, how: &str) -> Markup {
-    html! { div.nothing { p { (what) } @if !how.is_empty() { p.help { (how) } } } }
+    html! { div.nothing { p { (what) } @if !how.is_empty() { p.help { (marked(how)) } } } }
+}
+
+/// What is shown where a page is about Postgres, and no address of one was given.
+pub(crate) fn no_postgres() -> Markup {
+    nothing(
+        "No address of Postgres was given.",
+        "Set DATABASE_URL, or write [postgres] url = \"${DATABASE_URL}\".",
+    )
 }
 
 /// A form of one button. `ask` is asked before, where it cannot be undone.

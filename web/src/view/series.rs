@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use brasa_shared::db::writes::progress;
 use brasa_shared::queue::Counts;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ use crate::desk::Desk;
 
 /// How often it is looked.
 pub(crate) const EVERY: Duration = Duration::from_secs(5);
+/// For how long Postgres is waited for, which says how many rows were written.
+const WRITTEN_MAX: Duration = Duration::from_millis(500);
 /// How many looks are remembered: an hour.
 const KEPT: usize = 720;
 
@@ -25,6 +28,8 @@ pub(crate) struct Sample {
     pub(crate) queues: BTreeMap<String, Counts>,
     /// Hits and misses of each warmer, since they are counted.
     pub(crate) reads: BTreeMap<String, (u64, u64)>,
+    /// Rows written of each `[writes.NAME]`; none where Postgres did not say so in time.
+    pub(crate) written: BTreeMap<String, u64>,
 }
 
 /// What was found of late, the oldest first.
@@ -85,6 +90,18 @@ impl Series {
         (each.collect(), all)
     }
 
+    /// How many rows of a `[writes.NAME]` were written per second, look by look, as far as that is known.
+    pub(crate) fn written(&self, name: &str) -> Vec<f64> {
+        let samples = self.read();
+        let known = |sample: &Sample| Some((sample.at_ms, *sample.written.get(name)?));
+        let known: Vec<(i64, u64)> = samples.iter().filter_map(known).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = |((before_ms, before), (now_ms, now)): (&(i64, u64), &(i64, u64))| {
+            now.saturating_sub(*before) as f64 * 1_000.0 / (now_ms - before_ms).max(1) as f64
+        };
+        known.iter().zip(known.iter().skip(1)).map(rate).collect()
+    }
+
     fn add(&self, sample: Sample) {
         let mut samples = self.0.write().unwrap_or_else(PoisonError::into_inner);
         samples.push_back(sample);
@@ -116,10 +133,23 @@ pub(crate) async fn sample(desk: Desk, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         match look(&desk).await {
-            Ok(sample) => desk.series.add(sample),
+            Ok(sample) => desk.series.add(Sample { written: written(&desk).await, ..sample }),
             Err(error) => tracing::debug!(%error, "the counters could not be read"),
         }
     }
+}
+
+/// Rows written so far. A database that is slow leaves a gap here, and holds nothing else up.
+async fn written(desk: &Desk) -> BTreeMap<String, u64> {
+    let Some(pool) = desk.pool.as_ref().filter(|_| !desk.site.config.writes.is_empty()) else {
+        return BTreeMap::new();
+    };
+    let asked = tokio::time::timeout(WRITTEN_MAX, progress(pool, None)).await;
+    let mut rows: BTreeMap<String, u64> = BTreeMap::new();
+    for stream in asked.ok().and_then(Result::ok).unwrap_or_default() {
+        *rows.entry(stream.stream.name).or_default() += stream.done.rows.unsigned_abs();
+    }
+    rows
 }
 
 /// The counters right now.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use brasa_jobs::aggregates::waiting;
-use brasa_shared::db::aggregates::{State, Version, versions};
+use brasa_jobs::aggregates::{Standing, standings};
+use brasa_shared::db::aggregates::State;
 use brasa_shared::jiff::SignedDuration;
 use clap::Args;
 use serde_json::{Value, json};
@@ -22,28 +22,22 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let names: Vec<&String> = match &self.name {
-            Some(name) => {
-                aggregate(app, name)?;
-                vec![name]
-            }
-            None => app.config.aggregates.keys().collect(),
-        };
+        if let Some(name) = &self.name {
+            aggregate(app, name)?;
+        }
         let mut connection = open(app).await?.acquire().await?;
-        let known = versions(&mut connection, self.name.as_deref()).await?;
+        let all = standings(&mut connection, &app.config.aggregates, self.name.as_deref()).await;
+        let all = all.map_err(|fault| failed(&fault))?;
         let (mut rows, mut values) = (Vec::new(), Vec::new());
-        for name in names.iter().filter(|name| !known.iter().any(|version| version.name == ***name)) {
+        for (name, _) in all.iter().filter(|(_, versions)| versions.is_empty()) {
             let mut row = [const { String::new() }; 8];
-            (row[0], row[2]) = ((*name).clone(), "not installed".to_owned());
+            (row[0], row[2]) = (name.clone(), "not installed".to_owned());
             rows.push(row);
             values.push(json!({ "name": name, "state": "missing" }));
         }
-        for version in &known {
-            let behind = waiting(&mut connection, version).await.map_err(|fault| failed(&fault))?;
-            let defined = app.config.aggregates.get(&version.name).map(|known| known.definition.version());
-            let is_current = defined.as_ref() == Some(&version.definition);
-            rows.push(row(version, behind, is_current));
-            values.push(value(version, behind, is_current));
+        for standing in all.values().flatten() {
+            rows.push(row(standing));
+            values.push(value(standing));
         }
         let empty = "there are no aggregates: write [aggregates.NAME] into the configuration";
         let heads = ["NAME", "VERSION", "STATE", "WAITING", "LAG", "MOVED", "LATE", "CHECKED"];
@@ -52,14 +46,15 @@ impl Status {
     }
 }
 
-fn row(version: &Version, (rows, lag): (i64, Duration), is_current: bool) -> [String; 8] {
+fn row(standing: &Standing) -> [String; 8] {
+    let Standing { version, waiting, lag, is_current } = standing;
     let done = version.done;
     let state = match (version.state, &version.paused) {
         (State::Old, _) => "old; it goes".to_owned(),
         (_, Some(why)) => format!("waits for a person: {}", short(why, 80)),
         (State::Building, _) if version.built_from == "infinity" => "to be built".to_owned(),
         (State::Building, _) => format!("built back to {}", version.built_from),
-        (State::Live, _) if is_current => "live".to_owned(),
+        (State::Live, _) if *is_current => "live".to_owned(),
         (State::Live, _) => "live; the configuration says otherwise: install it".to_owned(),
     };
     let checked = match done.checked {
@@ -70,8 +65,8 @@ fn row(version: &Version, (rows, lag): (i64, Duration), is_current: bool) -> [St
         version.name.clone(),
         version.version.to_string(),
         state,
-        rows.to_string(),
-        if rows == 0 { "-".to_owned() } else { span(lag) },
+        waiting.to_string(),
+        if *waiting == 0 { "-".to_owned() } else { span(*lag) },
         done.folded
             .map_or_else(|| "never".to_owned(), |ago| format!("{} rows, {} ago", done.rows, span(ago))),
         done.late.to_string(),
@@ -79,7 +74,8 @@ fn row(version: &Version, (rows, lag): (i64, Duration), is_current: bool) -> [St
     ]
 }
 
-fn value(version: &Version, (rows, lag): (i64, Duration), is_current: bool) -> Value {
+fn value(standing: &Standing) -> Value {
+    let Standing { version, waiting, lag, is_current } = standing;
     let done = version.done;
     json!({
         "name": version.name,
@@ -92,7 +88,7 @@ fn value(version: &Version, (rows, lag): (i64, Duration), is_current: bool) -> V
         "is_as_configured": is_current,
         "built_from": version.built_from,
         "frozen_until": version.frozen_until,
-        "waiting": rows,
+        "waiting": waiting,
         "lag_ms": lag.as_millis(),
         "folds": done.folds,
         "rows": done.rows,

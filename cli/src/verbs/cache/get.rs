@@ -1,12 +1,12 @@
 //! `brasa cache get`: a value as the application gets it, and how good it is.
 
+use brasa_jobs::cache::Texts;
 use brasa_shared::cache::Look;
 use brasa_shared::jiff::SignedDuration;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::target::{Found, Target};
-use super::values::Reader;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, lasting, plain, when};
@@ -70,7 +70,7 @@ impl Get {
                 format!("there is no value at {}: {}\n  help: {help}", plain(&found.key), absent(good));
             return Err(if out.json { Failure::silent(1) } else { Failure::environment(text) });
         };
-        let text = Reader::new(&caches).text(&stored).await?;
+        let text = Texts::new(&caches).text(&stored).await?;
         let text = String::from_utf8_lossy(&text);
         if out.json {
             return out.value(&seen(&found, good, &look, Some((&text, stored.len()))));

@@ -1,13 +1,13 @@
 //! `brasa writes dead`, `replay` and `delete`: rows that could not be written.
 
-use brasa_jobs::writes::{FlushError, replay};
+use brasa_jobs::writes::replay_each;
 use brasa_shared::db::writes::{Dead, dead, forget};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{acquire, open, table, write};
+use super::{acquire, open, write};
 use crate::app::App;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::{Output, plain, short};
 
 /// List rows that could not be written, and why
@@ -83,18 +83,10 @@ impl Replay {
         }
         let ids = self.all.is_none().then_some(self.ids.as_slice());
         let found = dead(&pool, self.all.as_deref(), ids, i64::MAX).await?;
-        let (mut done, mut left) = (Vec::new(), Vec::new());
-        for dead in &found {
-            let write = write(app, &dead.stream.name)?;
-            let mut connection = acquire(&pool).await?;
-            let table = table(&mut connection, write).await?;
-            let row = self.row.as_ref().map_or(dead.buried.payload.as_slice(), |row| row.as_bytes());
-            match replay(&mut connection, write, &table, dead.id, row).await {
-                Ok(()) => done.push(dead.id),
-                Err(FlushError::Refused(poison)) => left.push((dead.id, poison.message)),
-                Err(error) => left.push((dead.id, chain(&error))),
-            }
-        }
+        let mended = self.row.as_deref().map(str::as_bytes);
+        let mut left = replay_each(&app.config, &pool, &found, mended).await?;
+        let is_left = |id: i64| left.iter().any(|(known, _)| *known == id);
+        let done: Vec<i64> = found.iter().map(|dead| dead.id).filter(|id| !is_left(*id)).collect();
         let missing = ids.unwrap_or_default().iter().filter(|id| !found.iter().any(|dead| dead.id == **id));
         left.extend(missing.map(|id| (*id, "there is no such row in the dead letter".to_owned())));
         out.line(format!("{} row(s) written", done.len()))?;

@@ -1,6 +1,6 @@
 //! `brasa writes`: rows that wait to be written, those that could not be, and handing over files of them.
 
-use brasa_jobs::writes::{Table, TableProblem};
+use brasa_jobs::writes::{self, Table, TableProblem};
 use brasa_shared::config::Write;
 use brasa_shared::db::writes::{StreamOf, exists, pause, resume};
 use brasa_shared::streams::Streams;
@@ -94,8 +94,7 @@ fn write<'a>(app: &'a App, name: &str) -> Result<&'a Write, Failure> {
 }
 
 fn streams_of(app: &App, name: &str) -> Result<Vec<StreamOf>, Failure> {
-    let parts = i32::try_from(write(app, name)?.partitions).unwrap_or(1);
-    Ok((0..parts).map(|part| StreamOf { name: name.to_owned(), part }).collect())
+    Ok(writes::streams_of(name, write(app, name)?))
 }
 
 fn streams(app: &App) -> Streams {

@@ -1,12 +1,12 @@
 //! `brasa writes status`: how many rows wait, and how far they are written.
 
-use brasa_shared::db::writes::{Progress, progress};
+use brasa_jobs::writes::{Standing, StandingError, standings};
+use brasa_shared::db::writes::Progress;
 use brasa_shared::jiff::SignedDuration;
-use brasa_shared::streams::Extent;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{open, streams, streams_of, write};
+use super::{open, write};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, lasting, short};
@@ -20,26 +20,19 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let names: Vec<&String> = match &self.name {
-            Some(name) => {
-                write(app, name)?;
-                vec![name]
-            }
-            None => app.config.writes.keys().collect(),
-        };
+        if let Some(name) = &self.name {
+            write(app, name)?;
+        }
         app.greet_redis().await?;
         let pool = open(app).await?;
-        let known = progress(&pool, self.name.as_deref()).await?;
+        let all = standings(&app.config, &app.store, &pool, self.name.as_deref()).await;
+        let all = all.map_err(|error| match error {
+            StandingError::Store(error) => Failure::from(error),
+            StandingError::Database(error) => Failure::from(error),
+        })?;
         let now_ms = app.clock.now().as_millisecond();
-        let (mut rows, mut values) = (Vec::new(), Vec::new());
-        for name in names {
-            for stream in streams_of(app, name)? {
-                let extent = streams(app).extent(name, stream.part).await?;
-                let progress = known.iter().find(|progress| progress.stream == stream);
-                rows.push(row(name, stream.part, &extent, progress, now_ms));
-                values.push(value(name, stream.part, &extent, progress, now_ms));
-            }
-        }
+        let rows = all.iter().map(|standing| row(standing, now_ms)).collect();
+        let values: Vec<Value> = all.iter().map(|standing| value(standing, now_ms)).collect();
         let empty = "no rows are handed over: write [writes.NAME] into the configuration";
         out.table(
             ["NAME", "PART", "WAITING", "OLDEST", "BYTES", "WRITTEN", "DEAD", "AGAIN", "LOST", "STATE"],
@@ -50,13 +43,10 @@ impl Status {
     }
 }
 
-/// How long the oldest row has been waiting.
-fn oldest(extent: &Extent, now_ms: i64) -> Option<i64> {
-    extent.first.map(|first| (now_ms - first.ms).max(0))
-}
-
-fn row(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_ms: i64) -> [String; 10] {
-    let age = oldest(extent, now_ms).map(|ms| lasting(SignedDuration::from_millis(ms)));
+fn row(standing: &Standing, now_ms: i64) -> [String; 10] {
+    let Standing { stream, extent, progress } = standing;
+    let progress = progress.as_ref();
+    let age = standing.oldest_ms(now_ms).map(|ms| lasting(SignedDuration::from_millis(ms)));
     let state = match progress {
         None => "no worker has been here".to_owned(),
         Some(Progress { paused: Some((why, by)), .. }) => {
@@ -68,8 +58,8 @@ fn row(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_
     };
     let done = progress.map(|progress| progress.done).unwrap_or_default();
     [
-        name.to_owned(),
-        part.to_string(),
+        stream.name.clone(),
+        stream.part.to_string(),
         extent.entries.to_string(),
         age.unwrap_or_else(|| "-".to_owned()),
         bytes(extent.bytes),
@@ -81,14 +71,16 @@ fn row(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_
     ]
 }
 
-fn value(name: &str, part: i32, extent: &Extent, progress: Option<&Progress>, now_ms: i64) -> Value {
+fn value(standing: &Standing, now_ms: i64) -> Value {
+    let Standing { stream, extent, progress } = standing;
+    let progress = progress.as_ref();
     let done = progress.map(|progress| progress.done).unwrap_or_default();
     let paused = progress.and_then(|progress| progress.paused.as_ref());
     json!({
-        "name": name,
-        "part": part,
+        "name": stream.name,
+        "part": stream.part,
         "waiting": extent.entries,
-        "oldest_ms": oldest(extent, now_ms),
+        "oldest_ms": standing.oldest_ms(now_ms),
         "bytes": extent.bytes,
         "rows": done.rows,
         "entries": done.entries,

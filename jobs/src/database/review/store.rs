@@ -157,9 +157,23 @@ pub async fn dismiss(
     fingerprint: &str,
     why: &str,
 ) -> Result<bool, sqlx::Error> {
+    dismiss_as(connection, fingerprint, None, why).await
+}
+
+/// The same in the name of somebody; in that of the database's role where nobody is named.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn dismiss_as(
+    connection: &mut PgConnection,
+    fingerprint: &str,
+    by: Option<&str>,
+    why: &str,
+) -> Result<bool, sqlx::Error> {
     let query = "update brasa.care_recommendations
-        set dismissed_at = now(), dismissed_by = session_user::text, dismissed_why = $2 where fingerprint = $1";
-    let done = sqlx::query(query).bind(fingerprint).bind(why).execute(connection).await?;
+        set dismissed_at = now(), dismissed_by = coalesce($3, session_user::text), dismissed_why = $2
+        where fingerprint = $1";
+    let done = sqlx::query(query).bind(fingerprint).bind(why).bind(by).execute(connection).await?;
     Ok(done.rows_affected() > 0)
 }
 

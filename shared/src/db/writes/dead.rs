@@ -1,5 +1,6 @@
 //! Entries of batched writes that the database refused.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool, Row as _};
@@ -43,6 +44,8 @@ const DEAD: &str = "select id, name, part, entry, payload, sqlstate, at_fault, m
         (extract(epoch from clock_timestamp() - buried_at) * 1000)::bigint as age_ms
     from brasa.write_dead
     where ($1::text is null or name = $1) and ($2::bigint[] is null or id = any ($2)) order by id limit $3";
+
+const COUNTS: &str = "select name, count(*) as rows from brasa.write_dead group by name";
 
 const FORGET: &str = "delete from brasa.write_dead where id = any ($1)";
 
@@ -90,6 +93,18 @@ pub async fn dead(
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// How many were buried and are still there, by name.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn dead_counts(pool: &PgPool) -> Result<BTreeMap<String, u64>, sqlx::Error> {
+    let rows = sqlx::query(COUNTS).fetch_all(pool).await?;
+    let count = |row: &sqlx::postgres::PgRow| {
+        Ok((row.try_get("name")?, row.try_get::<i64, _>("rows")?.unsigned_abs()))
+    };
+    rows.iter().map(count).collect()
 }
 
 /// Takes entries out of the dead letter; returns how many there were.

@@ -15,7 +15,7 @@ mod producers;
 
 use crate::place::Place;
 
-pub use dead::{Buried, Dead, bury, dead, forget};
+pub use dead::{Buried, Dead, bury, dead, dead_counts, forget};
 pub use producers::{Sent, forget_producers, note_sent, sent};
 
 /// Which stream.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use brasa_jobs::cache::status::Facts;
 use brasa_shared::jiff::{SignedDuration, Timestamp};
 
-use super::facts::Facts;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, lasting, millis, when};
 

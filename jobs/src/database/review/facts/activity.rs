@@ -93,9 +93,7 @@ struct Seen {
 }
 
 /// Who is connected, and waits for whom.
-pub(in crate::database::review) async fn activity(
-    connection: &mut PgConnection,
-) -> Result<Activity, sqlx::Error> {
+pub(in crate::database) async fn activity(connection: &mut PgConnection) -> Result<Activity, sqlx::Error> {
     let max: i64 = sqlx::query_scalar(MOST).fetch_one(&mut *connection).await?;
     let mut clients = Vec::new();
     for row in sqlx::query(COUNTS).fetch_all(&mut *connection).await? {

@@ -63,9 +63,7 @@ const HOLDERS: &str = "
     from pg_stat_replication r where r.backend_xmin is not null";
 
 /// Who keeps old rows from being cleaned up, the oldest first.
-pub(in crate::database::review) async fn horizon(
-    connection: &mut PgConnection,
-) -> Result<Vec<Holder>, sqlx::Error> {
+pub(in crate::database) async fn horizon(connection: &mut PgConnection) -> Result<Vec<Holder>, sqlx::Error> {
     let rows = sqlx::query(HOLDERS).fetch_all(connection).await?;
     let holder = |row: &sqlx::postgres::PgRow| -> Result<Holder, sqlx::Error> {
         Ok(Holder {

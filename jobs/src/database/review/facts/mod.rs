@@ -32,10 +32,9 @@ pub use server::{Checkpoints, Server, StatementsModule};
 pub use tables::{Table, TableKind};
 pub use upserts::Upserts;
 
-pub(super) use {activity::activity, caches::caches, expired::expired, foreign_keys::foreign_keys};
-pub(super) use {
-    horizon::horizon, metapages::metapages, plans::plans, relations::relations, replication::replication,
-};
+pub(in crate::database) use {activity::activity, horizon::horizon};
+pub(super) use {caches::caches, expired::expired, foreign_keys::foreign_keys};
+pub(super) use {metapages::metapages, plans::plans, relations::relations, replication::replication};
 pub(super) use {sequences::sequences, server::server, tables::tables, upserts::upserts};
 
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Some values of a warmer, from which the others are estimated.
 
-use brasa_jobs::cache::Shape;
 use brasa_shared::cache::{Codec, Entry, Extent, Namespace, Note};
+use brasa_shared::store::StoreError;
 
-use crate::failure::Failure;
-use crate::verbs::cache::values::Reader;
+use crate::cache::Shape;
+use crate::cache::texts::Texts;
 
 /// How many values are looked at.
 const SAMPLE: u64 = 500;
@@ -13,21 +13,24 @@ const UNPACKED: usize = 50;
 
 /// What some values are like.
 #[derive(Debug, Default)]
-pub(super) struct Sample {
+pub struct Sample {
     /// What is known about those that are there.
-    pub(super) notes: Vec<Note>,
+    pub notes: Vec<Note>,
     /// How many times shorter stored values are than their texts, where they are packed.
-    pub(super) ratio: Option<f64>,
+    pub ratio: Option<f64>,
 }
 
 impl Sample {
     /// Looks at up to 500 values of a warmer, of those that are kept warm and of others as there are.
-    pub(super) async fn take(
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn take(
         namespace: &Namespace,
         shape: &Shape,
         extent: &Extent,
         codec: Codec,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, StoreError> {
         let once = extent.once.min(SAMPLE.saturating_sub(extent.warm).max(SAMPLE / 2));
         let warm = extent.warm.min(SAMPLE - once);
         let mut entries = pick(namespace, shape, true, warm).await?;
@@ -42,34 +45,39 @@ impl Sample {
     }
 
     /// The bytes of a value, as stored, on average.
-    pub(super) fn mean_bytes(&self) -> Option<f64> {
+    pub fn mean_bytes(&self) -> Option<f64> {
         mean(self.notes.iter().map(|note| note.bytes))
     }
 
     /// What loading a value takes in the database, on average, µs.
-    pub(super) fn mean_cost_us(&self) -> Option<f64> {
+    pub fn mean_cost_us(&self) -> Option<f64> {
         mean(self.notes.iter().map(|note| note.cost_us))
     }
 
     /// The same, of the value in the middle.
-    pub(super) fn median_cost_us(&self) -> Option<u64> {
+    pub fn median_cost_us(&self) -> Option<u64> {
         median(self.notes.iter().map(|note| note.cost_us))
     }
 
     /// The same of all of them together.
-    pub(super) fn sum_cost_us(&self) -> u64 {
+    pub fn sum_cost_us(&self) -> u64 {
         self.notes.iter().map(|note| note.cost_us).sum()
     }
 
     /// The ages of the value in the middle and of the oldest, ms.
-    pub(super) fn ages_ms(&self, now_ms: i64) -> Option<(i64, i64)> {
+    pub fn ages_ms(&self, now_ms: i64) -> Option<(i64, i64)> {
         let ages = || self.notes.iter().map(|note| (now_ms - note.at_ms).max(0));
         Some((median(ages())?, ages().max()?))
     }
 }
 
 /// Parameters come as Redis has them, which is in no order.
-async fn pick(namespace: &Namespace, shape: &Shape, is_warm: bool, most: u64) -> Result<Vec<Entry>, Failure> {
+async fn pick(
+    namespace: &Namespace,
+    shape: &Shape,
+    is_warm: bool,
+    most: u64,
+) -> Result<Vec<Entry>, StoreError> {
     let most = usize::try_from(most).unwrap_or_default();
     let (mut entries, mut cursor) = (Vec::with_capacity(most), 0);
     while entries.len() < most {
@@ -84,10 +92,10 @@ async fn pick(namespace: &Namespace, shape: &Shape, is_warm: bool, most: u64) ->
     Ok(entries)
 }
 
-async fn ratio(namespace: &Namespace, keys: &[String]) -> Result<Option<f64>, Failure> {
+async fn ratio(namespace: &Namespace, keys: &[String]) -> Result<Option<f64>, StoreError> {
     let some: Vec<String> = keys.iter().take(UNPACKED).cloned().collect();
     let caches = namespace.caches();
-    let reader = Reader::new(caches);
+    let reader = Texts::new(caches);
     let (mut stored, mut plain) = (0, 0);
     for value in caches.values(&some).await?.into_iter().flatten() {
         // One that nobody can read says nothing about the others.

@@ -2,53 +2,64 @@
 
 use std::time::Duration;
 
-use brasa_jobs::cache::{Plan, Shape};
 use brasa_shared::cache::{Caches, Codec, Description, Extent, Server, Stats, params_of};
-use brasa_shared::config::{FillFrom, Warmer};
+use brasa_shared::config::{Config, FillFrom, Warmer};
 use brasa_shared::jiff::Timestamp;
+use brasa_shared::store::StoreError;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
-use super::advice::Seen;
+use super::advice::{self, Seen};
 use super::sample::Sample;
-use crate::app::App;
-use crate::failure::Failure;
-use crate::verbs::cache::warmer;
+use crate::cache::{Plan, Shape};
+use crate::site::Site;
 
 /// How long `for_each` may take to say which keys there are.
 const LIST_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is known about a warmer.
-pub(super) struct Facts {
-    pub(super) warmer: Warmer,
-    pub(super) shape: Shape,
-    pub(super) description: Option<Description>,
-    pub(super) extent: Extent,
-    pub(super) stats: Stats,
-    pub(super) sample: Sample,
+#[derive(Debug)]
+pub struct Facts {
+    /// As it is configured.
+    pub warmer: Warmer,
+    /// What it makes of parameters.
+    pub shape: Shape,
+    /// What workers told of it last.
+    pub description: Option<Description>,
+    /// How many values there are.
+    pub extent: Extent,
+    /// What was counted.
+    pub stats: Stats,
+    /// What some of its values are like.
+    pub sample: Sample,
     /// The dictionary that values are packed with.
-    pub(super) dictionary: Option<u32>,
-    pub(super) kept: &'static str,
+    pub dictionary: Option<u32>,
+    /// What of it is kept: all, what is hot, or what was asked for until it ends.
+    pub kept: &'static str,
     /// How many keys `for_each` gives, and how many of them are there.
-    pub(super) listed: Option<(usize, usize)>,
+    pub listed: Option<(usize, usize)>,
 }
 
 /// Asks Redis about a warmer of the configuration.
-pub(super) async fn gather(
-    app: &App,
+///
+/// # Errors
+/// Redis is out of reach.
+pub async fn gather(
+    site: &Site,
     caches: &Caches,
-    name: &str,
+    (name, warmer): (&str, &Warmer),
     description: Option<&Description>,
-) -> Result<Facts, Failure> {
-    let (section, shape) = warmer(app, name)?;
+) -> Result<Facts, StoreError> {
+    let shape = Shape::of(name, warmer);
     let namespace = caches.namespace(name);
     let extent = namespace.extent().await?;
-    let dictionary = if section.codec == Codec::Zstd { caches.packed_with(name).await? } else { None };
+    let dictionary = if warmer.codec == Codec::Zstd { caches.packed_with(name).await? } else { None };
     Ok(Facts {
         stats: namespace.stats().await?,
-        sample: Sample::take(&namespace, &shape, &extent, section.codec).await?,
+        sample: Sample::take(&namespace, &shape, &extent, warmer.codec).await?,
         description: description.cloned(),
-        kept: kept(app, name, section),
-        warmer: section.clone(),
+        kept: kept(&site.config, name, warmer),
+        warmer: warmer.clone(),
         shape,
         extent,
         dictionary,
@@ -56,12 +67,11 @@ pub(super) async fn gather(
     })
 }
 
-/// What of a warmer is kept: all, what is hot, or what was asked for until it ends.
-fn kept(app: &App, name: &str, warmer: &Warmer) -> &'static str {
+fn kept(config: &Config, name: &str, warmer: &Warmer) -> &'static str {
     let warms = |args: &serde_json::Map<String, Value>| {
         ["name", "warmer"].iter().any(|key| args.get(*key).and_then(Value::as_str) == Some(name))
     };
-    let mut schedules = app.config.schedules.values();
+    let mut schedules = config.schedules.values();
     let is_scheduled = schedules.any(|schedule| schedule.job == "cache.warm" && warms(&schedule.args));
     match warmer.keeping.is_hot {
         false => "all",
@@ -71,13 +81,16 @@ fn kept(app: &App, name: &str, warmer: &Warmer) -> &'static str {
 }
 
 /// How many keys `for_each` gives, and how many of them are there; nothing where that cannot be had within a second.
-pub(super) async fn listed(app: &App, caches: &Caches, name: &str) -> Option<(usize, usize)> {
-    let (section, shape) = warmer(app, name).ok()?;
-    if section.for_each.is_none() || !section.is_askable() {
+pub async fn listed(
+    pool: &PgPool,
+    caches: &Caches,
+    (name, warmer): (&str, &Warmer),
+) -> Option<(usize, usize)> {
+    if warmer.for_each.is_none() || !warmer.is_askable() {
         return None;
     }
-    let quick = Warmer { timeout: Some(LIST_WITHIN), ..section.clone() };
-    let pool = app.pool().ok()??;
+    let shape = Shape::of(name, warmer);
+    let quick = Warmer { timeout: Some(LIST_WITHIN), ..warmer.clone() };
     let ask = async {
         let mut connection = pool.acquire().await.ok()?;
         let plan = Plan::prepare(&mut connection, &quick).await.ok()?;
@@ -92,12 +105,12 @@ pub(super) async fn listed(app: &App, caches: &Caches, name: &str) -> Option<(us
 
 impl Facts {
     /// How many values there are, whether or not they are kept warm.
-    pub(super) fn values(&self) -> u64 {
+    pub fn values(&self) -> u64 {
         self.extent.warm + self.extent.once
     }
 
     /// How many bytes all values have, as far as the sample says.
-    pub(super) fn bytes(&self) -> Option<u64> {
+    pub fn bytes(&self) -> Option<u64> {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -108,7 +121,7 @@ impl Facts {
     }
 
     /// Which share of one connection is at work all the time, to keep these values fresh.
-    pub(super) fn load(&self) -> Option<f64> {
+    pub fn load(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let values = self.values() as f64;
         let ttl_us = self.warmer.lives.ttl.as_secs_f64() * 1e6;
@@ -116,23 +129,28 @@ impl Facts {
     }
 
     /// Fills that Redis did not take, by why.
-    pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
+    pub fn refused(&self) -> Vec<(&'static str, u64)> {
         let all = [("behind", "fill_behind"), ("epoch", "fill_epoch"), ("lease", "fill_lease")];
         all.into_iter().map(|(why, name)| (why, self.stats.get(name))).collect()
     }
 
     /// When values came last, ms since 1970.
-    pub(super) fn filled_ms(&self) -> Option<i64> {
+    pub fn filled_ms(&self) -> Option<i64> {
         i64::try_from(self.stats.get("filled_at")).ok().filter(|at| *at > 0)
     }
 
     /// Whether workers know this definition of it.
-    pub(super) fn is_described(&self) -> bool {
+    pub fn is_described(&self) -> bool {
         self.description.as_ref().is_some_and(|known| known.version == self.shape.version())
     }
 
+    /// What to change about it, each a sentence with the figure that it comes from.
+    pub fn advice(&self, server: &Server) -> Vec<String> {
+        advice::of(&self.seen(server))
+    }
+
     /// What recommendations are made from.
-    pub(super) fn seen(&self, server: &Server) -> Seen {
+    fn seen(&self, server: &Server) -> Seen {
         let misses = self.stats.misses();
         Seen {
             hits: self.stats.hits(),
@@ -151,7 +169,8 @@ impl Facts {
         }
     }
 
-    pub(super) fn to_json(&self, now: Timestamp) -> Value {
+    /// The same for programs.
+    pub fn to_json(&self, now: Timestamp) -> Value {
         let ages = self.sample.ages_ms(now.as_millisecond());
         let refused: std::collections::BTreeMap<_, _> = self.refused().into_iter().collect();
         json!({
