@@ -16,6 +16,7 @@ use brasa_shared::queue::{Queue, Telling};
 use sqlx::{PgPool, Row};
 
 use crate::failure::{Failure, chain};
+use crate::output::{plain, short};
 
 /// The oldest Redis that has everything the scripts use.
 pub(crate) const REDIS_MIN: (u32, u32) = (7, 0);
@@ -250,7 +251,8 @@ pub(crate) fn unknown<'n>(what: &str, name: &str, known: impl IntoIterator<Item 
         [] => "there are none".to_owned(),
         some => format!("there are: {}", some.join(", ")),
     });
-    Failure::usage(format!("there is no {what} `{name}`\n  help: {help}"))
+    let name = plain(&short(name, 128));
+    Failure::usage(format!("there is no {what} `{name}`\n  help: {}", plain(&help)))
 }
 
 fn parse_version(text: &str) -> (u32, u32) {

@@ -22,6 +22,8 @@ key = "thing:{id}"
 ttl = "1h"
 [writes.clicks]
 table = "clicks"
+[alerts]
+webhook = "https://chat.example/hook"
 "#;
 use crate::expressions::asks_for_what_there_is;
 
@@ -101,7 +103,8 @@ async fn counters_whose_growth_is_asked_for_are_there_before_they_grow() {
         let wanted = pairs(labels);
         eventually(&format!("{asked} is zero"), async || {
             let (_, metrics) = http_get(address, "/metrics").await.unwrap();
-            let of_it = |line: &&str| line.starts_with(&format!("{name}{{")) && line.ends_with(" 0");
+            let is_it = |rest: &str| rest.starts_with('{') || rest.starts_with(' ');
+            let of_it = |line: &&str| line.strip_prefix(name).is_some_and(is_it) && line.ends_with(" 0");
             let lines: Vec<&str> = metrics.lines().filter(of_it).collect();
             !lines.is_empty() && wanted.iter().all(|pair| lines.iter().any(|line| line.contains(pair)))
         })

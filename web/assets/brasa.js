@@ -33,8 +33,11 @@ function follow() {
   events.addEventListener("change", () => draw().catch(() => light?.classList.add("away")));
 }
 
-// On a narrow screen the page that is shown may stand beside what is seen of the menu.
-document.querySelector(".menu [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// On a narrow screen the page that is shown may stand beside what is seen of the menu. The menu is moved and not the
+// link brought into view: the keyboard would begin behind it then, and not at the top of the page.
+const menu = document.querySelector(".menu");
+const here = menu?.querySelector("[aria-current]");
+if (here) menu.scrollLeft = here.offsetLeft - (menu.clientWidth - here.clientWidth) / 2;
 
 document.addEventListener("submit", (event) => {
   const ask = event.target.dataset.ask;

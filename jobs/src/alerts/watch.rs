@@ -79,6 +79,10 @@ pub async fn watch(
         quiet_until: None,
         watcher,
     };
+    // An alarm asks how much these grow, which is not seen of one that comes into being as 1.
+    for verdict in ["sent", "failed"] {
+        metrics::alerts_sent_total(verdict).increment(0);
+    }
     let mut ticks = tokio::time::interval(teller.watcher.site.config.alerts.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut led = false;

@@ -202,7 +202,8 @@ impl Config {
         let mut reader = Reader::new(&text, path, env);
         reader.syntax(&text, &errors);
         let config = Section::root(&reader, document.get_ref(), Self::read_sections);
-        let problems = reader.finish(()).err().map(|problems| problems.0).unwrap_or_default();
+        let mut problems = reader.finish(()).err().map(|problems| problems.0).unwrap_or_default();
+        problems.extend(open_to_all(path, env));
         (config, problems)
     }
 

@@ -25,7 +25,7 @@ async fn every_page_is_fine_in_both_themes_and_on_a_phone() {
     }
     // The first thing that the keyboard reaches leads past the menu.
     scene.browser.go("/queues").await;
-    assert_eq!(scene.browser.step(json!({ "step": "keyboard" })).await["found"], json!("skip"));
+    assert_eq!(scene.browser.step(json!({ "step": "keyboard" })).await["found"], json!("A skip"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

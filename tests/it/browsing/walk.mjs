@@ -46,8 +46,9 @@ const STEPS = {
   // Waits until the page shows it without being loaded again.
   async see({ text }) { await page.locator("#main", { hasText: text }).waitFor(); },
   async keyboard() {
+    await page.bringToFront();
     await page.keyboard.press("Tab");
-    return page.evaluate(() => document.activeElement.className);
+    return page.evaluate(() => `${document.activeElement.tagName} ${document.activeElement.className}`);
   },
 };
 
