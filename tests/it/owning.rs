@@ -58,13 +58,13 @@ async fn a_running_worker_ends_once_its_database_is_handed_over() {
     drop(ours.run(["migrate"]).await.with_code(0));
     let worker = ours.start(["worker"]);
     within(Duration::from_secs(30), "the worker looks after the database", async || {
-        owner(&mut *world.pool.acquire().await.unwrap()).await.unwrap()
+        owner(&mut world.pool.acquire().await.unwrap()).await.unwrap()
     })
     .await;
 
     let said = theirs.run(["migrate", "--adopt"]).await.with_code(0);
     assert!(said.stdout.contains("those of another end within seconds"), "{}", said.stdout);
-    drop(worker.ended(Duration::from_secs(60)).await.with_code(0));
+    drop(worker.ended(Duration::from_mins(1)).await.with_code(0));
 }
 
 #[tokio::test]

@@ -104,7 +104,12 @@ async fn what_was_planted_in_jobs_is_text_on_every_page() {
     }
     // What is looked for is planted by whoever made the link.
     for plant in plants.iter().step_by(10).filter(|plant| plant.len() < 200 && !plant.contains('\0')) {
-        let encoded: String = plant.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = brasa_shared::hash::hex(plant.as_bytes());
+        let encoded: String = encoded
+            .as_bytes()
+            .chunks(2)
+            .flat_map(|pair| ['%', char::from(pair[0]), char::from(pair[1])])
+            .collect();
         scene.browser.go(&format!("/jobs?q={encoded}&kind={encoded}")).await;
     }
 }

@@ -39,7 +39,9 @@ fn flatten(value: &redis::Value, texts: &mut Vec<String>) {
     match value {
         redis::Value::BulkString(bytes) => texts.push(String::from_utf8_lossy(bytes).into_owned()),
         redis::Value::Array(values) | redis::Value::Set(values) => {
-            values.iter().for_each(|value| flatten(value, texts));
+            for value in values {
+                flatten(value, texts);
+            }
         }
         redis::Value::Map(pairs) => pairs.iter().for_each(|(key, value)| {
             flatten(key, texts);
@@ -53,12 +55,10 @@ fn flatten(value: &redis::Value, texts: &mut Vec<String>) {
 async fn a_secret_is_in_no_log_no_figure_no_page_no_key_and_no_list_of_processes() {
     let world = World::new().await;
     let [token, signing, header, path] = CANARIES;
-    let text = format!(
-        "[http.hook]\nurl = \"https://localhost:1/${{CANARY_PATH}}\"\nprivate = true\nsecret = \"${{CANARY_SIGNING}}\"\n\
-         headers = {{ authorization = \"Bearer ${{CANARY_HEADER}}\" }}\n[sql.wrong]\nsql = \"select 1/0\"\n\
-         [web]\n[web.tokens.ann]\nrole = \"admin\"\ntoken = \"${{CANARY_TOKEN}}\"\n"
-    );
-    let brasa = Brasa::configured(&world, &text)
+    let text = "[http.hook]\nurl = \"https://localhost:1/${CANARY_PATH}\"\nprivate = true\nsecret = \"${CANARY_SIGNING}\"\n\
+         headers = { authorization = \"Bearer ${CANARY_HEADER}\" }\n[sql.wrong]\nsql = \"select 1/0\"\n\
+         [web]\n[web.tokens.ann]\nrole = \"admin\"\ntoken = \"${CANARY_TOKEN}\"\n";
+    let brasa = Brasa::configured(&world, text)
         .env("BRASA_LISTEN", "127.0.0.1:0")
         .env("BRASA_WEB_LISTEN", "127.0.0.1:0")
         .env("CANARY_TOKEN", token)
