@@ -22,6 +22,7 @@ mod http;
 mod interpolate;
 mod json;
 mod key_template;
+mod listen;
 mod maintenance;
 mod outbox;
 mod placeholders;

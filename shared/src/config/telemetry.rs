@@ -1,23 +1,21 @@
 //! `[telemetry]`: where the process can be looked at, and how it logs.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tracing_subscriber::EnvFilter;
 
 use super::complaint::{Complaint, clip};
+use super::listen::listen;
 use super::section::Section;
 use super::suggest::nearest_or_all;
 use crate::telemetry::logs::LogForm;
 
 /// The variable that wins over `listen`.
 const LISTEN_VARIABLE: &str = "BRASA_LISTEN";
-
-/// The word for `listen` that opens nothing.
-const OFF: &str = "off";
+/// Where it is answered unless it is said otherwise.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600);
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
-
-const HELP_LISTEN: &str = r#"write an address and a port, as in "127.0.0.1:9600", or "off""#;
 
 /// The section `[telemetry]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +36,14 @@ const FORMS: &[(&str, LogForm)] =
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self {
-            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9600))),
-            listen_explicit: false,
-            log: LogForm::Auto,
-            level: "info".to_owned(),
-        }
+        Self { listen: Some(LISTEN), listen_explicit: false, log: LogForm::Auto, level: "info".to_owned() }
     }
 }
 
 impl Telemetry {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        let (listen, listen_explicit) = listen(section, default.listen);
+        let (listen, listen_explicit) = listen(section, LISTEN_VARIABLE, LISTEN);
         Self {
             listen,
             listen_explicit,
@@ -58,29 +51,6 @@ impl Telemetry {
             level: section.parsed("level", level).unwrap_or(default.level),
         }
     }
-}
-
-/// The address, and whether it was asked for.
-fn listen(section: &mut Section<'_>, default: Option<SocketAddr>) -> (Option<SocketAddr>, bool) {
-    let written = section.parsed("listen", address);
-    let asked = match section.reader().variable(LISTEN_VARIABLE) {
-        None => written,
-        Some(value) => {
-            let report = |complaint: Complaint| {
-                section.reader().report_variable(LISTEN_VARIABLE, complaint.message, complaint.help);
-            };
-            address(value.trim()).map_err(report).ok()
-        }
-    };
-    asked.map_or((default, false), |asked| (asked, true))
-}
-
-fn address(text: &str) -> Result<Option<SocketAddr>, Complaint> {
-    if text == OFF {
-        return Ok(None);
-    }
-    let complain = |_| Complaint::new(format!("`{}` is not an address with a port", clip(text)), HELP_LISTEN);
-    text.parse().map(Some).map_err(complain)
 }
 
 /// A filter, whose bare words are levels: to `tracing` any other word is a target, which hides typing errors.

@@ -1,7 +1,7 @@
 //! `[web]`: where the dashboard and the HTTP API are, and who gets in.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ mod token;
 pub use token::{Role, Token};
 
 use super::complaint::{Complaint, clip};
+use super::listen::listen;
 use super::problem::Origin;
 use super::section::Section;
 
 /// The variable that wins over `listen`.
 const LISTEN_VARIABLE: &str = "BRASA_WEB_LISTEN";
-/// The word for `listen` that opens nothing.
-const OFF: &str = "off";
+/// Where it is answered unless it is said otherwise.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9700);
 /// How long a login lasts: unless it is said otherwise, and at least.
 const SESSION: (Duration, Duration) = (Duration::from_hours(12), Duration::from_mins(1));
 
-const HELP_LISTEN: &str = r#"write an address and a port, as in "127.0.0.1:9700", or "off""#;
 const HELP_HOST: &str = r#"write what browsers send, as in hosts = ["brasa.example.com"]"#;
 const HELP_OPEN: &str = "add a token with `brasa tokens new`, and write `tls` or behind_proxy = true";
 
@@ -61,7 +61,7 @@ impl Default for Web {
         Self {
             origin: Origin::default(),
             is_written: false,
-            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9700))),
+            listen: Some(LISTEN),
             listen_explicit: false,
             behind_proxy: false,
             hosts: Vec::new(),
@@ -81,7 +81,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Web {
 impl Web {
     fn read(section: &mut Section<'_>, is_written: bool) -> Self {
         let default = Self::default();
-        let (listen, listen_explicit) = listen(section, default.listen);
+        let (listen, listen_explicit) = listen(section, LISTEN_VARIABLE, LISTEN);
         let web = Self {
             origin: section.origin(),
             is_written,
@@ -124,29 +124,6 @@ impl Tls {
         let path = |text: String| section.reader().resolve(&text);
         Some(Self { certificate_file: certificate.map(path)?, key_file: key.map(path)? })
     }
-}
-
-/// The address, and whether it was asked for.
-fn listen(section: &mut Section<'_>, default: Option<SocketAddr>) -> (Option<SocketAddr>, bool) {
-    let written = section.parsed("listen", address);
-    let asked = match section.reader().variable(LISTEN_VARIABLE) {
-        None => written,
-        Some(value) => {
-            let report = |complaint: Complaint| {
-                section.reader().report_variable(LISTEN_VARIABLE, complaint.message, complaint.help);
-            };
-            address(value.trim()).map_err(report).ok()
-        }
-    };
-    asked.map_or((default, false), |asked| (asked, true))
-}
-
-fn address(text: &str) -> Result<Option<SocketAddr>, Complaint> {
-    if text == OFF {
-        return Ok(None);
-    }
-    let complain = |_| Complaint::new(format!("`{}` is not an address with a port", clip(text)), HELP_LISTEN);
-    text.parse().map(Some).map_err(complain)
 }
 
 /// A name as it stands in the header `Host`, with a port or without.

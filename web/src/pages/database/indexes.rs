@@ -53,7 +53,7 @@ pub(super) fn wasted(desk: &Desk, seen: &Seen) -> Markup {
                 @if all.is_empty() { p.dim { "No index has more than " (format::bytes(WASTE_MIN)) " of waste, as far as can be told." } }
                 @else {
                     div.wide { table {
-                        thead { tr { th { "Index" } th { "Table" } th.n { "Size" } th.n { "To gain" } th { "Of it" } th { "Worth a rebuild" } } }
+                        thead { tr { th { "Index" } th { "Table" } th.n { "Size" } th.n { "To gain" } th { "Of it" } th { "Mostly waste" } } }
                         tbody {
                             @for (index, gain, share) in all.iter().take(SHOWN) {
                                 tr {
