@@ -6,7 +6,6 @@ mod documented;
 mod enqueuing;
 mod following;
 mod guarding;
-mod installed;
 mod limiting;
 mod listing;
 

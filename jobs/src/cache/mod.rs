@@ -10,7 +10,6 @@
 //! ```
 
 mod budget;
-mod cause;
 mod failing;
 mod filler;
 mod hot;
@@ -27,7 +26,6 @@ mod texts;
 mod warm;
 
 pub use budget::{Brake, Budget, BudgetState, Caps, Permit, Signs};
-pub use cause::cause;
 pub use failing::FillError;
 pub use filler::{Filler, Wanted};
 pub use invalidation::{Invalidated, Invalidation, InvalidationError};

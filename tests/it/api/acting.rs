@@ -184,7 +184,8 @@ async fn recommendations_are_dismissed_with_a_reason_and_reopened() {
     assert!(!list("").await.iter().any(|one| one["fingerprint"] == print));
     let all = list("?all=true").await;
     let dismissed = all.iter().find(|one| one["fingerprint"] == print).unwrap();
-    assert_eq!(dismissed["dismissed"]["why"], "a log (says admin)");
+    assert_eq!(dismissed["dismissed"]["why"], "a log");
+    assert_eq!(dismissed["dismissed"]["by"], "admin");
     let _done = scene.act(ADMIN, &of("reopen")).await.with(200);
     assert!(list("").await.iter().any(|one| one["fingerprint"] == print));
     let _absent = scene.act(ADMIN, "/api/v1/recommendations/absent/reopen").await.with(404);

@@ -1,6 +1,5 @@
 //! What the document says is so: a program that reads it tries everything that it can think of.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use brasa_tests::process::Brasa;
 use serde_json::json;
 use tokio::process::Command;
 
-use super::installed::schemathesis;
 use super::{ADMIN, CLERK, Scene, whole_scene};
+use crate::languages::installed::Language;
 
 /// For how long it may try.
 const TRYING_MAX: Duration = Duration::from_mins(2);
@@ -36,15 +35,8 @@ async fn the_document_says_what_there_is_and_how_one_gets_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_sent_the_server_does_not_fail_and_answers_as_it_is_documented() {
-    let found = tokio::task::spawn_blocking(schemathesis).await.unwrap();
-    let program = match found {
-        Ok(program) => program,
-        Err(why) => {
-            let note = format!("SKIPPED: nobody tries what the document says: {why}\n");
-            std::io::stderr().write_all(note.as_bytes()).unwrap();
-            return;
-        }
-    };
+    let Some(installed) = Language::Trying.installed().await else { return };
+    let program = installed.folder.join("bin/schemathesis");
     let scene = whole_scene().await;
     let worker = Brasa::configured(&scene.world, &super::CONFIG.replace("KEY", &scene.world.prefix));
     let _worker = worker.start(["worker"]);

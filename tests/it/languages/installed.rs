@@ -13,6 +13,8 @@ const PYTHON: [&str; 2] = ["redis==8.1.0", "zstandard==0.25.0"];
 const NODE: [&str; 3] = ["redis@6.3.1", "redis-4@npm:redis@4.7.1", "@bokuweb/zstd-wasm@0.0.27"];
 /// What leads a browser; it brings none.
 const BROWSING: [&str; 1] = ["playwright-core@1.65.1"];
+/// What tries everything that a document of an API says.
+const TRYING: [&str; 1] = ["schemathesis==4.32.5"];
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,7 @@ pub(crate) enum Language {
     NodeWithRedis4,
     Ruby,
     Browsing,
+    Trying,
 }
 
 /// What runs its readers.
@@ -54,6 +57,7 @@ impl Language {
             Self::Node | Self::NodeWithRedis4 => ("node", &NODE),
             Self::Ruby => ("ruby", &[]),
             Self::Browsing => ("browsing", &BROWSING),
+            Self::Trying => ("trying", &TRYING),
         };
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
         let folder = all.join(name);
@@ -73,7 +77,7 @@ impl Language {
             fs::write(&done, wanted).map_err(|error| error.to_string())?;
         }
         let program = match self {
-            Self::Python | Self::Asyncio => folder.join("bin/python"),
+            Self::Python | Self::Asyncio | Self::Trying => folder.join("bin/python"),
             Self::Node | Self::NodeWithRedis4 | Self::Browsing => "node".into(),
             Self::Ruby => "ruby".into(),
         };
@@ -86,7 +90,7 @@ impl Language {
         drop(fs::remove_dir_all(folder));
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         match self {
-            Self::Python | Self::Asyncio => {
+            Self::Python | Self::Asyncio | Self::Trying => {
                 run(folder, "python3", &["-m", "venv", "."], &[])?;
                 let quiet =
                     ["install", "-q", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];

@@ -20,14 +20,18 @@ pub(crate) async fn invalidate(
     what: &Invalidation,
     actor: &Actor,
 ) -> Result<Invalidated, Refused> {
+    let (caches, mut values) = (desk.site.caches(), 0);
     for name in &what.warmers {
         known(desk, name)?;
+        let extent = caches.namespace(name).extent().await?;
+        values += extent.warm + extent.once;
     }
     let target = [&what.keys, &what.tags, &what.warmers].map(|names| names.join(", "));
     let target: Vec<String> = target.into_iter().filter(|names| !names.is_empty()).collect();
-    let detail = json!({ "keys": what.keys, "tags": what.tags, "warmers": what.warmers });
+    let detail = json!({ "keys": what.keys, "tags": what.tags, "warmers": what.warmers,
+        "values": values });
     actor.note(desk, "cache.invalidate", &format::short(&target.join(", "), SHOWN), detail).await?;
-    let done = what.carry_out(&desk.site.config, &desk.site.caches(), desk.pool.as_ref()).await;
+    let done = what.carry_out(&desk.site.config, &caches, desk.pool.as_ref()).await;
     done.map_err(|error| match error {
         InvalidationError::Store(source) => source.into(),
         InvalidationError::Postgres(source) => source.into(),

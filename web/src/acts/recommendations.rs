@@ -25,9 +25,7 @@ pub(crate) async fn dismiss(desk: &Desk, fingerprint: &str, why: &str, actor: &A
     let detail = json!({ "rule": before.recommendation.rule, "object": before.recommendation.object,
         "reason": why, "dismissed": before.dismissed });
     actor.note(desk, "recommendation.dismiss", fingerprint, detail).await?;
-    // The database only knows the role of this process.
-    let said = format!("{why} (says {})", actor.who.name);
-    store::dismiss(&mut connection, fingerprint, &said).await?;
+    store::dismiss_as(&mut connection, fingerprint, Some(&actor.who.name), why).await?;
     Ok(())
 }
 

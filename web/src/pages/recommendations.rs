@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use brasa_jobs::database::review::store::{Kept, dismiss_as, list, obstacle, reopen};
+use brasa_jobs::database::review::store::{Kept, list, obstacle};
 use brasa_jobs::database::review::{Does, Severity};
 use brasa_shared::config::Role;
 use maud::{Markup, html};
@@ -13,6 +13,7 @@ use sqlx::PgPool;
 
 use super::act::{Actor, Reason};
 use super::enqueue::Start;
+use crate::acts::recommendations as acts;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -109,7 +110,7 @@ fn card(kept: &Kept, who: &Identity) -> Markup {
             @if let Some(statement) = &told.statement { p.dim { (does(told.does)) } pre { (statement) } }
             @if let Some(undo) = &told.undo { p.dim { "What brings back what was there:" } pre { (undo) } }
             @if !told.clears.is_empty() { p.dim { "Goes away when: " (layout::marked(&told.clears)) } }
-            (acts(kept, who))
+            (buttons(kept, who))
         }
     }
 }
@@ -122,7 +123,7 @@ fn does(does: Does) -> &'static str {
     }
 }
 
-fn acts(kept: &Kept, who: &Identity) -> Markup {
+fn buttons(kept: &Kept, who: &Identity) -> Markup {
     let to = |verb: &str| format!("/recommendations/{}/{verb}", format::segment(&kept.fingerprint));
     html! {
         @if who.may(Role::Admin) {
@@ -145,14 +146,7 @@ async fn dismiss(
     actor: Actor,
     Form(why): Form<Reason>,
 ) -> Result<Redirect, Refused> {
-    let (pool, kept) = find(&desk, &fingerprint).await?;
-    let why = why.text();
-    if why.is_empty() {
-        return Err(Refused::bad("a reason is needed", "whoever asks later reads it"));
-    }
-    let detail = json!({ "reason": why, "title": kept.recommendation.title });
-    actor.note(&desk, "recommendation.dismiss", &fingerprint, detail).await?;
-    dismiss_as(&mut *pool.acquire().await?, &fingerprint, Some(&actor.who.name), &why).await?;
+    acts::dismiss(&desk, &fingerprint, &why.text(), &actor).await?;
     Ok(actor.back("/recommendations"))
 }
 
@@ -161,24 +155,11 @@ async fn take_back(
     Path(fingerprint): Path<String>,
     actor: Actor,
 ) -> Result<Redirect, Refused> {
-    let (pool, kept) = find(&desk, &fingerprint).await?;
-    let detail = json!({ "title": kept.recommendation.title, "dismissed": kept.dismissed });
-    actor.note(&desk, "recommendation.reopen", &fingerprint, detail).await?;
-    reopen(&mut *pool.acquire().await?, &fingerprint).await?;
+    acts::reopen(&desk, &fingerprint, &actor).await?;
     Ok(actor.back("/recommendations"))
 }
 
 async fn review(State(desk): State<Desk>, actor: Actor) -> Result<Redirect, Refused> {
     let start = Start { action: "db.review", target: "database", kind: "db.review", args: json!({}) };
     start.by(&actor, &desk).await
-}
-
-async fn find<'d>(desk: &'d Desk, fingerprint: &str) -> Result<(&'d PgPool, Kept), Refused> {
-    let away = || Refused::away("no address of Postgres was given", "set DATABASE_URL");
-    let pool = desk.pool.as_ref().ok_or_else(away)?;
-    let all = list(&mut *pool.acquire().await?, true).await?;
-    let found = all.into_iter().find(|kept| kept.fingerprint == fingerprint);
-    let absent =
-        || Refused::absent("there is no such recommendation", "its evidence may have gone meanwhile");
-    Ok((pool, found.ok_or_else(absent)?))
 }

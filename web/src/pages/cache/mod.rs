@@ -8,9 +8,9 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use brasa_jobs::cache::cause;
+use brasa_jobs::cache::Invalidation;
 use brasa_jobs::cache::status::{Facts, Whole, gather, waiting, whole};
-use brasa_shared::cache::{Description, TAGS_KEPT_MIN};
+use brasa_shared::cache::Description;
 use brasa_shared::db::changes::Waiting;
 use futures_util::future::try_join_all;
 use maud::{Markup, html};
@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::act::Actor;
 use super::enqueue::Start;
+use crate::acts::cache as acts;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -125,13 +126,8 @@ async fn invalidate(
     Path(name): Path<String>,
     actor: Actor,
 ) -> Result<Redirect, Refused> {
-    known(&desk, &name)?;
-    let caches = desk.site.caches();
-    let namespace = caches.namespace(&name);
-    let extent = namespace.extent().await?;
-    actor.note(&desk, "cache.invalidate", &name, json!({ "values": extent.warm + extent.once })).await?;
-    let cause = cause(desk.pool.as_ref()).await?;
-    caches.invalidate_tags(&[namespace.tag()], cause, TAGS_KEPT_MIN).await?;
+    let what = Invalidation { warmers: vec![name], ..Invalidation::default() };
+    acts::invalidate(&desk, &what, &actor).await?;
     Ok(actor.back("/cache"))
 }
 
