@@ -39,12 +39,37 @@ async fn a_body_of_somebody_who_is_not_known_is_not_read() {
     assert!(grown < 32 << 10, "{grown} KiB");
 }
 
+/// The first words of the answer to a form of so many bytes. It comes while the form is still being sent, which clients
+/// for people take for a broken connection now and then.
+async fn told_while_sending(scene: &Scene, bytes: usize) -> String {
+    let mut stream = TcpStream::connect(scene.address).await.unwrap();
+    let head = format!(
+        "POST /queues/default/pause HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {bytes}\r\n\r\n",
+        scene.address,
+        token("operator")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reading, mut writing) = stream.split();
+    let sending = async {
+        // Whoever has refused it need not read all of it.
+        let _cut_off = writing.write_all(&vec![b'x'; bytes]).await;
+        std::future::pending::<()>().await;
+    };
+    let mut answer = [0; 12];
+    tokio::select! {
+        read = reading.read_exact(&mut answer) => drop(read.unwrap()),
+        () = sending => {}
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_too_large_or_packed_is_refused() {
     let scene = Scene::new().await;
     let form = "application/x-www-form-urlencoded";
     let pause = || scene.as_role("operator", "POST", "/queues/default/pause").header("content-type", form);
-    assert_eq!(status(pause().body("reason=".to_owned() + &"x".repeat(2 << 20))).await, 413);
+    assert_eq!(told_while_sending(&scene, 2 << 20).await, "HTTP/1.1 413");
     assert_eq!(status(pause().header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 8, 0])).await, 415);
     let json =
         scene.as_role("operator", "POST", "/queues/default/pause").header("content-type", "application/json");

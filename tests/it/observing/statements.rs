@@ -44,6 +44,19 @@ async fn call(pool: &PgPool, times: i32) {
     }
 }
 
+/// So far calls took a twentieth of a millisecond each: a look-up by key is so quick that on a machine with other work
+/// some looks find it twice as slow.
+async fn at_their_usual_pace(world: &World) {
+    for table in ["care_statement_deltas", "care_statement_hours"] {
+        world
+            .execute(&format!(
+                "update brasa.{table} d set total_ms = calls * 0.05, squares = 0
+                from brasa.care_statement_texts t where t.fingerprint = d.fingerprint and t.text = '{BY_KEY}'"
+            ))
+            .await;
+    }
+}
+
 async fn all(pool: &PgPool, now: Timestamp) -> Vec<StatementUse> {
     let mut connection = pool.acquire().await.unwrap();
     statement_uses(&mut connection, now, Duration::from_hours(240)).await.unwrap()
@@ -177,6 +190,7 @@ async fn a_statement_that_lost_its_index_is_found_in_three_looks_and_not_before(
         call(&world.pool, 60).await;
         look_at(&world.pool, None, after(today, 5 * tick)).await;
     }
+    at_their_usual_pace(&world).await;
     let usual = by_key(&world.pool, after(today, 10)).await;
     assert!(usual.usual_ms.is_some() && !usual.is_regressed, "{usual:?}");
     world.execute("drop index items_k").await;
