@@ -209,13 +209,13 @@ impl Warm {
         loaders: &Loaders,
         filler: &Filler<'_>,
     ) -> Result<(), Trouble> {
-        let known = loaders.caches.described(&self.name).await?;
-        if known.is_some_and(|known| known.version != filler.shape().version()) {
-            // Workers define it otherwise by now, and what is warm for them readers are told by those.
-            return Ok(());
-        }
-        let description = describe(loaders, &self.name, warmer, filler, Some(filler.shape().version()));
-        loaders.caches.describe(&self.name, &description).await?;
+        let version = filler.shape().version();
+        let description = describe(loaders, &self.name, warmer, filler, Some(version));
+        // Where workers define it otherwise by now, those tell readers what is warm for them.
+        let change = |known: Option<&Description>| {
+            known.is_none_or(|known| known.version == version).then(|| description.clone())
+        };
+        loaders.caches.redescribe(&self.name, change).await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cache::scripts::DESCRIBE;
 use crate::cache::{Caches, read_script};
 use crate::store::StoreError;
 
@@ -38,16 +39,41 @@ pub struct Description {
 }
 
 impl Caches {
-    /// Tells readers about a warmer.
+    /// Tells readers about a warmer, whatever they were told before.
     ///
     /// # Errors
     /// Redis is out of reach or full.
     pub async fn describe(&self, name: &str, description: &Description) -> Result<(), StoreError> {
-        // A description has nothing that JSON has not.
-        let text = serde_json::to_string(description).unwrap_or_default();
-        let mut set = redis::cmd("HSET");
-        set.arg(&self.keys().warmers).arg(name).arg(text);
-        self.run::<()>("tell readers about a warmer", &set).await
+        self.redescribe(name, |_| Some(description.clone())).await.map(drop)
+    }
+
+    /// Changes what readers are told about a warmer: `change` is given what that is, and answers what it is to be, or
+    /// nothing where it is to stay. While a deploy goes on several workers tell of one warmer, and none of them undoes
+    /// what another one told after it looked: `change` is asked again then.
+    ///
+    /// Returns what readers were told before.
+    ///
+    /// # Errors
+    /// Redis is out of reach or full.
+    pub async fn redescribe(
+        &self,
+        name: &str,
+        change: impl Fn(Option<&Description>) -> Option<Description>,
+    ) -> Result<Option<Description>, StoreError> {
+        let mut get = redis::cmd("HGET");
+        get.arg(&self.keys().warmers).arg(name);
+        // Who has to look again lost to somebody who told something, so this comes to an end.
+        loop {
+            let text: Option<String> = self.run("look what is known about a warmer", &get).await?;
+            let known = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            let Some(wanted) = change(known.as_ref()) else { return Ok(known) };
+            // A description has nothing that JSON has not.
+            let wanted = serde_json::to_string(&wanted).unwrap_or_default();
+            let call = self.calling(&DESCRIBE).arg(name).arg(text.unwrap_or_default()).arg(wanted);
+            if self.call(&call).await? {
+                return Ok(known);
+            }
+        }
     }
 
     /// Tells readers in other languages the script that they send, unless they have been told.

@@ -6,6 +6,7 @@ use crate::script::scripts;
 scripts! {
     rest EACH;
     COUNT       = "count",       oom_allowed, ["sample"];
+    DESCRIBE    = "describe",    oom_refused, [];
     DUE         = "due",         oom_allowed, [];
     EPOCH       = "epoch",       oom_allowed, ["mark"];
     EXTEND      = "extend",      oom_allowed, ["note"];

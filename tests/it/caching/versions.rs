@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brasa_shared::cache::Description;
 use brasa_shared::db::changes::{ChangeLog, Dependency, triggers};
 use brasa_tests::process::{Brasa, Running, Signal, http_get};
 use brasa_tests::{World, eventually};
@@ -255,4 +256,35 @@ async fn readers_know_what_is_defined_by_those_who_are_left() {
 
     eventually("readers know what there is", async || known().await.unwrap().version != first.version).await;
     new.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_worker_undoes_what_another_one_told_after_it_looked() {
+    let world = with_things().await;
+    let worker = start(&world, &config("name"));
+    eventually("readers are told", async || caches(&world).described("thing").await.unwrap().is_some()).await;
+    worker.drain().await;
+    let before = caches(&world).described("thing").await.unwrap().unwrap().tags.len();
+
+    let tellers: Vec<_> = (0..4)
+        .map(|teller| {
+            let caches = caches(&world);
+            tokio::spawn(async move {
+                for time in 0..50 {
+                    let one_more = |known: Option<&Description>| {
+                        let mut known = known.unwrap().clone();
+                        known.tags.push(format!("{teller}:{time}"));
+                        Some(known)
+                    };
+                    caches.redescribe("thing", one_more).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for teller in tellers {
+        teller.await.unwrap();
+    }
+
+    let told = caches(&world).described("thing").await.unwrap().unwrap();
+    assert_eq!(told.tags.len(), before + 200);
 }

@@ -1,6 +1,7 @@
 //! What is told to readers about warmers, and jobs that warm everything.
 
 use brasa_jobs::{Job as _, cache::Warm};
+use brasa_shared::cache::Description;
 use brasa_shared::config::WarmWhen;
 use brasa_shared::queue::{Enqueued, Envelope};
 use brasa_shared::store::StoreError;
@@ -18,23 +19,23 @@ impl Shared {
         let caches = &self.loaders.caches;
         // Before the warmers: whoever finds one of these needs the script.
         caches.publish_script().await?;
-        let known = caches.all_described().await?;
         for (name, served) in &self.warmers {
-            let before = known.get(name);
             let version = served.shape.version();
+            let is_warmed = served.warmer.keeping.when.contains(&WarmWhen::Deploy);
             // Readers of versioned keys stay with what is warm, where something warms the new version.
-            let is_switched =
-                served.warmer.key.has_version() && served.warmer.keeping.when.contains(&WarmWhen::Deploy);
-            let current = match before {
-                Some(before) if is_switched && !before.current.is_empty() => &before.current,
-                _ => version,
-            };
-            let description = served.shape.describe(&served.warmer, self.lease_ms(name), current);
-            if before != Some(&description) {
-                caches.describe(name, &description).await?;
-            }
-            let is_new = before.is_none_or(|before| before.version != version);
-            if is_new && served.warmer.keeping.when.contains(&WarmWhen::Deploy) {
+            let is_switched = served.warmer.key.has_version() && is_warmed;
+            let lease_ms = self.lease_ms(name);
+            let before = caches
+                .redescribe(name, |before| {
+                    let current = match before {
+                        Some(before) if is_switched && !before.current.is_empty() => &before.current,
+                        _ => version,
+                    };
+                    let description = served.shape.describe(&served.warmer, lease_ms, current);
+                    (before != Some(&description)).then_some(description)
+                })
+                .await?;
+            if is_warmed && before.is_none_or(|before| before.version != version) {
                 self.warm_all(name, "it is new or defined otherwise").await;
             }
         }
@@ -45,13 +46,14 @@ impl Shared {
     /// lease for as long, and one that is too short is overtaken before the value is there.
     pub(super) async fn describe_leases(&self) -> Result<(), StoreError> {
         let caches = &self.loaders.caches;
-        for (name, mut known) in caches.all_described().await? {
-            let Some(served) = self.warmers.get(&name) else { continue };
-            let lease_ms = self.lease_ms(&name);
-            if known.version == served.shape.version() && known.lease_ms != lease_ms {
-                known.lease_ms = lease_ms;
-                caches.describe(&name, &known).await?;
-            }
+        for (name, served) in &self.warmers {
+            let lease_ms = self.lease_ms(name);
+            let is_other =
+                |known: &&Description| known.version == served.shape.version() && known.lease_ms != lease_ms;
+            let change = |known: Option<&Description>| {
+                known.filter(is_other).map(|known| Description { lease_ms, ..known.clone() })
+            };
+            caches.redescribe(name, change).await?;
         }
         Ok(())
     }
