@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use brasa_jobs::Job as _;
 use brasa_jobs::cache::{Invalidated, Invalidation, InvalidationError, Warm};
-use brasa_jobs::{Envelope, Job as _};
 use serde_json::json;
 
-use super::Actor;
+use super::{Actor, Start, Started};
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::view::format;
@@ -39,33 +39,20 @@ pub(crate) async fn invalidate(
     })
 }
 
-/// Enqueues a job that loads the values of a warmer, or those with these texts as parameters; gives its queue and id.
+/// Enqueues a job that loads the values of a warmer, or those with these texts as parameters.
 pub(crate) async fn warm(
     desk: &Desk,
     name: &str,
     only: &BTreeMap<String, String>,
     actor: &Actor,
-) -> Result<(String, String), Refused> {
+) -> Result<Started, Refused> {
     known(desk, name)?;
-    let site = &desk.site;
-    let Some(kind) = site.catalog.get(Warm::KIND) else {
-        return Err(Refused::absent(format!("this build does not know the kind `{}`", Warm::KIND), ""));
-    };
     let args = if only.is_empty() { json!({ "name": name }) } else { json!({ "name": name, "only": only }) };
-    let job = Envelope::new(kind.name, &args, site.clock.now());
-    let mut job = job.map_err(|error| Refused::bad(error.to_string(), ""))?;
-    (kind.check)(job.args.get(), &site.config).map_err(|why| Refused::bad(why, ""))?;
-    job.kv = kind.version;
-    job.to_wire().map_err(|error| Refused::bad(error.to_string(), "choose less at once"))?;
-    actor.note(desk, "cache.warm", name, json!({ "only": only, "job": job.id })).await?;
-    let queue = site.queue(kind.policy.queue);
-    site.name_queue(queue.name()).await?;
-    queue.enqueue(&job).await?;
-    Ok((queue.name().to_owned(), job.id))
+    Start { action: "cache.warm", target: name, kind: Warm::KIND, args }.by(actor, desk).await
 }
 
 /// A warmer that nobody wrote down is a typing error.
-pub(crate) fn known(desk: &Desk, name: &str) -> Result<(), Refused> {
+fn known(desk: &Desk, name: &str) -> Result<(), Refused> {
     let warmers = &desk.site.config.warm;
     if warmers.contains_key(name) {
         return Ok(());

@@ -7,5 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod queues;
 pub(crate) mod recommendations;
 pub(crate) mod schedules;
+mod start;
 
 pub(crate) use actor::{Actor, Reason};
+pub(crate) use start::{Start, Started};

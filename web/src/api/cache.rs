@@ -10,8 +10,8 @@ use brasa_jobs::cache::Invalidation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::acts::Actor;
 use crate::acts::cache as acts;
+use crate::acts::{Actor, Started};
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Strict;
@@ -94,6 +94,6 @@ pub(super) async fn warm(
     actor: Actor,
     Strict(WarmUp { warmer, only }): Strict<WarmUp>,
 ) -> Result<(StatusCode, Json<Warming>), Refused> {
-    let (queue, id) = acts::warm(&desk, &warmer, &only, &actor).await?;
+    let Started { queue, id } = acts::warm(&desk, &warmer, &only, &actor).await?;
     Ok((StatusCode::CREATED, Json(Warming { id, queue })))
 }

@@ -13,7 +13,8 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::act::Actor;
-use super::enqueue::Start;
+use super::jobs::page_of;
+use crate::acts::Start;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -139,7 +140,7 @@ async fn refresh(
 ) -> Result<Redirect, Refused> {
     let args = json!({ "name": name });
     let start = Start { action: "aggregate.refresh", target: &name, kind: "aggregate.refresh", args };
-    start.by(&actor, &desk).await
+    Ok(page_of(&start.by(&actor, &desk).await?))
 }
 
 async fn check(
@@ -149,5 +150,5 @@ async fn check(
 ) -> Result<Redirect, Refused> {
     let args = json!({ "name": name });
     let start = Start { action: "aggregate.check", target: &name, kind: "aggregate.check", args };
-    start.by(&actor, &desk).await
+    Ok(page_of(&start.by(&actor, &desk).await?))
 }

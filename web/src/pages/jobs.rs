@@ -10,6 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::past;
+use crate::acts::Started;
 use crate::acts::jobs::STATES;
 pub(super) use crate::acts::jobs::standing;
 use crate::auth::Identity;
@@ -99,6 +100,11 @@ pub(super) async fn holder(desk: &Desk, id: &str) -> Result<Option<String>, Refu
 /// Where a job is shown.
 pub(super) fn path_of(queue: &str, id: &str) -> String {
     format!("/jobs/{}/{}", format::segment(queue), format::segment(id))
+}
+
+/// Leads to the page of a job that was started.
+pub(super) fn page_of(job: &Started) -> Redirect {
+    Redirect::to(&path_of(&job.queue, &job.id))
 }
 
 async fn find(

@@ -10,7 +10,6 @@ mod audit;
 mod cache;
 mod database;
 mod dead;
-mod enqueue;
 pub(crate) mod events;
 mod job;
 mod jobs;

@@ -12,8 +12,8 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use super::act::{Actor, Reason};
-use super::enqueue::Start;
-use crate::acts::recommendations as acts;
+use super::jobs::page_of;
+use crate::acts::{Start, recommendations as acts};
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -161,5 +161,5 @@ async fn take_back(
 
 async fn review(State(desk): State<Desk>, actor: Actor) -> Result<Redirect, Refused> {
     let start = Start { action: "db.review", target: "database", kind: "db.review", args: json!({}) };
-    start.by(&actor, &desk).await
+    Ok(page_of(&start.by(&actor, &desk).await?))
 }

@@ -45,6 +45,9 @@ impl Apply {
         let wanted = Wanted { named: &[], agreed: Some(&agreed), until };
         let report = rebuilt(app, out, &mut session, &mut notes, wanted).await?;
         session.close().await;
+        if tables.is_empty() && agreed.is_empty() {
+            out.line("the plan has nothing to do")?;
+        }
         out.value(&json!({ "plan": whole.hash, "tables": tables, "reindex": value(&report) }))?;
         if is_well && all_well(&report) { Ok(()) } else { Err(Failure::silent(1)) }
     }

@@ -14,10 +14,9 @@ use brasa_shared::cache::Description;
 use brasa_shared::db::changes::Waiting;
 use futures_util::future::try_join_all;
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::act::Actor;
-use super::enqueue::Start;
+use super::jobs::page_of;
 use crate::acts::cache as acts;
 use crate::auth::Identity;
 use crate::desk::Desk;
@@ -115,10 +114,7 @@ fn strangers(desk: &Desk, described: &BTreeMap<String, Description>) -> Markup {
 }
 
 async fn warm(State(desk): State<Desk>, Path(name): Path<String>, actor: Actor) -> Result<Redirect, Refused> {
-    known(&desk, &name)?;
-    let start =
-        Start { action: "cache.warm", target: &name, kind: "cache.warm", args: json!({ "name": name }) };
-    start.by(&actor, &desk).await
+    Ok(page_of(&acts::warm(&desk, &name, &BTreeMap::new(), &actor).await?))
 }
 
 async fn invalidate(
@@ -129,13 +125,4 @@ async fn invalidate(
     let what = Invalidation { warmers: vec![name], ..Invalidation::default() };
     acts::invalidate(&desk, &what, &actor).await?;
     Ok(actor.back("/cache"))
-}
-
-fn known(desk: &Desk, name: &str) -> Result<(), Refused> {
-    if desk.site.config.warm.contains_key(name) {
-        return Ok(());
-    }
-    let names: Vec<&str> = desk.site.config.warm.keys().map(String::as_str).collect();
-    let help = format!("there are: {}", names.join(", "));
-    Err(Refused::absent(format!("there is no warmer `{}`", format::short(name, 80)), help))
 }

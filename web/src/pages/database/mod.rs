@@ -14,7 +14,8 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::act::Actor;
-use super::enqueue::Start;
+use super::jobs::page_of;
+use crate::acts::Start;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
@@ -110,5 +111,6 @@ async fn run(State(desk): State<Desk>, Path(what): Path<String>, actor: Actor) -
             "",
         ));
     };
-    Start { action: kind, target: "database", kind, args: json!({}) }.by(&actor, &desk).await
+    let start = Start { action: kind, target: "database", kind, args: json!({}) };
+    Ok(page_of(&start.by(&actor, &desk).await?))
 }
