@@ -22,6 +22,8 @@ const OPERATOR: &str = "operator-0123456789abcdef0123456789abcdef";
 const VIEWER: &str = "viewer-0123456789abcdef0123456789abcdef";
 /// It may enqueue `test.echo`, `http.post` and, as far as its kinds go, `sql.run`.
 const CLERK: &str = "clerk-0123456789abcdef0123456789abcdef";
+/// It may do what operators may, and start jobs of one kind.
+const NARROW: &str = "narrow-0123456789abcdef0123456789abcdef";
 /// Three requests in an hour.
 const SLOW: &str = "slow-0123456789abcdef0123456789abcdef";
 
@@ -86,6 +88,7 @@ queues = ["default", "small"]"#;
     [
         token("admin", "admin", ADMIN, ""),
         token("operator", "operator", OPERATOR, ""),
+        token("narrow", "operator", NARROW, r#"kinds = ["test.echo"]"#),
         token("viewer", "viewer", VIEWER, ""),
         token("clerk", "enqueue", CLERK, clerk),
         token("slow", "viewer", SLOW, r#"rate = { requests = 3, per = "1h" }"#),

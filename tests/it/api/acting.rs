@@ -8,7 +8,7 @@ use brasa_tests::{Worker, eventually};
 use redis::cmd;
 use serde_json::{Value, json};
 
-use super::{ADMIN, OPERATOR, Scene, VIEWER, scene, whole_scene};
+use super::{ADMIN, NARROW, OPERATOR, Scene, VIEWER, scene, whole_scene};
 
 /// What the record of acts says was done, and to what; the latest first.
 async fn acts(scene: &Scene) -> Vec<(String, String)> {
@@ -133,6 +133,8 @@ async fn values_of_the_cache_are_loaded_and_made_invalid() {
     world.execute("insert into things select n from generate_series(1, 5) n").await;
     let brasa = Brasa::configured(world, &super::CONFIG.replace("KEY", &world.prefix));
     let worker = brasa.start(["worker"]);
+    let narrow = scene.post(NARROW, "/api/v1/cache/warm", &json!({ "warmer": "thing" })).await.with(403);
+    assert!(narrow.problem().contains("may not enqueue the kind `cache.warm`"), "{narrow:?}");
     let made = scene.post(OPERATOR, "/api/v1/cache/warm", &json!({ "warmer": "thing" })).await.with(201).body;
     let path =
         format!("/api/v1/jobs/{}/{}/wait", made["queue"].as_str().unwrap(), made["id"].as_str().unwrap());
