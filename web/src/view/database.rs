@@ -1,7 +1,7 @@
 //! What is seen of the database: looked at for one page at a time, and shown to all who ask within a few seconds, so that
 //! nobody who looks at a page is a burden to what the page is about.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use brasa_jobs::database::capability::{Capability, Standing, capabilities};
@@ -16,13 +16,14 @@ use brasa_jobs::database::tables::{self, Table};
 use brasa_jobs::database::whole::{Whole, whole};
 use jiff::Timestamp;
 use sqlx::PgPool;
-use tokio::sync::Mutex;
 
 use super::part::{Missing, PART_MAX, Part, looking, ready, within};
 use crate::desk::Desk;
 
 /// For how long a look is good enough.
 const FRESH_MS: i64 = 5_000;
+/// For how long it is shown while it is looked anew, so that whoever comes back need not wait.
+const SHOWN_MS: i64 = 60_000;
 /// How far back statements are summed up.
 const STATEMENTS: Duration = Duration::from_hours(24);
 /// In how many days an index must not have been used.
@@ -34,9 +35,24 @@ const ACTIONS: u32 = 20;
 /// The node of the history that is the primary, and the other one.
 const NODES: [&str; 2] = ["primary", "replica"];
 
-/// The last look; whoever comes while somebody looks waits for it.
+/// The last look, and whose turn it is to look: one at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Looks(Mutex<Option<Arc<Seen>>>);
+pub(crate) struct Looks {
+    last: RwLock<Option<Arc<Seen>>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Looks {
+    /// The last look, if it is no older than this.
+    fn within(&self, age_ms: i64, now_ms: i64) -> Option<Arc<Seen>> {
+        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|seen| now_ms - seen.at_ms < age_ms).map(Arc::clone)
+    }
+
+    fn keep(&self, seen: &Arc<Seen>) {
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(seen));
+    }
+}
 
 /// What was seen, part by part.
 #[derive(Debug)]
@@ -64,16 +80,34 @@ pub(crate) struct Statements {
     pub(crate) all: Vec<(StatementUse, Vec<Flag>)>,
 }
 
-/// What is to be seen of the database now.
+/// What is to be seen of the database now, or was until a moment ago.
 pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
-    let mut last = desk.database.0.lock().await;
-    let now_ms = desk.site.clock.now().as_millisecond();
-    if let Some(seen) = last.as_ref().filter(|seen| now_ms - seen.at_ms < FRESH_MS) {
-        return Arc::clone(seen);
+    let now_ms = || desk.site.clock.now().as_millisecond();
+    if let Some(seen) = desk.database.within(FRESH_MS, now_ms()) {
+        return seen;
     }
+    if let Some(seen) = desk.database.within(SHOWN_MS, now_ms()) {
+        if let Ok(turn) = Arc::clone(&desk.database.turn).try_lock_owned() {
+            let (desk, pool) = (desk.clone(), pool.clone());
+            tokio::spawn(async move {
+                look_anew(&desk, &pool).await;
+                drop(turn);
+            });
+        }
+        return seen;
+    }
+    let _turn = desk.database.turn.lock().await;
+    // Whoever had the turn before may have looked just now.
+    match desk.database.within(FRESH_MS, now_ms()) {
+        Some(seen) => seen,
+        None => look_anew(desk, pool).await,
+    }
+}
+
+async fn look_anew(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
     ready(pool, CONNECTIONS.min(pool.options().get_max_connections() as usize)).await;
     let seen = Arc::new(Box::pin(look_at(desk, pool)).await);
-    *last = Some(Arc::clone(&seen));
+    desk.database.keep(&seen);
     seen
 }
 
