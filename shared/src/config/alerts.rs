@@ -18,7 +18,7 @@ const OFF: &str = "off";
 const EVERY_MIN: Duration = Duration::from_secs(1);
 
 const HELP_SHARE: &str = "write a share from 0 to 1, as in 0.8, or \"off\"";
-const HELP_COUNT: &str = "write a whole number from 1 on, or \"off\"";
+const HELP_COUNT: &str = "write one, or \"off\"";
 const HELP_SPAN: &str = "write a duration, as in \"5m\", or \"off\"";
 
 /// `[alerts]`
@@ -207,7 +207,7 @@ fn count(section: &mut Section<'_>, key: &'static str, default: Option<u64>) -> 
         let written = value.as_integer()?;
         u64::from_str_radix(written.as_str(), written.radix()).ok().filter(|count| *count > 0)
     };
-    limit(section, key, default, ("a whole number", HELP_COUNT), read)
+    limit(section, key, default, ("a whole number from 1 on", HELP_COUNT), read)
 }
 
 fn share(section: &mut Section<'_>, key: &'static str, default: Option<f64>) -> Option<f64> {

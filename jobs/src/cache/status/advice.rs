@@ -7,6 +7,8 @@ use std::time::Duration;
 const READS_MIN: u64 = 100;
 /// Fewer fills say nothing about whether they were worth it.
 const FILLS_MIN: u64 = 100;
+/// Fewer reads are those of somebody who has only begun.
+const UNREAD_MIN: u64 = 10;
 /// Below this share of reads that find something, in hundredths, a warmer does not do its work.
 const HITS_PERCENT: u64 = 80;
 /// More refusals than this share of fills, in hundredths, are no accident.
@@ -101,7 +103,7 @@ fn word(why: &str) -> &str {
 /// Much is loaded and little is read. A reader that does not count looks the same, so some must have counted.
 fn unread(seen: &Seen) -> Option<String> {
     let reads = seen.reads();
-    let is_idle = reads > 0 && seen.fills >= FILLS_MIN && reads.saturating_mul(10) < seen.fills;
+    let is_idle = reads >= UNREAD_MIN && seen.fills >= FILLS_MIN && reads.saturating_mul(10) < seen.fills;
     if !is_idle || seen.is_hot {
         return None;
     }
@@ -198,7 +200,9 @@ mod tests {
     fn loads_that_nobody_reads_are_told_where_reads_are_counted_at_all() {
         let idle = Seen { fills: 1_000, ..seen(99, &[]) };
         assert_eq!(only(&idle), "1000 values were loaded and 99 read: write what = \"hot\", or leave it out");
-        assert_eq!(of(&Seen { fills: 1_000, ..seen(0, &[]) }), Vec::<String>::new());
+        for reads in [0, 9] {
+            assert_eq!(of(&Seen { fills: 1_000, ..seen(reads, &[]) }), Vec::<String>::new());
+        }
         assert_eq!(of(&Seen { is_hot: true, ..idle.clone() }), Vec::<String>::new());
         assert!(only(&Seen { is_askable: false, ..idle }).ends_with("load it less often, or leave it out"));
     }

@@ -69,7 +69,7 @@ queue_older = "5m"
             (4, "alerts.every", "too short", "at least"),
             (5, "alerts.queue_oldest", "that is not a duration", "\"off\""),
             (6, "alerts.hit_rate", "that is not a share", "from 0 to 1"),
-            (7, "alerts.dead_per_hour", "that is not a whole number", "from 1 on"),
+            (7, "alerts.dead_per_hour", "that is not a whole number from 1 on", "or \"off\""),
             (8, "alerts.workers", "`on` is not a whole number", "or \"off\""),
             (9, "alerts.queue_older", "unknown key", "queue_oldest"),
         ],
