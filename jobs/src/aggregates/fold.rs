@@ -73,6 +73,7 @@ pub async fn fold(
         let of = FoldOf {
             most: folding.most,
             is_dirty: is_dirty || !shape.is_delta,
+            is_behind: usize::try_from(rows).is_ok_and(|rows| rows >= folding.most),
             // What is not built yet will be computed with everything that is known of it now.
             from: if held.state == State::Building { &held.built_from } else { &held.frozen_until },
             published: columns.as_deref(),

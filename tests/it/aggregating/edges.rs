@@ -1,6 +1,8 @@
 //! What is rare, and was wrong once.
 
-use brasa_jobs::aggregates::{Fault, InstallError, PlanState, check, fold, install, lag, remove, switch};
+use brasa_jobs::aggregates::{
+    Fault, Folding, InstallError, PlanState, check, fold, install, lag, remove, switch,
+};
 use brasa_shared::db::aggregates::{State, versions};
 use brasa_tests::{World, eventually};
 use serde_json::json;
@@ -326,4 +328,25 @@ async fn the_change_that_waits_longest_is_found_wherever_it_stands() {
     let mut connection = world.pool.acquire().await.unwrap();
     let waited = lag(&mut connection, &version(&world, "it").await).await.unwrap();
     assert!(waited.as_secs() >= 3_600, "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_more_waits_than_is_moved_at_once_no_place_of_the_log_is_always_the_last() {
+    let (world, _) = small(N, "").await;
+    // A group for each, so that each is a row of the log.
+    world.execute("insert into t select '2026-01-01Z', x::text, 1 from generate_series(1, 20000) x").await;
+    let log = "brasa.agg_it_v1_log";
+    let of_middle = format!("select ctid::text as place from {log} order by ctid offset 10000 limit 1");
+    let middle = world.rows(&of_middle).await[0]["place"].as_str().unwrap().to_owned();
+    let mut connection = world.pool.acquire().await.unwrap();
+    let (version, some) = (version(&world, "it").await, Folding { most: 500, ..FOLDING });
+    for _ in 0..15 {
+        assert_eq!(fold(&mut connection, &version, some).await.unwrap().rows, 500);
+    }
+    // From the front, all of these are from the first half. That chance does the same is one in thirty thousand.
+    let behind = world.rows(&format!("select count(*) as n from {log} where ctid > '{middle}'")).await;
+    assert!(count(&behind) < 9_999, "{behind}");
+    folded(&world, "it").await;
+    let groups = world.rows("select count(*) as n from brasa.agg_it").await;
+    assert_eq!((wrong(&world, "it").await, count(&groups)), (0, 20_000));
 }

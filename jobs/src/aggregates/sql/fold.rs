@@ -70,6 +70,8 @@ pub(in crate::aggregates) struct FoldOf<'a> {
     pub(in crate::aggregates) most: usize,
     /// Whether there are groups among them that are to be computed again.
     pub(in crate::aggregates) is_dirty: bool,
+    /// Whether the log has more rows than those.
+    pub(in crate::aggregates) is_behind: bool,
     /// What is said of buckets before this one is left out.
     pub(in crate::aggregates) from: &'a str,
     /// The columns that a published key names, where something is published.
@@ -126,10 +128,26 @@ pub(in crate::aggregates) fn fold(shape: &Shape, of: FoldOf<'_>) -> String {
 fn taken(shape: &Shape, of: FoldOf<'_>) -> Vec<String> {
     let (log, most) = (shape.log(), of.most);
     if !of.is_dirty {
-        // These may be others than those that were looked at before: in which order they come is not said. They come from
-        // the front, where a vacuum makes room for new ones: behind those the oldest may wait until all is caught up.
-        let picked = format!("select ctid from {log} where kind = 'd' limit {most}");
-        return vec![format!("gone as (delete from {log} where ctid = any (array({picked})) returning *)")];
+        // These may be others than those that were looked at before: in which order they come is not said.
+        let next = format!("select ctid from {log} where kind = 'd'");
+        let gone = |picked: &str| {
+            format!("gone as (delete from {log} where ctid = any (array({picked} limit {most})) returning *)")
+        };
+        if !of.is_behind {
+            return vec![gone(&next)];
+        }
+        // At the front a vacuum makes room for new rows, behind which old ones would wait until all is caught up: so it
+        // begins at any page, and goes round.
+        return vec![
+            format!(
+                "start as materialized (select ('(' || floor(random() * pg_relation_size({}) / \
+                 current_setting('block_size')::int)::bigint || ',0)')::tid as place)",
+                literal(&log)
+            ),
+            gone(&format!(
+                "{next} and ctid >= (select place from start) union all {next} and ctid < (select place from start)"
+            )),
+        ];
     }
     vec![
         format!(
