@@ -17,6 +17,7 @@ mod aggregates;
 mod cache;
 mod care;
 mod queue;
+mod web;
 mod writes;
 
 /// A part of the product that is measured.
@@ -29,7 +30,7 @@ struct Family {
     play: fn(&[String]) -> Result<()>,
 }
 
-static FAMILIES: [Family; 5] = [
+static FAMILIES: [Family; 6] = [
     Family { name: "queue", about: "background jobs", measure: queue::measure, play: queue::play },
     Family { name: "cache", about: "warm caches", measure: cache::measure, play: cache::play },
     Family {
@@ -39,6 +40,7 @@ static FAMILIES: [Family; 5] = [
         play: aggregates::play,
     },
     Family { name: "writes", about: "batched writes", measure: writes::measure, play: writes::play },
+    Family { name: "web", about: "the dashboard and the API", measure: web::measure, play: web::play },
     Family { name: "care", about: "care of the database", measure: care::measure, play: care::play },
 ];
 

@@ -340,6 +340,29 @@ async fn a_role_that_may_only_do_what_it_needs_is_fine_and_told_what_it_cannot_s
 }
 
 #[tokio::test]
+async fn each_power_that_no_job_needs_is_refused_by_the_strict_doctor() {
+    let world = World::new().await;
+    let _ended = Brasa::configured(&world, "").run(["migrate"]).await.with_code(0);
+    let (_, place) = world.database_url.rsplit_once('@').unwrap();
+    let role = world.prefix.replace('-', "_");
+    let groups = ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"];
+    let groups = groups.map(|group| (format!("in role {group}"), group, format!("revoke {group}")));
+    let attributes =
+        ["SUPERUSER", "BYPASSRLS", "CREATEROLE"].map(|one| (one.to_owned(), one, format!("NO{one}")));
+    for (given, named, remedy) in attributes.into_iter().chain(groups) {
+        world.execute(&format!("create role {role} login password 'strong' {given}")).await;
+        let brasa =
+            Brasa::configured(&world, "").env("DATABASE_URL", format!("postgres://{role}:strong@{place}"));
+        let ended = brasa.run(["doctor", "--strict", "--json"]).await.with_code(1);
+        let report = Report { code: ended.code, all: ended.json() };
+        world.execute(&format!("drop role {role}")).await;
+        let [level, found, help] = report.finding("postgres", "rights");
+        assert!(level == "warning" && found.ends_with(&format!("has {named}")), "{given}: {found}");
+        assert!(help.contains(&remedy), "{given}: {help}");
+    }
+}
+
+#[tokio::test]
 async fn a_primary_in_the_place_of_a_replica_is_a_problem() {
     let world = World::new().await;
     let brasa = Brasa::configured(&world, "[postgres]\nreplica_url = \"${REPLICA}\"\n");

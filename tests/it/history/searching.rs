@@ -100,6 +100,10 @@ async fn the_command_line_lists_them_and_shows_those_that_redis_no_longer_knows(
     assert_eq!((&shown["ending"], &shown["result"][0]), (&"expired".into(), &1.into()));
     let shown = brasa.run(["jobs", "show", "dead"]).await.with_code(0).stdout;
     assert!(shown.contains("done (of the history") && shown.contains("before"), "{shown}");
-    let unknown = brasa.run(["jobs", "show", "nobody"]).await.with_code(1);
-    assert!(unknown.stderr.contains("[history]"), "{unknown:?}");
+    let why = brasa.run(["jobs", "why", "slow"]).await.with_code(0).stdout;
+    assert!(why.contains("it ended") && why.contains("expired"), "{why}");
+    for verb in ["show", "why"] {
+        let unknown = brasa.run(["jobs", verb, "nobody"]).await.with_code(1);
+        assert!(unknown.stderr.contains("[history]"), "{unknown:?}");
+    }
 }

@@ -103,7 +103,7 @@ impl Jobs {
         match self {
             Self::List(list) => list.obey(app, out).await,
             Self::Show(Show { id }) => {
-                let Some(view) = known(app, &id).await? else { return past::show(app, &id, out).await };
+                let Some((_, view)) = known(app, &id).await? else { return past::show(app, &id, out).await };
                 show(&view, app, out)?;
                 out.value(&view)
             }
@@ -213,19 +213,14 @@ pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Fa
 
 /// The queue that knows a job, and the job.
 pub(crate) async fn find(app: &App, id: &str) -> Result<(Queue, JobView), Failure> {
-    for queue in app.all_queues().await?.into_values() {
-        if let Some(view) = queue.show(id).await? {
-            return Ok((queue, view));
-        }
-    }
-    Err(unknown(id))
+    known(app, id).await?.ok_or_else(|| unknown(id))
 }
 
-/// The job, if a queue knows it.
-async fn known(app: &App, id: &str) -> Result<Option<JobView>, Failure> {
+/// The same, if there is one.
+async fn known(app: &App, id: &str) -> Result<Option<(Queue, JobView)>, Failure> {
     for queue in app.all_queues().await?.into_values() {
         if let Some(view) = queue.show(id).await? {
-            return Ok(Some(view));
+            return Ok(Some((queue, view)));
         }
     }
     Ok(None)

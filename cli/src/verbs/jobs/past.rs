@@ -3,6 +3,7 @@
 use brasa_jobs::history::{self, Past, Search};
 use brasa_shared::queue::Ending;
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use sqlx::PgPool;
 
 use super::{List, unknown};
@@ -83,11 +84,7 @@ pub(super) async fn list(app: &App, wanted: List, out: &mut Output) -> Result<()
 
 /// A job that no queue knows any more.
 pub(super) async fn show(app: &App, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let Some(pool) = app.pool()? else { return Err(unknown(id)) };
-    if !history::exists(&pool).await.unwrap_or(false) {
-        return Err(unknown(id));
-    }
-    let ends = history::find(&pool, id).await.map_err(|error| failed(&error))?;
+    let ends = ends(app, id).await?;
     let Some((last, before)) = ends.split_first() else { return Err(unknown(id)) };
     tell(last, app, out)?;
     let now = app.clock.now();
@@ -104,19 +101,44 @@ pub(super) async fn show(app: &App, id: &str, out: &mut Output) -> Result<(), Fa
     out.value(last)
 }
 
+/// Why a job is not running that no queue knows any more: it has ended.
+pub(super) async fn why(app: &App, id: &str, out: &mut Output) -> Result<(), Failure> {
+    let ends = ends(app, id).await?;
+    let Some(last) = ends.first() else { return Err(unknown(id)) };
+    let (reason, help) =
+        (last.reason.as_deref().unwrap_or_default(), "`brasa jobs show` has all that is known");
+    let ended = when(last.ended_ms, app.clock.now());
+    out.line(
+        format!("{} ({}): it ended {ended}: {} {}", last.id, last.kind, last.ending, plain(reason))
+            .trim_end(),
+    )?;
+    out.line(format!("  help: no queue knows it any more; {help}"))?;
+    out.value(&json!({ "id": last.id, "queue": last.queue, "state": last.ending, "reason": "ended",
+        "text": reason, "help": help, "state_ms": last.ended_ms }))
+}
+
+/// How a job ended, of the history, the last time first.
+async fn ends(app: &App, id: &str) -> Result<Vec<Past>, Failure> {
+    let Some(pool) = app.pool()? else { return Ok(Vec::new()) };
+    if !history::exists(&pool).await.unwrap_or(false) {
+        return Ok(Vec::new());
+    }
+    history::find(&pool, id).await.map_err(|error| failed(&error))
+}
+
 fn tell(past: &Past, app: &App, out: &mut Output) -> Result<(), Failure> {
     let now = app.clock.now();
     let mut line = |name: &str, value: &str| match value {
         "" => Ok(()),
         value => out.line(format!("{name:<10} {}", plain(value))),
     };
-    let json =
+    let json_of =
         |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string).unwrap_or_default();
     line("id", &past.id)?;
     line("kind", &past.kind)?;
     line("queue", &past.queue)?;
     line("state", &format!("{} (of the history: no queue knows it any more)", past.ending))?;
-    line("args", &json(&past.args))?;
+    line("args", &json_of(&past.args))?;
     line("enqueued", &past.enqueued_ms.map(|ms| when(ms, now)).unwrap_or_default())?;
     line("started", &past.started_ms.map(|ms| when(ms, now)).unwrap_or_default())?;
     line("ended", &format!("{} after {} ms", when(past.ended_ms, now), past.took_ms))?;
@@ -125,7 +147,7 @@ fn tell(past: &Past, app: &App, out: &mut Output) -> Result<(), Failure> {
     line("schedule", past.schedule.as_deref().unwrap_or_default())?;
     line("share", past.share.as_deref().unwrap_or_default())?;
     line("reason", past.reason.as_deref().unwrap_or_default())?;
-    line("result", &json(&past.result))?;
+    line("result", &json_of(&past.result))?;
     line("trace", past.trace.as_deref().unwrap_or_default())
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, plain, when};
-use crate::verbs::jobs::{find, state};
+use crate::verbs::jobs::{known, past, state};
 
 /// Say why a job is not running
 #[derive(Debug, Args)]
@@ -17,7 +17,9 @@ pub(crate) struct Why {
 
 impl Why {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let (queue, view) = find(app, &self.id).await?;
+        let Some((queue, view)) = known(app, &self.id).await? else {
+            return past::why(app, &self.id, out).await;
+        };
         let workers = app.fleet().live_workers().await?;
         let Some(why) = queue.why(&self.id, &workers).await? else {
             return Err(Failure::environment(format!("job {} has gone meanwhile", plain(&self.id))));
