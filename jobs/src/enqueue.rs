@@ -1,10 +1,11 @@
 //! How an application enqueues: through a trait, so that its tests can put something else in its place.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brasa_shared::clock::Clock;
 use brasa_shared::queue::{Enqueued, Envelope, EnvelopeError, Fleet, Queue, QueueError};
+use brasa_shared::seal::Keyring;
 use brasa_shared::store::{Fault, Store, StoreError};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -85,6 +86,7 @@ pub struct Queues {
     store: Store,
     prefix: String,
     clock: Clock,
+    keyring: Option<Arc<Keyring>>,
     /// Those that were used, so that callers who enqueue at the same time share a round trip.
     used: Mutex<BTreeMap<String, Queue>>,
 }
@@ -101,13 +103,27 @@ impl Queues {
 
     /// The same over a connection that there is already, on a clock of your choice.
     pub fn new(store: Store, prefix: &str, clock: Clock) -> Self {
-        Self { store, prefix: prefix.to_owned(), clock, used: Mutex::default() }
+        Self { store, prefix: prefix.to_owned(), clock, keyring: None, used: Mutex::default() }
     }
 
     /// One of them.
     pub fn queue(&self, name: &str) -> Queue {
         let used = self.used().get(name).cloned();
-        used.unwrap_or_else(|| Queue::new(self.store.clone(), &self.prefix, name, self.clock.clone()))
+        used.unwrap_or_else(|| {
+            let queue = Queue::new(self.store.clone(), &self.prefix, name, self.clock.clone());
+            match &self.keyring {
+                Some(keyring) => queue.sealing(Arc::clone(keyring)),
+                None => queue,
+            }
+        })
+    }
+
+    /// The same with keys: what is put into them from now on is sealed, as `docs/encryption.md` says.
+    #[must_use]
+    pub fn sealing(mut self, keyring: Arc<Keyring>) -> Self {
+        self.keyring = Some(keyring);
+        self.used().clear();
+        self
     }
 
     /// The same with this queue as it is given: with what it may hold, say.

@@ -28,6 +28,7 @@ pub use batch::{BatchJob, Batching, Item, RawItem};
 pub use brasa_shared::clock::Clock;
 pub use brasa_shared::config::Config;
 pub use brasa_shared::queue::{Enqueued, Envelope, Flow, Link, OnConflict, UniqueUntil};
+pub use brasa_shared::seal::{Key, Keyring};
 pub use brasa_shared::store::Store;
 pub use catalog::{Catalog, Kind};
 pub use connection::Connection;

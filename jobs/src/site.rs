@@ -125,6 +125,10 @@ impl Site {
     /// The queue of that name, with its retention.
     pub fn queue(&self, name: &str) -> Queue {
         let queue = Queue::new(self.store.clone(), &self.config.redis.prefix, name, self.clock.clone());
+        let queue = match &self.config.encryption.keyring {
+            Some(keyring) => queue.sealing(Arc::clone(keyring)),
+            None => queue,
+        };
         match self.config.queues.get(name) {
             None => queue,
             Some(section) => queue

@@ -17,6 +17,7 @@ pub mod network;
 pub mod place;
 pub mod queue;
 mod script;
+pub mod seal;
 pub mod store;
 pub mod streams;
 pub mod telemetry;

@@ -156,5 +156,6 @@ fn world_worker(world: &World) -> brasa_shared::queue::WorkerInfo {
         queues: vec!["default".to_owned()],
         classes: vec!["sql.run".to_owned()],
         concurrency: 4,
+        keys: Vec::new(),
     }
 }

@@ -23,6 +23,7 @@ fn worker(queue: &str, classes: &[&str]) -> WorkerInfo {
         queues: vec![queue.to_owned()],
         classes: classes.iter().map(|&class| class.to_owned()).collect(),
         concurrency: 2,
+        keys: Vec::new(),
     }
 }
 

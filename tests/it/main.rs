@@ -31,6 +31,7 @@ mod deadlines;
 mod doctor;
 mod doors;
 mod draining;
+mod encrypting;
 mod enqueuing;
 mod explaining;
 mod expressions;

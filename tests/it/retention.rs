@@ -207,6 +207,7 @@ fn worker(name: &str) -> WorkerInfo {
         queues: Vec::new(),
         classes: Vec::new(),
         concurrency: 1,
+        keys: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 pub mod bench;
 mod database;
+mod everything;
 pub mod faults;
 pub mod flights;
 pub mod hand;

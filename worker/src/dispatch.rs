@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use brasa_jobs::{Catalog, JobContext, JobError, JobResult, Kind, Reach, Reporter, ThisJob};
 use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Held, Outcome, Queue};
+use brasa_shared::seal::SealError;
+use brasa_shared::telemetry::metrics;
 use brasa_shared::trace::Trace;
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -68,27 +70,38 @@ impl Dispatch {
         self.announce.begin(&job);
         let (word, told, kind, outbox) = match Envelope::from_record(&job.claimed.id, &job.claimed.envelope) {
             Err(error) => self.park(&job, &error.to_string(), begun),
-            Ok(envelope) => match self.catalog.get(&envelope.kind) {
-                None => return_unknown(&job, &envelope),
-                Some(kind) => {
-                    let (attempt, blame) = (job.claimed.attempt, job.claimed.blame);
-                    // What is no trace is nobody's trouble but the producer's.
-                    let trace = envelope.trace.as_deref().and_then(|text| text.parse::<Trace>().ok());
-                    let (bytes, trace) = (job.claimed.envelope.len(), trace.map(Trace::below));
-                    let (claimed_ms, queue) = (job.claimed.claimed_ms, &job.queue);
-                    let known = Known { envelope, kind, attempt, blame, bytes, trace, claimed_ms, queue };
-                    let span = span(&known, &job);
-                    let outbox = known.envelope.outbox;
-                    let (word, told) = self.run_and_judge(&known, &job, begun).instrument(span).await;
-                    (word, told, kind.name, outbox)
+            Ok(mut envelope) => {
+                let opened = job.queue.open_args(&mut envelope);
+                match (self.catalog.get(&envelope.kind), opened) {
+                    (None, _) => return_unknown(&job, &envelope),
+                    (Some(kind), Err(error)) => self.refuse(&job, &envelope, kind.name, &error, begun),
+                    (Some(kind), Ok(())) => self.run_known(kind, envelope, &job, begun).await,
                 }
-            },
+            }
         };
         let Job { queue, watch, slot, .. } = job;
         self.settler.say(Said { queue, word, told, kind, outbox, watch }).await;
         self.announce.end();
         // What can be claimed now is what can start now; the lease goes on until the word is accepted.
         drop(slot);
+    }
+
+    async fn run_known(
+        &self,
+        kind: &Kind,
+        envelope: Envelope,
+        job: &Job,
+        begun: Instant,
+    ) -> (Word, Told, &'static str, bool) {
+        let (attempt, blame) = (job.claimed.attempt, job.claimed.blame);
+        // What is no trace is nobody's trouble but the producer's.
+        let trace = envelope.trace.as_deref().and_then(|text| text.parse::<Trace>().ok());
+        let (bytes, trace) = (job.claimed.envelope.len(), trace.map(Trace::below));
+        let (claimed_ms, queue) = (job.claimed.claimed_ms, &job.queue);
+        let known = Known { envelope, kind, attempt, blame, bytes, trace, claimed_ms, queue };
+        let span = span(&known, job);
+        let (word, told) = self.run_and_judge(&known, job, begun).instrument(span).await;
+        (word, told, kind.name, known.envelope.outbox)
     }
 
     fn park(&self, job: &Job, reason: &str, begun: Instant) -> (Word, Told, &'static str, bool) {
@@ -102,6 +115,33 @@ impl Dispatch {
         let line = job.queue.line_of(&job.claimed.id, None, 0, &outcome);
         let burial = Burial { held: job.held(), unique: None, outcome, next: Vec::new(), line };
         (Word::Bury(burial), Told::Dead, UNREADABLE, false)
+    }
+
+    /// What is sealed and does not open, or is not sealed and has to be, is nobody's to run.
+    fn refuse(
+        &self,
+        job: &Job,
+        envelope: &Envelope,
+        kind: &'static str,
+        error: &SealError,
+        begun: Instant,
+    ) -> (Word, Told, &'static str, bool) {
+        let (queue, help) = (job.queue.name(), error.help());
+        tracing::error!(
+            job.id = job.claimed.id,
+            job.kind = kind,
+            job.queue = queue,
+            %error,
+            help,
+            "refused a job for its seal"
+        );
+        metrics::jobs_unopened_total(queue).increment(1);
+        let reason = format!("not run: its arguments are {error}; {help}");
+        let outcome = self.judge().outcome(Ending::Dead, job.claimed.attempt, begun).because(reason);
+        let line = job.queue.line_of(&job.claimed.id, Some(envelope), 0, &outcome);
+        let (unique, next) = (envelope.unique.clone(), envelope.next.clone());
+        let burial = Burial { held: job.held(), unique, outcome, next, line };
+        (Word::Bury(burial), Told::Dead, kind, envelope.outbox)
     }
 
     async fn run_and_judge(&self, known: &Known<'_>, job: &Job, begun: Instant) -> (Word, Told) {

@@ -69,6 +69,7 @@ pub(crate) fn begin_at_zero<'q>(config: &Config, queues: impl IntoIterator<Item 
     for queue in queues {
         counters.push(metrics::jobs_reclaimed_total(queue.name()));
         counters.push(metrics::jobs_quarantined_total(queue.name()));
+        counters.push(metrics::jobs_unopened_total(queue.name()));
     }
     for warmer in config.warm.keys() {
         counters.push(metrics::cache_load_failures_total(warmer));

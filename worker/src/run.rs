@@ -346,5 +346,10 @@ fn describe(settings: &Settings) -> WorkerInfo {
         queues: settings.queues.iter().map(|(queue, _)| queue.name().to_owned()).collect(),
         classes: settings.catalog.classes(),
         concurrency: settings.concurrency,
+        keys: settings
+            .queues
+            .iter()
+            .find_map(|(queue, _)| Some(queue.keyring()?.prints()))
+            .unwrap_or_default(),
     }
 }

@@ -20,6 +20,7 @@ mod db;
 mod dead;
 mod demo;
 mod doctor;
+mod encryption;
 mod enqueue;
 mod flow;
 mod health;
@@ -101,6 +102,9 @@ enum Verb {
     /// Make tokens for the dashboard and the API, and list them
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Make keys for what jobs are given, see what is sealed with which, and change them while jobs wait
+    #[command(subcommand)]
+    Encryption(encryption::Encryption),
     /// Look at who did what through the dashboard and the API
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -144,6 +148,8 @@ impl Cli {
             Verb::Db(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Tokens(tokens::Tokens::New(verb)) => verb.obey(&mut out),
             Verb::Tokens(tokens::Tokens::List) => tokens::Tokens::list(&open(catalog)?, &mut out),
+            Verb::Encryption(encryption::Encryption::NewKey(verb)) => verb.obey(&mut out),
+            Verb::Encryption(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Audit(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Alerts(verb) => verb.obey(&open(catalog)?, &mut out).await,
             Verb::Kinds(verb) => verb.obey(&catalog, &mut out),

@@ -141,7 +141,11 @@ pub async fn drain(queue: &Queue, inline: &Inline) -> Result<Drained, DrainError
 /// One job from its claim to its verdict.
 async fn run(queue: &Queue, inline: &Inline, hand: &Hand, job: ClaimedJob) -> Result<Ran, DrainError> {
     let begun = Instant::now();
-    let envelope = Envelope::from_record(&job.id, &job.envelope);
+    let read = Envelope::from_record(&job.id, &job.envelope).map_err(|error| error.to_string());
+    let envelope = read.and_then(|mut envelope| {
+        let opened = queue.open_args(&mut envelope);
+        opened.map(|()| envelope).map_err(|error| format!("not run: its arguments are {error}"))
+    });
     let ran =
         |kind: &str, ended| Ran { id: job.id.clone(), kind: kind.to_owned(), attempt: job.attempt, ended };
     let (word, ended, envelope) = match envelope {
@@ -149,7 +153,7 @@ async fn run(queue: &Queue, inline: &Inline, hand: &Hand, job: ClaimedJob) -> Re
             let (word, ended) = attempt(queue, inline, &job, &envelope).await;
             (word, ended, Some(envelope))
         }
-        Err(error) => (Word::Bury(error.to_string()), Ended::Dead(error.to_string()), None),
+        Err(error) => (Word::Bury(error.clone()), Ended::Dead(error), None),
     };
     let about = About {
         job: &job,

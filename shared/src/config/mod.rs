@@ -16,6 +16,7 @@ mod aggregates;
 mod alerts;
 mod cache;
 mod complaint;
+mod encryption;
 mod hiding;
 mod history;
 mod http;
@@ -25,6 +26,7 @@ mod key_template;
 mod listen;
 mod maintenance;
 mod outbox;
+mod outside;
 mod placeholders;
 mod postgres;
 mod problem;
@@ -54,6 +56,7 @@ use toml::de::DeTable;
 pub use self::aggregates::{Aggregate, AggregateMode, Bucket, Definition, Function, Measure, Publish};
 pub use self::alerts::{Alerts, Limits as AlertLimits};
 pub use self::cache::Cache;
+pub use self::encryption::Encryption;
 pub use self::history::History;
 pub use self::http::{Endpoint, HELP_PRIVATE, forbidden};
 pub use self::key_template::{KeyTemplate, MissingColumn, TemplateError, VERSION};
@@ -111,6 +114,8 @@ pub struct Config {
     pub outbox: Outbox,
     /// `[history]`
     pub history: History,
+    /// `[encryption]`
+    pub encryption: Encryption,
     /// `[telemetry]`
     pub telemetry: Telemetry,
     /// `[alerts]`
@@ -155,6 +160,7 @@ impl Default for Config {
             maintenance: Maintenance::default(),
             outbox: Outbox::default(),
             history: History::default(),
+            encryption: Encryption::default(),
             telemetry: Telemetry::default(),
             alerts: Alerts::default(),
             web: Web::default(),
@@ -253,6 +259,7 @@ impl Config {
             maintenance: root.table("maintenance", Maintenance::read),
             outbox: root.table("outbox", Outbox::read),
             history: root.table("history", History::read),
+            encryption: encryption::read(root),
             telemetry: root.table("telemetry", Telemetry::read),
             alerts: root.table("alerts", Alerts::read),
             web: web::read(root),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::queue::enqueue::{Said, Sealed};
+use crate::queue::enqueue::{Said, Worded};
 use crate::queue::{BATCH_MAX, Queue, QueueError};
 
 /// How many calls are under way at most: with one, jobs would wait for the answer to those before them.
@@ -25,7 +25,7 @@ pub(crate) struct Coalesce {
 
 #[derive(Debug)]
 struct Waiting {
-    job: Sealed,
+    job: Worded,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -40,8 +40,8 @@ impl Default for Leads {
 }
 
 impl Queue {
-    /// Enqueues one sealed job together with those of other callers.
-    pub(crate) async fn enqueue_in_company(&self, job: Sealed) -> Answer {
+    /// Enqueues one job together with those of other callers.
+    pub(crate) async fn enqueue_in_company(&self, job: Worded) -> Answer {
         let company = &self.inner.coalesce;
         loop {
             let (answer, mut answered) = oneshot::channel();
@@ -76,7 +76,7 @@ impl Queue {
 
     async fn take_along(&self, waiting: Vec<Waiting>) {
         let (jobs, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.job, one.answer)).unzip();
-        let outcome = self.enqueue_sealed(&jobs, false).await;
+        let outcome = self.enqueue_worded(&jobs, false).await;
         match outcome {
             Ok(said) => {
                 // A caller that no longer waits needs no answer.

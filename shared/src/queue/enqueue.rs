@@ -1,5 +1,7 @@
 //! Making jobs known.
 
+use std::borrow::Cow;
+
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
@@ -41,7 +43,7 @@ pub(crate) enum Said {
 
 /// A job in the words of `lua/enqueue.lua`.
 #[derive(Debug, Clone)]
-pub(crate) struct Sealed {
+pub(crate) struct Worded {
     id: String,
     lane: String,
     spec: String,
@@ -54,7 +56,7 @@ impl Queue {
     /// # Errors
     /// The job breaks a rule, the queue is full or closed, or Redis is out of reach or out of memory.
     pub async fn enqueue(&self, job: &Envelope) -> Result<Enqueued, QueueError> {
-        match self.enqueue_in_company(self.seal(job)?).await {
+        match self.enqueue_in_company(self.word(job)?).await {
             Ok(said) => self.accept(said, 0).await,
             Err(error) => Err(QueueError::Shared(error)),
         }
@@ -67,11 +69,11 @@ impl Queue {
     /// # Errors
     /// As [`Self::enqueue`].
     pub async fn enqueue_all(&self, jobs: &[Envelope]) -> Result<Vec<Enqueued>, QueueError> {
-        let sealed = jobs.iter().map(|job| self.seal(job)).collect::<Result<Vec<_>, _>>()?;
-        let is_plain = sealed.iter().all(|job| job.spec.is_empty());
+        let worded = jobs.iter().map(|job| self.word(job)).collect::<Result<Vec<_>, _>>()?;
+        let is_plain = worded.iter().all(|job| job.spec.is_empty());
         let batch = if is_plain { BATCH_MAX } else { COSTLY_MAX };
         let calls: Vec<BoxFuture<'_, _>> =
-            sealed.chunks(batch).map(|jobs| self.enqueue_sealed(jobs, true).boxed()).collect();
+            worded.chunks(batch).map(|jobs| self.enqueue_worded(jobs, true).boxed()).collect();
         // While one call is on its way the next ones follow it: the connection keeps their order. Not where one
         // may be refused, for nothing is to be taken behind that; nor where jobs may wait for one another, for calls
         // that are sent again may change places.
@@ -99,23 +101,25 @@ impl Queue {
         }
     }
 
-    pub(crate) fn record(&self, job: &Envelope) -> Result<Vec<u8>, QueueError> {
-        job.to_record().map_err(|source| QueueError::Envelope {
+    /// The job as it is put into Redis, sealed where there are keys, and its bytes.
+    pub(crate) fn record<'j>(&self, job: &'j Envelope) -> Result<(Cow<'j, Envelope>, Vec<u8>), QueueError> {
+        let made = self.seal(job).and_then(|job| job.to_record().map(|record| (job, record)));
+        made.map_err(|source| QueueError::Envelope {
             queue: self.name().to_owned(),
             id: job.id.clone(),
             source,
         })
     }
 
-    fn seal(&self, job: &Envelope) -> Result<Sealed, QueueError> {
-        let record = self.record(job)?;
-        Ok(Sealed { id: job.id.clone(), lane: lane_of(job), spec: job.spec(), record })
+    fn word(&self, job: &Envelope) -> Result<Worded, QueueError> {
+        let (job, record) = self.record(job)?;
+        Ok(Worded { id: job.id.clone(), lane: lane_of(&job), spec: job.spec(), record })
     }
 
     /// One round trip; `in_order` where nothing is to be taken behind a job that there is no room for.
-    pub(crate) async fn enqueue_sealed(
+    pub(crate) async fn enqueue_worded(
         &self,
-        jobs: &[Sealed],
+        jobs: &[Worded],
         in_order: bool,
     ) -> Result<Vec<Said>, QueueError> {
         let mut lanes = Lanes::default();

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::name::check_name;
 use crate::queue::lane::PRIORITY_MAX;
+use crate::seal::{SealError, Sealed};
 
 /// The version of the envelope that this build writes.
 pub const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub enum EnvelopeError {
         "the envelope has {0} bytes, at most {BYTES_MAX} are accepted; pass a reference instead of the data"
     )]
     TooLong(usize),
+    /// It cannot be sealed, or is not sealed and has to be.
+    #[error("its arguments are {0}\n  help: {help}", help = .0.help())]
+    Seal(#[from] SealError),
     /// `args` is not an object.
     #[error("`args` must be a JSON object, it is {0}")]
     Args(&'static str),
@@ -66,9 +70,12 @@ pub struct Envelope {
     /// Version of the payload, as the kind counts it.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub kv: u32,
-    /// The payload, an object.
-    #[serde(default = "no_args")]
+    /// The payload, an object; `null` while it is sealed.
+    #[serde(default = "no_args", skip_serializing_if = "is_null")]
     pub args: Box<RawValue>,
+    /// The payload, sealed. The queue seals it at its doors, and opens it for whoever may see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// When it was enqueued by the producer's clock, ms since 1970. Left out where the id says it.
     #[serde(default, skip_serializing)]
     pub at: i64,
@@ -184,6 +191,11 @@ fn is_one(n: &u32) -> bool {
     *n == 1
 }
 
+#[expect(clippy::borrowed_box, reason = "serde asks for a reference to the field")]
+fn is_null(args: &Box<RawValue>) -> bool {
+    args.get() == "null"
+}
+
 fn no_args() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).unwrap_or_default()
 }
@@ -210,6 +222,7 @@ impl Envelope {
             kind: kind.to_owned(),
             kv: 1,
             args,
+            sealed: None,
             at,
             due: None,
             attempts: None,
@@ -274,7 +287,11 @@ impl Envelope {
         if self.kv == 0 || self.attempts == Some(0) {
             return Err(EnvelopeError::Name("`kv` and `attempts` count from 1".to_owned()));
         }
-        if self.args.get().starts_with('{') { Ok(()) } else { Err(EnvelopeError::Args("something else")) }
+        if self.sealed.is_some() || self.args.get().starts_with('{') {
+            Ok(())
+        } else {
+            Err(EnvelopeError::Args("something else"))
+        }
     }
 }
 

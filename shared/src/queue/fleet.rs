@@ -38,6 +38,9 @@ pub struct WorkerInfo {
     pub classes: Vec<String>,
     /// How many jobs it runs at once.
     pub concurrency: usize,
+    /// The keys that it opens with: name and print of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<(String, String)>,
 }
 
 /// The outcome of a bid for leadership.

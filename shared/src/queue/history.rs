@@ -17,6 +17,7 @@ use crate::queue::outcome::{Ending, Outcome};
 use crate::queue::scripts::{HISTORIAN, WRITTEN};
 use crate::queue::view::ClaimText;
 use crate::queue::{Queue, QueueError};
+use crate::seal::{Sealed, What};
 
 /// The largest result, and the largest arguments, that are kept in the history, in bytes of JSON.
 pub const VALUE_MAX: usize = 4 * 1024;
@@ -108,6 +109,11 @@ struct Line<'a> {
     a: Option<Box<RawValue>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     c: Option<Cow<'a, str>>,
+    /// `v` and `a` where they are sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sv: Option<Sealed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sa: Option<Sealed>,
 }
 
 impl Queue {
@@ -126,6 +132,10 @@ impl Queue {
         if telling.leave_out.iter().any(|left| left == kind) {
             return String::new();
         }
+        let result = outcome.result.as_ref().and_then(|result| capped(serde_json::to_string(result).ok()?));
+        let args = job.filter(|_| telling.args).and_then(|job| self.args_told(job));
+        let (v, sv) = self.seal_told(What::Result(id), result);
+        let (a, sa) = self.seal_told(What::History(id), args);
         let line = Line {
             i: id.into(),
             k: kind.into(),
@@ -139,9 +149,11 @@ impl Queue {
             h: job.and_then(|job| job.schedule.as_deref()).map(Cow::Borrowed),
             g: job.and_then(|job| job.share.as_deref()).map(Cow::Borrowed),
             r: outcome.reason.as_deref().map(Cow::Borrowed),
-            v: outcome.result.as_ref().and_then(|result| capped(serde_json::to_string(result).ok()?)),
-            a: job.filter(|_| telling.args).and_then(|job| capped(job.args.get().to_owned())),
+            v,
+            a,
             c: job.and_then(|job| job.trace.as_deref()).map(Cow::Borrowed),
+            sv,
+            sa,
         };
         // It is JSON without line breaks, for a line per job.
         serde_json::to_string(&line).unwrap_or_default()
@@ -189,7 +201,7 @@ impl Queue {
         let bytes = told.iter().map(|(_, value)| value.len() as u64).sum();
         let field = |wanted: &str| told.iter().find(|(name, _)| name == wanted).map(|(_, value)| &value[..]);
         let (mut ended, unreadable) = match field("d") {
-            Some(lines) => read_lines(lines, field("a")),
+            Some(lines) => self.read_lines(lines, field("a")),
             None => match self.read_end(&field) {
                 Some(job) => (vec![job], 0),
                 None => (Vec::new(), 1),
@@ -210,7 +222,8 @@ impl Queue {
         let outcome: Outcome = serde_json::from_slice(field("o")?).ok()?;
         let claim = ClaimText::read(&String::from_utf8_lossy(field("c").unwrap_or_default()));
         let job = Envelope::from_record(id, field("e").unwrap_or_default()).ok();
-        let args = self.inner.telling.as_ref().is_some_and(|telling| telling.args);
+        let is_told = self.inner.telling.as_ref().is_some_and(|telling| telling.args);
+        let args = job.as_ref().filter(|_| is_told).and_then(|job| self.args_told(job)).map(text);
         let worker = if outcome.worker.is_empty() { claim.worker } else { outcome.worker };
         Some(Ended {
             id: id.to_owned(),
@@ -226,31 +239,31 @@ impl Queue {
             share: job.as_ref().and_then(|job| job.share.clone()),
             reason: outcome.reason,
             result: None,
-            args: job.as_ref().filter(|_| args).and_then(|job| capped(job.args.get().to_owned())).map(text),
+            args,
             trace: job.and_then(|job| job.trace),
         })
     }
-}
 
-/// The jobs of lines, but for those whose digit says that they did not end; and how many cannot be read.
-fn read_lines(lines: &[u8], answers: Option<&[u8]>) -> (Vec<Ended>, u64) {
-    let (mut ended, mut unreadable) = (Vec::new(), 0);
-    for (place, line) in lines.split(|byte| *byte == b'\n').enumerate() {
-        let is_over = answers.is_none_or(|answers| answers.get(place) == Some(&b'1'));
-        if line.is_empty() || !is_over {
-            continue;
+    /// The jobs of lines, but for those whose digit says that they did not end; and how many cannot be read.
+    fn read_lines(&self, lines: &[u8], answers: Option<&[u8]>) -> (Vec<Ended>, u64) {
+        let (mut ended, mut unreadable) = (Vec::new(), 0);
+        for (place, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+            let is_over = answers.is_none_or(|answers| answers.get(place) == Some(&b'1'));
+            if line.is_empty() || !is_over {
+                continue;
+            }
+            match serde_json::from_slice::<Line<'_>>(line) {
+                Ok(line) => ended.push(self.read_line(line)),
+                Err(_) => unreadable += 1,
+            }
         }
-        match serde_json::from_slice::<Line<'_>>(line) {
-            Ok(line) => ended.push(line.into()),
-            Err(_) => unreadable += 1,
-        }
+        (ended, unreadable)
     }
-    (ended, unreadable)
-}
 
-impl From<Line<'_>> for Ended {
-    fn from(line: Line<'_>) -> Self {
-        Self {
+    fn read_line(&self, line: Line<'_>) -> Ended {
+        Ended {
+            result: self.open_told(What::Result(&line.i), line.v, line.sv.as_ref()),
+            args: self.open_told(What::History(&line.i), line.a, line.sa.as_ref()),
             id: line.i.into_owned(),
             kind: line.k.into_owned(),
             ending: line.e,
@@ -263,10 +276,14 @@ impl From<Line<'_>> for Ended {
             schedule: line.h.map(Cow::into_owned),
             share: line.g.map(Cow::into_owned),
             reason: line.r.map(Cow::into_owned),
-            result: line.v.map(text),
-            args: line.a.map(text),
             trace: line.c.map(Cow::into_owned),
         }
+    }
+
+    /// What a job was given, as its history keeps it.
+    fn args_told(&self, job: &Envelope) -> Option<Box<RawValue>> {
+        let is_sealed = job.sealed.is_some();
+        capped(if is_sealed { self.args_shown(job).to_string() } else { job.args.get().to_owned() })
     }
 }
 
@@ -313,7 +330,7 @@ mod tests {
         assert!(!line.contains('\n'));
 
         let lines = format!("{line}\n\n{line}\nnonsense");
-        let (ended, unreadable) = read_lines(lines.as_bytes(), Some(b"1101"));
+        let (ended, unreadable) = queue.read_lines(lines.as_bytes(), Some(b"1101"));
         assert_eq!((ended.len(), unreadable), (1, 1));
         let ended = &ended[0];
         assert_eq!((ended.enqueued_ms, ended.started_ms, ended.ended_ms, ended.took_ms), (5, 7, 9, 2));
@@ -327,8 +344,9 @@ mod tests {
     #[tokio::test]
     async fn arguments_are_told_where_that_is_asked_for_and_nothing_of_kinds_that_are_left_out() {
         let outcome = Outcome::new(Ending::Done, 9);
-        let line = queue(Telling::default()).line_of("a", Some(&job("{}")), 0, &outcome);
-        assert_eq!(read_lines(line.as_bytes(), None).0[0].args, None);
+        let silent = queue(Telling::default());
+        let line = silent.line_of("a", Some(&job("{}")), 0, &outcome);
+        assert_eq!(silent.read_lines(line.as_bytes(), None).0[0].args, None);
 
         let leave_out = vec!["test.echo".to_owned()];
         let left = queue(Telling { args: false, leave_out });

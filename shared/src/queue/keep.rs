@@ -131,6 +131,7 @@ impl Queue {
             if envelope.at == 0 {
                 envelope.at = self.clock().now().as_millisecond();
             }
+            let envelope = self.admitted(&envelope)?.into_owned();
             Ok((envelope.to_record()?, envelope))
         });
         match read {

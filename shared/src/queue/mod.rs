@@ -13,6 +13,7 @@ use std::sync::Arc;
 use redis::{Cmd, FromRedisValue};
 
 use crate::clock::Clock;
+use crate::seal::Keyring;
 use crate::store::Store;
 
 mod admin;
@@ -35,7 +36,9 @@ mod limit;
 mod notes;
 pub mod outcome;
 mod reclaim;
+mod reseal;
 mod scripts;
+mod sealing;
 mod settle;
 mod tick;
 mod view;
@@ -59,6 +62,7 @@ pub use limit::{Limit, LimitScope};
 pub use notes::{LOG_MAX, Note};
 pub use outcome::{Ending, Outcome};
 pub use reclaim::{Reclaimed, Witnessed};
+pub use reseal::{Census, Resealed};
 pub use scripts::script_named;
 pub use settle::{Burial, Finish, HandBack, Held, Renewal, Retry, Settled};
 pub use tick::{Tick, TickVerdict, Verdict};
@@ -105,6 +109,7 @@ pub struct Queue {
 
 #[derive(Debug, Clone)]
 struct Inner {
+    prefix: String,
     name: String,
     keys: QueueKeys,
     clock: Clock,
@@ -115,6 +120,8 @@ struct Inner {
     limits: Vec<Limit>,
     /// What the history is told of ended jobs; nothing where there is none.
     telling: Option<Telling>,
+    /// What it seals with; nothing where nothing is sealed.
+    keyring: Option<Arc<Keyring>>,
     /// Who speaks: answers to its words are remembered under this name.
     voice: String,
     /// Callers that enqueue at the same time.
@@ -128,6 +135,7 @@ impl Queue {
     /// The queue `name` under `prefix`, with the default retention.
     pub fn new(store: Store, prefix: &str, name: &str, clock: Clock) -> Self {
         let inner = Inner {
+            prefix: prefix.to_owned(),
             name: name.to_owned(),
             keys: QueueKeys::new(prefix, name),
             clock,
@@ -137,6 +145,7 @@ impl Queue {
             ageing_ms: AGEING_MS,
             limits: Vec::new(),
             telling: None,
+            keyring: None,
             voice: claim::fresh_nonce(),
             coalesce: Arc::default(),
         };

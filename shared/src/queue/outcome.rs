@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::seal::Sealed;
+
 /// The longest reason that is kept, in bytes.
 const REASON_MAX: usize = 2_000;
 
@@ -31,6 +33,9 @@ pub struct Outcome {
     /// What the handler returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// The same, sealed. The queue seals it where it keeps it, and opens it for whoever looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// When, by the clock of whoever recorded it, ms since 1970.
     #[serde(default)]
     pub at: i64,
@@ -48,7 +53,16 @@ pub struct Outcome {
 impl Outcome {
     /// An ending at `at` ms with nothing else known.
     pub fn new(ending: Ending, at: i64) -> Self {
-        Self { ending, reason: None, result: None, at, attempt: 0, took_ms: 0, worker: String::new() }
+        Self {
+            ending,
+            reason: None,
+            result: None,
+            sealed: None,
+            at,
+            attempt: 0,
+            took_ms: 0,
+            worker: String::new(),
+        }
     }
 
     /// The same with a reason, cut to a length that Redis can afford.

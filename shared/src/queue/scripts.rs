@@ -26,6 +26,7 @@ scripts! {
     RECLAIM   = "reclaim",   oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
     RENEW     = "renew",     oom_allowed, ["settle"];
     REPORT    = "report",    oom_allowed, [];
+    RESEAL    = "reseal",    oom_refused, ["claim"];
     RETRY     = "retry",     oom_allowed, ["claim", "settle"];
     REVIVE    = "revive",    oom_allowed, ["lane", "keep"];
     SWEEP     = "sweep",     oom_allowed, ["keep"];

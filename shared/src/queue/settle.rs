@@ -173,7 +173,7 @@ impl Queue {
         }
         if is_kept {
             for item in batch {
-                call.push(item.outcome.to_json());
+                call.push(self.seal_outcome(&item.held.id, &item.outcome));
             }
         }
         for (place, (item, links)) in batch.iter().zip(links).enumerate() {

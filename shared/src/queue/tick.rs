@@ -63,8 +63,8 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach or out of memory; the tick has no verdict yet and is to be offered again.
     pub async fn tick(&self, tick: &Tick<'_>) -> Result<Verdict, QueueError> {
-        let record = self.record(tick.job)?;
-        let (k, lane) = (self.keys(), lane_of(tick.job));
+        let (job, record) = self.record(tick.job)?;
+        let (k, lane) = (self.keys(), lane_of(&job));
         let call = self
             .calling(&TICK, std::slice::from_ref(&lane))
             .arg(self.clock().for_scripts())
@@ -76,9 +76,9 @@ impl Queue {
             .arg(tick.instant.as_millisecond())
             .arg(tick.overlap)
             .arg(tick.withheld.unwrap_or_default())
-            .arg(&tick.job.id)
+            .arg(&job.id)
             .arg(&lane)
-            .arg(tick.job.spec())
+            .arg(job.spec())
             .arg(record)
             .arg(self.replaced())
             .arg(self.inner.keep_done.age_ms)

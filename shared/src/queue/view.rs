@@ -39,8 +39,11 @@ pub struct JobView {
     pub state: State,
     /// Its kind; empty where the envelope cannot be read.
     pub kind: String,
-    /// Its payload.
+    /// Its payload; where that is sealed and cannot be opened here, a text that says so.
     pub args: Json,
+    /// The key that its payload is sealed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
     /// How urgent it is.
     pub priority: u8,
     /// Its share key.
@@ -209,18 +212,20 @@ impl Queue {
         let record: Vec<u8> = Option::<Vec<u8>>::from_redis_value_ref(facts.0.first()?).ok()??;
         let claim = ClaimText::read(&facts.text(1).unwrap_or_default());
         let outcome: Option<Outcome> = facts.text(2).and_then(|json| serde_json::from_str(&json).ok());
+        let outcome = outcome.map(|outcome| self.open_outcome(id, outcome));
         let envelope = Envelope::from_record(id, &record);
         let unreadable =
             envelope.is_err().then(|| String::from_utf8_lossy(&record).chars().take(500).collect());
         let envelope = envelope.ok();
         let (state, state_ms) = state(facts, &claim, outcome.as_ref(), envelope.as_ref());
-        let args = envelope.as_ref().and_then(|job| serde_json::from_str(job.args.get()).ok());
+        let args = envelope.as_ref().map(|job| self.args_shown(job));
         Some(JobView {
             id: id.to_owned(),
             queue: self.name().to_owned(),
             state,
             kind: envelope.as_ref().map(|job| job.kind.clone()).unwrap_or_default(),
             args: args.unwrap_or_default(),
+            sealed: envelope.as_ref().and_then(|job| Some(job.sealed.as_ref()?.key().to_owned())),
             priority: envelope.as_ref().map_or(0, |job| job.priority),
             share: envelope.as_ref().and_then(|job| job.share.clone()),
             enqueued_ms: envelope.as_ref().map(|job| job.at).unwrap_or_default(),

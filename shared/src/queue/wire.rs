@@ -1,14 +1,18 @@
 //! The bytes of an envelope.
 //!
 //! What travels is JSON. What is kept is shorter, for most jobs are plain: the kind, and right behind it the
-//! arguments. A job that has more to say is kept as JSON, and where that is long, as a zstd frame of it. The first
-//! byte tells the three apart.
+//! arguments, or what they are sealed in. A job that has more to say is kept as JSON, and where that is long, as a zstd
+//! frame of it. The first byte tells the three apart; no name of a kind holds what arguments or a seal begin with.
 
 use serde_json::value::RawValue;
 
 use crate::queue::envelope::{
     BYTES_MAX, COMPRESS_ABOVE, Envelope, EnvelopeError, OnConflict, UniqueUntil, VERSION,
 };
+use crate::seal::Sealed;
+
+/// The longest envelope whose arguments are sealed, in bytes of JSON: there they are in base 64.
+const SEALED_MAX: usize = BYTES_MAX + BYTES_MAX / 2;
 
 /// What a zstd frame begins with; JSON begins with `{`, and a kind with neither.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -20,7 +24,7 @@ impl Envelope {
     /// A name breaks the rules, or the whole is too long.
     pub fn to_wire(&self) -> Result<Vec<u8>, EnvelopeError> {
         self.check()?;
-        pack(self.json(&format!("\"id\":{},\"at\":{},", serde_json::to_string(&self.id)?, self.at))?)
+        self.pack(&format!("\"id\":{},\"at\":{},", serde_json::to_string(&self.id)?, self.at))
     }
 
     /// The bytes that are kept in Redis, without the id, which is their name there.
@@ -30,18 +34,26 @@ impl Envelope {
     pub fn to_record(&self) -> Result<Vec<u8>, EnvelopeError> {
         self.check()?;
         let at_is_told = self.at == told_by(&self.id);
-        let plain_bytes = self.kind.len() + self.args.get().len();
-        if at_is_told && plain_bytes <= COMPRESS_ABOVE && self.is_plain() {
-            return Ok([self.kind.as_bytes(), self.args.get().as_bytes()].concat());
+        let payload = self.sealed.as_ref().map_or(self.args.get().as_bytes(), Sealed::bytes);
+        let is_short = self.sealed.is_some() || self.kind.len() + payload.len() <= COMPRESS_ABOVE;
+        if at_is_told && is_short && self.is_plain() {
+            return Ok([self.kind.as_bytes(), payload].concat());
         }
-        pack(self.json(&if at_is_told { String::new() } else { format!("\"at\":{},", self.at) })?)
+        self.pack(&if at_is_told { String::new() } else { format!("\"at\":{},", self.at) })
     }
 
-    /// All of it as JSON, with `first` before its fields.
-    fn json(&self, first: &str) -> Result<Vec<u8>, EnvelopeError> {
+    /// All of it as JSON, with `first` before its fields; as a frame of it where that is long.
+    fn pack(&self, first: &str) -> Result<Vec<u8>, EnvelopeError> {
         let mut json = serde_json::to_vec(self)?;
         json.splice(1..1, first.bytes());
-        Ok(json)
+        if json.len() > self.bytes_max() {
+            return Err(EnvelopeError::TooLong(json.len()));
+        }
+        if json.len() > COMPRESS_ABOVE { Ok(zstd::bulk::compress(&json, 3)?) } else { Ok(json) }
+    }
+
+    fn bytes_max(&self) -> usize {
+        if self.sealed.is_some() { SEALED_MAX } else { BYTES_MAX }
     }
 
     /// Whether there is nothing to say about it but what is to be done, and with what.
@@ -85,12 +97,18 @@ impl Envelope {
         Ok(envelope)
     }
 
-    /// A plain job: its kind, and right behind it its arguments.
+    /// A plain job: its kind, and right behind it its arguments, or what they are sealed in.
     fn of_plain(record: &[u8]) -> Result<Self, EnvelopeError> {
-        let behind = record.iter().position(|byte| *byte == b'{').unwrap_or(record.len());
-        let (kind, args) = record.split_at(behind);
-        let args: Box<RawValue> = serde_json::from_slice(args)?;
-        Ok(Self::of("", &String::from_utf8_lossy(kind), args, 0))
+        let is_of_name =
+            |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(byte);
+        let behind = record.iter().position(|byte| !is_of_name(byte)).unwrap_or(record.len());
+        let (kind, payload) = record.split_at(behind);
+        let kind = String::from_utf8_lossy(kind);
+        if payload.first().is_some_and(u8::is_ascii_control) {
+            let sealed = Some(Sealed::read(payload)?);
+            return Ok(Self { sealed, ..Self::of("", &kind, RawValue::NULL.to_owned(), 0) });
+        }
+        Ok(Self::of("", &kind, serde_json::from_slice(payload)?, 0))
     }
 
     fn unpack(wire: &[u8]) -> Result<Self, EnvelopeError> {
@@ -99,15 +117,23 @@ impl Envelope {
         }
         let unpacked;
         let json = if wire.starts_with(&ZSTD_MAGIC) {
-            unpacked = zstd::bulk::decompress(wire, BYTES_MAX)?;
+            unpacked = zstd::bulk::decompress(wire, SEALED_MAX)?;
             &unpacked
         } else {
             wire
         };
-        if json.len() > BYTES_MAX {
+        if json.len() > SEALED_MAX {
             return Err(EnvelopeError::TooLong(json.len()));
         }
-        Ok(serde_json::from_slice(json)?)
+        let mut envelope: Self = serde_json::from_slice(json)?;
+        if json.len() > envelope.bytes_max() {
+            return Err(EnvelopeError::TooLong(json.len()));
+        }
+        if envelope.sealed.is_some() {
+            // What stands beside a seal is not what was sealed.
+            envelope.args = RawValue::NULL.to_owned();
+        }
+        Ok(envelope)
     }
 
     /// What scripts have to know of it (see `lua/parts/put.lua`); empty for a plain job.
@@ -146,13 +172,6 @@ impl Envelope {
 /// The instant that an id tells, ms since 1970: a ULID begins with when it was made. 0 for any other.
 fn told_by(id: &str) -> i64 {
     ulid::Ulid::from_string(id).map_or(0, |id| i64::try_from(id.timestamp_ms()).unwrap_or(0))
-}
-
-fn pack(json: Vec<u8>) -> Result<Vec<u8>, EnvelopeError> {
-    if json.len() > BYTES_MAX {
-        return Err(EnvelopeError::TooLong(json.len()));
-    }
-    if json.len() > COMPRESS_ABOVE { Ok(zstd::bulk::compress(&json, 3)?) } else { Ok(json) }
 }
 
 #[cfg(test)]

@@ -96,6 +96,8 @@ metrics! { "brasa_":
     counter jobs_reclaimed_total [queue];
     /// Jobs put into the dead letter because their worker died too often.
     counter jobs_quarantined_total [queue];
+    /// Jobs put into the dead letter because the seal of their arguments did not open, or was missing.
+    counter jobs_unopened_total [queue];
     /// Leases that this worker lost while a job was running.
     counter leases_lost_total [];
     /// Faults of Redis that a loop of this process met and outlived, by where: claim, settle, renew, housekeep, inbox, outbox,

@@ -13,44 +13,6 @@ const CANARIES: [&str; 4] = [
     "canary-path-0123456789abcdef",
 ];
 
-/// Everything that Redis holds under a prefix, as text.
-async fn all_of_redis(world: &World) -> String {
-    let keys: Vec<String> = world.redis(redis::cmd("KEYS").arg(format!("*{}*", world.prefix))).await;
-    let mut all = keys.join("\n");
-    for key in keys {
-        let kind: String = world.redis(redis::cmd("TYPE").arg(&key)).await;
-        let command = match kind.as_str() {
-            "hash" => redis::cmd("HGETALL").arg(&key).clone(),
-            "list" => redis::cmd("LRANGE").arg(&key).arg(0).arg(-1).clone(),
-            "set" => redis::cmd("SMEMBERS").arg(&key).clone(),
-            "zset" => redis::cmd("ZRANGE").arg(&key).arg(0).arg(-1).clone(),
-            "stream" => redis::cmd("XRANGE").arg(&key).arg("-").arg("+").clone(),
-            _ => redis::cmd("GET").arg(&key).clone(),
-        };
-        let value: redis::Value = world.redis(&command).await;
-        let mut texts = Vec::new();
-        flatten(&value, &mut texts);
-        all += &texts.join("\n");
-    }
-    all
-}
-
-fn flatten(value: &redis::Value, texts: &mut Vec<String>) {
-    match value {
-        redis::Value::BulkString(bytes) => texts.push(String::from_utf8_lossy(bytes).into_owned()),
-        redis::Value::Array(values) | redis::Value::Set(values) => {
-            for value in values {
-                flatten(value, texts);
-            }
-        }
-        redis::Value::Map(pairs) => pairs.iter().for_each(|(key, value)| {
-            flatten(key, texts);
-            flatten(value, texts);
-        }),
-        _ => {}
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_in_no_log_no_figure_no_page_no_key_and_no_list_of_processes() {
     let world = World::new().await;
@@ -92,7 +54,7 @@ async fn a_secret_is_in_no_log_no_figure_no_page_no_key_and_no_list_of_processes
         places.push((page.to_owned(), answer.text().await.unwrap()));
     }
     places.push(("metrics".to_owned(), http_get(metrics, "/metrics").await.unwrap().1));
-    places.push(("Redis".to_owned(), all_of_redis(&world).await));
+    places.push(("Redis".to_owned(), world.all_of_redis().await));
     let command = std::fs::read_to_string(format!("/proc/{}/cmdline", running.pid())).unwrap();
     places.push(("command line".to_owned(), command));
     for verb in

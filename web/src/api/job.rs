@@ -95,9 +95,12 @@ pub(super) struct Job {
     stop_asked: Option<String>,
     /// How earlier attempts ended, the oldest first.
     trail: Vec<String>,
-    /// Its arguments.
+    /// Its arguments; a text that says so where they are sealed and this process has no key for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Value>,
+    /// The key that its arguments are sealed with in Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
     /// What its handler returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
@@ -172,6 +175,7 @@ impl Job {
             stop_asked: view.stop_asked,
             trail: view.trail,
             args: seen(Some(view.args)),
+            sealed: view.sealed,
             result: seen(outcome.and_then(|outcome| outcome.result)),
             log: Some(view.log).filter(|_| with_payload),
         }

@@ -144,6 +144,7 @@ fn payload(view: &JobView, who: &Identity) -> Markup {
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default();
     html! {
         h2 { "Arguments" }
+        @if let Some(key) = &view.sealed { p.dim { "Sealed in Redis with key " code { (key) } "." } }
         pre { (view.unreadable.clone().unwrap_or_else(|| pretty(&view.args))) }
         @if let Some(result) = view.outcome.as_ref().and_then(|outcome| outcome.result.as_ref()) {
             h2 { "Result" }

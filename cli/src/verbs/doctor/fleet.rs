@@ -1,8 +1,10 @@
 //! The rest of the fleet, as it can be seen in Redis: workers, what they serve, and who leads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use brasa_shared::queue::{Counts, FleetKeys, WorkerInfo};
+use brasa_shared::seal::Keyring;
 use redis::cmd;
 
 use super::finding::Finding;
@@ -15,7 +17,7 @@ const GONE_AFTER_MS: i64 = 60_000;
 const SHOWN_MAX: usize = 8;
 
 /// The checks, in the order in which they are told. One more is one more line.
-const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[workers, versions, queues, kinds, leader];
+const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[workers, versions, keys, queues, kinds, leader];
 
 /// What is known of the processes and of what waits for them.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ struct Facts {
     leader: Option<String>,
     /// The version of this program.
     version: &'static str,
+    /// The keys of this configuration, and which of them seals.
+    keyring: Option<Arc<Keyring>>,
 }
 
 /// Looks at the fleet.
@@ -61,7 +65,8 @@ async fn gather(app: &App) -> Result<Facts, Failure> {
     ask.arg(&keys.leader);
     let leader = app.store.run("see who leads", &ask).await?;
     let schedules = app.config.schedules.len();
-    Ok(Facts { workers, queues, schedules, leader, version: env!("CARGO_PKG_VERSION") })
+    let keyring = app.config.encryption.keyring.clone();
+    Ok(Facts { workers, queues, schedules, leader, version: env!("CARGO_PKG_VERSION"), keyring })
 }
 
 fn workers(facts: &Facts) -> Vec<Finding> {
@@ -114,6 +119,31 @@ fn versions(facts: &Facts) -> Vec<Finding> {
         ),
     };
     vec![finding]
+}
+
+/// Workers that bury what is sealed here, for they have not the key.
+fn keys(facts: &Facts) -> Vec<Finding> {
+    let Some(keyring) = &facts.keyring else {
+        let theirs = facts.workers.iter().filter(|worker| !worker.keys.is_empty()).count();
+        let found = format!("{theirs} worker(s) have keys, and this configuration has none");
+        let why = "what is enqueued with it is not sealed";
+        let note = Finding::note("keys", found, why, "write [encryption] here, too; see docs/encryption.md");
+        return if theirs > 0 { vec![note] } else { Vec::new() };
+    };
+    let active = keyring.prints().into_iter().find(|(name, _)| name == keyring.active());
+    let without = facts.workers.iter().filter(|worker| !active.iter().all(|key| worker.keys.contains(key)));
+    let without: Vec<&str> = without.map(|worker| worker.worker.as_str()).collect();
+    let Some(first) = without.first() else {
+        let found = format!("every worker has the key that seals, `{}`", keyring.active());
+        return vec![Finding::fine("keys", found)];
+    };
+    let (count, active) = (without.len(), keyring.active());
+    vec![Finding::problem(
+        "keys",
+        format!("{count} worker(s) have not the key that seals here, `{active}`: {first}"),
+        "they put what is sealed with it into the dead letter, unread",
+        "give them the key and restart them before it is the active one; see docs/encryption.md",
+    )]
 }
 
 fn queues(facts: &Facts) -> Vec<Finding> {
@@ -182,6 +212,8 @@ fn leader(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use brasa_shared::seal::Key;
+
     use super::*;
     use crate::verbs::doctor::finding::Level;
 
@@ -195,6 +227,7 @@ mod tests {
             queues: queues.iter().map(ToString::to_string).collect(),
             classes: vec!["sql.run".to_owned()],
             concurrency: 5,
+            keys: Vec::new(),
         }
     }
 
@@ -227,6 +260,25 @@ mod tests {
 
     fn versions_of(workers: Vec<WorkerInfo>) -> Level {
         versions(&facts(workers, &[]))[0].level
+    }
+
+    #[test]
+    fn a_worker_without_the_key_that_seals_is_named() {
+        let key = Key::read(&Key::fresh()).unwrap();
+        let print = key.print().to_owned();
+        let keyring = Keyring::new(BTreeMap::from([("k2".to_owned(), key)]), "k2", "k2").unwrap();
+        let facts = |keyring: Option<Keyring>, of: &[(&str, &str)]| {
+            let mut worker = worker("1.0.0", &["default"]);
+            worker.keys = of.iter().map(|(name, print)| ((*name).to_owned(), (*print).to_owned())).collect();
+            Facts { keyring: keyring.map(Arc::new), ..facts(vec![worker], &[]) }
+        };
+        let level = |facts: &Facts| keys(facts).first().map(|finding| finding.level);
+        assert_eq!(level(&facts(None, &[])), None);
+        assert_eq!(level(&facts(None, &[("k2", &print)])), Some(Level::Note));
+        assert_eq!(level(&facts(Some(keyring.clone()), &[("k1", "0"), ("k2", &print)])), Some(Level::Ok));
+        for of in [&[][..], &[("k1", print.as_str())], &[("k2", "0")]] {
+            assert_eq!(level(&facts(Some(keyring.clone()), of)), Some(Level::Problem), "{of:?}");
+        }
     }
 
     #[test]

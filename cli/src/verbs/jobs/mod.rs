@@ -185,6 +185,7 @@ pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Fa
         State::Waiting | State::Done | State::Dead => {}
     }
     line("args", &view.args.to_string())?;
+    line("sealed", &view.sealed.as_ref().map_or_else(String::new, |key| format!("with key `{key}`")))?;
     line("enqueued", &when(view.enqueued_ms, now))?;
     line("schedule", view.schedule.as_deref().unwrap_or_default())?;
     line("attempt", &view.attempt.to_string())?;

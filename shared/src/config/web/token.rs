@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::super::complaint::{Complaint, clip};
-use super::super::interpolate::interpolate;
+use super::super::outside::Outside;
 use super::super::queues::read_rate;
-use super::super::reader::read_text;
 use super::super::section::Section;
-use crate::hash::hex;
+use crate::hash::{bytes_of_hex, hex};
 use crate::name::check_name;
 
 /// A shorter token can be guessed: `brasa tokens new` makes them of 256 bits.
@@ -20,6 +19,12 @@ const TOKEN_BYTES_MIN: usize = 32;
 /// What a hash begins with.
 const HASH: &str = "sha256:";
 
+const TOKEN: Outside = Outside {
+    noun: "token",
+    key: "token",
+    file_key: "token_file",
+    help: r#"write hash = "sha256:…", or where the token is, as in token = "${BRASA_TOKEN}""#,
+};
 const HELP_HASH: &str = "`brasa tokens new` makes a token, and prints its hash";
 
 /// What somebody may do.
@@ -123,18 +128,14 @@ fn instant(text: &str) -> Result<Timestamp, Complaint> {
 
 /// The hash, from where it or the token is said.
 fn read_hash(section: &mut Section<'_>) -> Option<[u8; 32]> {
-    let (hash, token, file) =
-        (section.parsed("hash", unspell), section.text("token"), section.text("token_file"));
-    let written = ["hash", "token", "token_file"].into_iter().filter(|key| section.has(key)).count();
+    let (hash, said) = (section.parsed("hash", unspell), TOKEN.said(section));
+    let written = ["hash", TOKEN.key, TOKEN.file_key].into_iter().filter(|key| section.has(key)).count();
     if written != 1 {
         section.report_missing("needs one of `hash`, `token` and `token_file`", HELP_HASH);
         return None;
     }
-    let (key, token) = match (token, file) {
-        (Some(text), _) => ("token", filled(section, &text)?),
-        (None, Some(path)) => ("token_file", from_file(section, &path)?),
-        (None, None) => return hash,
-    };
+    let Some(said) = said else { return hash };
+    let (key, token) = TOKEN.read(section, said)?;
     if token.len() < TOKEN_BYTES_MIN {
         let message = format!("a token of less than {TOKEN_BYTES_MIN} characters can be guessed");
         section.report(key, message, HELP_HASH);
@@ -143,48 +144,9 @@ fn read_hash(section: &mut Section<'_>) -> Option<[u8; 32]> {
     Some(Token::hash_of(&token))
 }
 
-fn from_file(section: &Section<'_>, path: &str) -> Option<String> {
-    let path = section.reader().resolve(path);
-    match read_text(&path) {
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(why) => {
-            let message = format!("cannot read `{}`: {why}", path.display());
-            section.report("token_file", message, "name a file that holds the token and nothing else");
-            None
-        }
-    }
-}
-
-/// A token that is in the environment: one that stood in the file itself would be read by whoever reads that.
-fn filled(section: &Section<'_>, text: &str) -> Option<String> {
-    if !text.trim().starts_with("${") {
-        let help = r#"write hash = "sha256:…", or where the token is, as in token = "${BRASA_TOKEN}""#;
-        section.report("token", "a token does not belong into the file", help);
-        return None;
-    }
-    match interpolate(text.trim(), &|name| section.reader().raw_variable(name)) {
-        Ok(token) => Some(token.trim().to_owned()),
-        Err(complaints) => {
-            for complaint in complaints {
-                section.complain("token", complaint);
-            }
-            None
-        }
-    }
-}
-
 fn unspell(text: &str) -> Result<[u8; 32], Complaint> {
     let complain = || Complaint::new("that is not a hash of SHA-256, which begins with `sha256:`", HELP_HASH);
-    let hex = text
-        .trim()
-        .strip_prefix(HASH)
-        .filter(|hex| hex.len() == 64 && hex.is_ascii())
-        .ok_or_else(complain)?;
-    let mut hash = [0; 32];
-    for (place, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).map_err(|_| complain())?;
-    }
-    Ok(hash)
+    text.trim().strip_prefix(HASH).and_then(bytes_of_hex).ok_or_else(complain)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ const ON_QUEUES: &[&str] = &[
     "HLEN",
     "HMGET",
     "HRANDFIELD",
+    "HSCAN",
     "HSET",
     "HSETNX",
     "HSTRLEN",
@@ -180,7 +181,7 @@ fn command(name: &str, key: &str) -> Vec<String> {
         | "HLEN" | "HRANDFIELD" | "HVALS" | "LLEN" | "LPOP" | "SMEMBERS" | "SUBSCRIBE" | "XLEN" | "ZCARD"
         | "ZPOPMIN" => 0,
         "DECRBY" | "HDEL" | "HEXISTS" | "HGET" | "HMGET" | "HSTRLEN" | "INCRBY" | "LINDEX" | "LPUSH"
-        | "PEXPIRE" | "PUBLISH" | "RPUSH" | "SADD" | "SET" | "SREM" | "SSCAN" | "XDEL" | "ZREM"
+        | "HSCAN" | "PEXPIRE" | "PUBLISH" | "RPUSH" | "SADD" | "SET" | "SREM" | "SSCAN" | "XDEL" | "ZREM"
         | "ZSCORE" => 1,
         "XADD" => 3,
         _ => 2,
