@@ -27,8 +27,8 @@ pub use owner::{Owner, adopt, own, owner};
 pub use pools::{PoolUse, Pools};
 pub use quoted::{literal, quoted};
 pub use statement::{
-    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all, fetch,
-    type_name,
+    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all,
+    execute_for_job, fetch, fetch_for_job, type_name,
 };
 pub use table::{
     Part, TableColumn, columns_of, grants_on, has_unique, key_kind, leads_index, parts_of, sees_part,
