@@ -13,6 +13,7 @@ use brasa_shared::db;
 use brasa_shared::db::changes::ChangeLog;
 use brasa_shared::db::outbox::OutboxTable;
 use brasa_shared::queue::{Queue, Telling};
+use brasa_shared::telemetry::spans::Spans;
 use sqlx::{PgPool, Row};
 
 use crate::failure::{Failure, chain};
@@ -42,6 +43,8 @@ pub(crate) struct App {
     site: Site,
     /// Where the configuration was read, if it was named.
     pub(crate) config_path: Option<PathBuf>,
+    /// Where the process begins spans of traces.
+    pub(crate) spans: Spans,
 }
 
 /// A verb works with the installation as if it were its own.
@@ -84,7 +87,7 @@ impl App {
 
     /// The same with a configuration that has been read.
     pub(crate) fn with(config: Config, catalog: Catalog) -> Result<Self, Failure> {
-        Ok(Self { site: Site::open(config, catalog)?, config_path: None })
+        Ok(Self { site: Site::open(config, catalog)?, config_path: None, spans: Spans::default() })
     }
 
     /// The installation, for whoever is not a verb.
@@ -201,7 +204,7 @@ impl App {
     pub(crate) fn reach(&self, db: Option<PgPool>) -> Result<Arc<Reach>, Failure> {
         let cache = self.store.apart();
         let reach = Reach::new(Arc::clone(&self.config), db, cache, self.clock.clone());
-        Ok(Arc::new(reach.with_replica(self.replica()?)))
+        Ok(Arc::new(reach.with_replica(self.replica()?).with_spans(self.spans.clone())))
     }
 
     /// One queue, if it is known; else all.

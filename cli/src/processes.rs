@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use brasa_jobs::alerts;
+use brasa_jobs::http::Exporter;
 use brasa_shared::config::{self, Problems};
 use brasa_shared::db;
 use brasa_shared::store::Fault;
@@ -87,7 +88,7 @@ fn end_with_parent(shutdown: &Shutdown) {
 }
 
 /// Runs the roles until told to end. Logs and metrics of the whole process are set up here.
-pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
+pub(crate) async fn serve(mut app: App, roles: Roles) -> Result<Tally, Failure> {
     logs::install(app.config.telemetry.log, &app.config.telemetry.level);
     let shutdown = Shutdown::default();
     obey_signals(&shutdown)?;
@@ -97,12 +98,24 @@ pub(crate) async fn serve(app: App, roles: Roles) -> Result<Tally, Failure> {
     let mut progress = Progress::default();
     let fired = Arc::new(AtomicU64::new(0));
     let place = listen(&app, &roles).await?;
+    // Jobs alone are told of.
+    let exporter = if roles.worker {
+        let (spans, exporter) = Exporter::start(&app.config, &app.clock);
+        app.spans = spans;
+        exporter
+    } else {
+        None
+    };
     let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
     place.answer(&app, progress)?;
     if roles.web {
         web::serve(&app, roles.web_listen, &shutdown).await?;
     }
-    running.ended().await
+    let ended = running.ended().await;
+    if let Some(exporter) = exporter {
+        exporter.end().await;
+    }
+    ended
 }
 
 /// The tasks of a process.

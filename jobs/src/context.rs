@@ -7,6 +7,7 @@ use brasa_shared::cache::Caches;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::store::Store;
+use brasa_shared::telemetry::spans::Spans;
 use brasa_shared::trace::Trace;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct Reach {
     pub clock: Clock,
     /// A replica of the application's Postgres, where an address was given.
     pub replica: Option<PgPool>,
+    /// Where spans of traces are begun; nowhere unless somebody collects them.
+    pub spans: Spans,
     loaders: OnceLock<Arc<Loaders>>,
     callers: Arc<Callers>,
 }
@@ -40,13 +43,21 @@ pub struct Reach {
 impl Reach {
     /// What all jobs of a process share.
     pub fn new(config: Arc<Config>, db: Option<PgPool>, cache: Store, clock: Clock) -> Self {
-        Self { config, db, cache, clock, replica: None, loaders: OnceLock::new(), callers: Arc::default() }
+        let (loaders, callers) = (OnceLock::new(), Arc::default());
+        Self { config, db, cache, clock, replica: None, spans: Spans::default(), loaders, callers }
     }
 
     /// The same with a replica to read from.
     #[must_use]
     pub fn with_replica(mut self, replica: Option<PgPool>) -> Self {
         self.replica = replica;
+        self
+    }
+
+    /// The same with spans that are collected.
+    #[must_use]
+    pub fn with_spans(mut self, spans: Spans) -> Self {
+        self.spans = spans;
         self
     }
 

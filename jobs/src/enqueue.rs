@@ -7,6 +7,7 @@ use brasa_shared::clock::Clock;
 use brasa_shared::queue::{Enqueued, Envelope, EnvelopeError, Fleet, Queue, QueueError};
 use brasa_shared::seal::Keyring;
 use brasa_shared::store::{Fault, Store, StoreError};
+use brasa_shared::telemetry::spans;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
@@ -67,7 +68,7 @@ pub trait Enqueuer: Send + Sync {
 }
 
 /// A job of a kind, with a fresh id and the kind's version, enqueued now. Its other fields are yours to set:
-/// `job.due`, `job.unique` and so on.
+/// `job.due`, `job.unique` and so on. Made by a handler, it is in the trace of the handler's job.
 ///
 /// # Errors
 /// The arguments are not what the kind reads: what a worker would bury is refused here.
@@ -76,6 +77,7 @@ pub fn job_of<J: Job>(args: &impl Serialize, clock: &Clock) -> Result<Envelope, 
     let args = serde_json::to_value(args).map_err(unfit)?;
     let mut job = Envelope::new(J::KIND, &args, clock.now())?;
     job.kv = J::VERSION;
+    job.trace = spans::place().map(|place| place.to_string());
     serde_json::from_value::<J>(args).map_err(unfit)?;
     Ok(job)
 }
@@ -155,7 +157,15 @@ impl Queues {
 }
 
 impl Enqueuer for Queues {
-    fn enqueue<'a>(&'a self, queue: &'a str, job: Envelope) -> BoxFuture<'a, Result<Enqueued, EnqueueError>> {
-        Box::pin(async move { Ok(self.named(queue).await?.enqueue(&job).await?) })
+    fn enqueue<'a>(
+        &'a self,
+        queue: &'a str,
+        mut job: Envelope,
+    ) -> BoxFuture<'a, Result<Enqueued, EnqueueError>> {
+        Box::pin(async move {
+            // What a handler enqueues is in the trace of its job.
+            job.trace = job.trace.or_else(|| spans::place().map(|place| place.to_string()));
+            Ok(self.named(queue).await?.enqueue(&job).await?)
+        })
     }
 }

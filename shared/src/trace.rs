@@ -1,11 +1,16 @@
 //! A place in a trace, as W3C writes it: `traceparent`, such as
 //! `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
 //!
-//! Brasa collects no traces. It hands the place on: from who enqueues to the job, to its log lines, and to the endpoint
-//! that a job calls.
+//! The place is handed on: from who enqueues to the job, to its log lines, to the jobs that it enqueues, to the endpoint
+//! that it calls, and to its statements. What was done at it is told by `telemetry/spans`.
 
 use std::fmt;
 use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+
+/// Whoever began the trace wants its spans.
+const SAMPLED: u8 = 1;
 
 /// A place in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,37 @@ pub struct Trace {
 pub struct NoTrace;
 
 impl Trace {
+    /// The first place of a trace that nobody has begun: the same one for the same seed. Of all seeds, this share (0 to 1)
+    /// is sampled.
+    pub fn root(seed: &str, sample: f64) -> Self {
+        let hash = Sha256::digest(seed);
+        let id = hash.iter().take(16).fold(0, |id: u128, byte| id << 8 | u128::from(*byte));
+        let span = hash.iter().skip(16).take(8).fold(0, |span: u64, byte| span << 8 | u64::from(*byte));
+        let drawn = f64::from(u32::try_from(id & u128::from(u32::MAX)).unwrap_or(0)) / 2_f64.powi(32);
+        let flags = if drawn < sample { SAMPLED } else { 0 };
+        Self { id: id.max(1), span: span.max(1), flags }
+    }
+
+    /// The trace, as 16 bytes.
+    pub fn trace_bytes(&self) -> [u8; 16] {
+        self.id.to_be_bytes()
+    }
+
+    /// The place in it, as 8 bytes.
+    pub fn span_bytes(&self) -> [u8; 8] {
+        self.span.to_be_bytes()
+    }
+
+    /// What is said about the trace: bit 0 is that its spans are wanted.
+    pub fn flags(&self) -> u8 {
+        self.flags
+    }
+
+    /// Whether whoever began the trace wants its spans.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
     /// The trace, in 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.id)
@@ -88,6 +124,17 @@ mod tests {
         assert_eq!((below.id, below.flags), (trace.id, 1));
         assert_ne!(below.span, trace.span);
         assert_eq!(below.to_string().parse::<Trace>().unwrap(), below);
+    }
+
+    #[test]
+    fn a_trace_that_nobody_began_is_the_same_for_the_same_seed_and_sampled_as_often_as_is_wanted() {
+        let root = |n: u32, sample| Trace::root(&format!("default\n{n}"), sample);
+        assert_eq!(root(1, 1.0), root(1, 1.0));
+        assert_ne!(root(1, 1.0).id, root(2, 1.0).id);
+        assert_eq!(root(1, 1.0).to_string().parse(), Ok(root(1, 1.0)));
+        let sampled = |share| (0..10_000).filter(|n| root(*n, share).is_sampled()).count();
+        assert_eq!((sampled(0.0), sampled(1.0)), (0, 10_000));
+        assert!((900..1_100).contains(&sampled(0.1)), "{}", sampled(0.1));
     }
 
     #[test]

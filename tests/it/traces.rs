@@ -1,4 +1,10 @@
-//! A trace goes on: from who enqueues to the job, to its log lines, and to the endpoint that it calls.
+//! A trace goes on: from who enqueues to the job, to its log lines, its statements, the jobs that it enqueues and the
+//! endpoint that it calls; and a collector is told.
+
+mod collector;
+mod exporting;
+mod outages;
+mod statements;
 
 use brasa_shared::queue::State;
 use brasa_shared::trace::Trace;

@@ -8,6 +8,7 @@ use brasa_jobs::{Catalog, JobContext, JobError, JobResult, Kind, Reach, Reporter
 use brasa_shared::queue::{Burial, Ending, Envelope, Finish, HandBack, Held, Outcome, Queue};
 use brasa_shared::seal::SealError;
 use brasa_shared::telemetry::metrics;
+use brasa_shared::telemetry::spans::Errand;
 use brasa_shared::trace::Trace;
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -20,6 +21,7 @@ use crate::judge::{Judge, Run};
 use crate::leases::{Leases, StopReason, StopSign};
 use crate::meters::{Meters, Told, UNREADABLE};
 use crate::settle::{Said, Settler, Word};
+use crate::traced::Traced;
 
 /// How long a handler that was told to stop may take to do so by itself, where its lease leaves it that long.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -94,13 +96,14 @@ impl Dispatch {
         begun: Instant,
     ) -> (Word, Told, &'static str, bool) {
         let (attempt, blame) = (job.claimed.attempt, job.claimed.blame);
-        // What is no trace is nobody's trouble but the producer's.
-        let trace = envelope.trace.as_deref().and_then(|text| text.parse::<Trace>().ok());
-        let (bytes, trace) = (job.claimed.envelope.len(), trace.map(Trace::below));
+        let mut traced = Traced::begin(&self.reach.spans, job, &envelope, &self.worker);
+        let (bytes, trace) = (job.claimed.envelope.len(), traced.place);
         let (claimed_ms, queue) = (job.claimed.claimed_ms, &job.queue);
         let known = Known { envelope, kind, attempt, blame, bytes, trace, claimed_ms, queue };
         let span = span(&known, job);
-        let (word, told) = self.run_and_judge(&known, job, begun).instrument(span).await;
+        let running = self.run_and_judge(&known, job, begun, &mut traced);
+        let (word, told) = running.instrument(span).await;
+        traced.end(told);
         (word, told, kind.name, known.envelope.outbox)
     }
 
@@ -144,7 +147,13 @@ impl Dispatch {
         (Word::Bury(burial), Told::Dead, kind, envelope.outbox)
     }
 
-    async fn run_and_judge(&self, known: &Known<'_>, job: &Job, begun: Instant) -> (Word, Told) {
+    async fn run_and_judge(
+        &self,
+        known: &Known<'_>,
+        job: &Job,
+        begun: Instant,
+        traced: &mut Traced,
+    ) -> (Word, Told) {
         let judge = self.judge();
         let now = job.claimed.claimed_ms;
         if let Some(reason) = late(&known.envelope, now) {
@@ -166,6 +175,7 @@ impl Dispatch {
         let ctx = Arc::new(JobContext { job: this, reach, stop, reporter });
         let run = self.run(known, Arc::clone(&ctx), &job.watch.sign, now).await;
         self.meters.ran(known.kind.name, begun.elapsed());
+        traced.note(&run);
         ctx.reporter.flush().await;
         judge.judge(known, held, run, begun, &job.queue).await
     }
@@ -189,10 +199,17 @@ impl Dispatch {
             // Told to stop before it began: then it does not begin.
             return Run::Stopped(reason);
         }
-        let limit = limit(known, now);
+        let (limit, errand) = (limit(known, now), self.errand(known));
         let payload = known.envelope.args.get().to_owned();
-        let handler =
-            AssertUnwindSafe(self.gatherers.run(&self.catalog, known.kind, payload, ctx)).catch_unwind();
+        let work = self.gatherers.run(&self.catalog, known.kind, payload, ctx);
+        let work = async move {
+            match errand {
+                // Boxed: what happens to few is not to be carried by all.
+                Some(errand) => Box::pin(errand.around(work)).await,
+                None => work.await,
+            }
+        };
+        let handler = AssertUnwindSafe(work).catch_unwind();
         let limited = async {
             match tokio::time::timeout(limit, handler).await {
                 Ok(Ok(result)) => result,
@@ -218,6 +235,16 @@ impl Dispatch {
             (Some(Err(error)), None) => Run::Returned(Err(error)),
             (_, reason) => Run::Stopped(reason.unwrap_or(StopReason::Shutdown)),
         }
+    }
+}
+
+impl Dispatch {
+    /// What those are told who work for the job; nothing where nobody would ask.
+    fn errand(&self, known: &Known<'_>) -> Option<Errand> {
+        let is_told = self.reach.config.telemetry.sql_comments;
+        let told = is_told.then(|| (known.envelope.id.clone(), known.envelope.kind.clone()));
+        let is_asked = known.trace.is_some() || told.is_some();
+        is_asked.then(|| Errand { place: known.trace, spans: self.reach.spans.clone(), told })
     }
 }
 

@@ -37,6 +37,7 @@ pub mod outbox;
 mod run;
 mod served;
 mod settle;
+mod traced;
 pub mod writes;
 
 pub use drain::Shutdown;

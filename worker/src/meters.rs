@@ -40,7 +40,8 @@ const ALL: [Told; 8] = [
 pub(crate) const UNREADABLE: &str = "unreadable";
 
 impl Told {
-    fn name(self) -> &'static str {
+    /// Its word.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Retried => "retried",

@@ -1,6 +1,9 @@
 //! `brasa flow`: jobs that follow one another, out of a file.
 
+use brasa_jobs::http::Exporter;
 use brasa_shared::queue::{Enqueued, Envelope, Flow as Jobs, FlowError, Queue};
+use brasa_shared::telemetry::spans::{Open, SpanKind};
+use brasa_shared::trace::Trace;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,8 +63,9 @@ impl Flow {
         let plan: Plan =
             serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", self.file)))?;
         let id = self.id.clone().unwrap_or_else(fresh_id);
-        let flow = plan.into_flow(app, &id, &self.file)?;
         let queue = app.queue(&self.queue);
+        let traced = Traced::begin(app, &queue, &id);
+        let flow = plan.into_flow(app, &id, &self.file, traced.place)?;
         let ids: Vec<&str> = flow.jobs().iter().rev().map(|job| job.id.as_str()).collect();
         if self.dry_run {
             out.line(format!("would enqueue {} jobs into {}", ids.len(), queue.name()))?;
@@ -70,6 +74,7 @@ impl Flow {
         app.greet_redis().await?;
         app.name_queue(queue.name()).await?;
         let new = enqueue(&queue, &flow).await?;
+        traced.end().await;
         out.line(format!("enqueued {new} of {} jobs into {}: {id}.…", ids.len(), queue.name()))?;
         out.value(&json!({ "id": id, "jobs": ids, "new": new, "queue": queue.name() }))
     }
@@ -80,6 +85,39 @@ async fn enqueue(queue: &Queue, flow: &Jobs) -> Result<usize, Failure> {
     Ok(answers.iter().filter(|answer| **answer == Enqueued::New).count())
 }
 
+/// Where in a trace a flow is enqueued: where whoever calls us is, or in a trace of its own, so that its jobs are together.
+struct Traced {
+    place: Option<Trace>,
+    own: Option<(Open, Exporter)>,
+}
+
+impl Traced {
+    fn begin(app: &App, queue: &Queue, id: &str) -> Self {
+        let around = trace_around();
+        if around.is_some() {
+            return Self { place: around, own: None };
+        }
+        let (spans, exporter) = Exporter::start(&app.config, &app.clock);
+        let place = spans.root(&format!("{}\n{id}", queue.name()));
+        let mut span = place.and_then(|place| spans.begin(SpanKind::Producer, "send flow", place, None));
+        if let Some(span) = &mut span {
+            span.note("messaging.system", "brasa");
+            span.note("messaging.operation.name", "send");
+            span.note("messaging.operation.type", "send");
+            span.note("messaging.destination.name", queue.name());
+            span.note("brasa.flow.id", id);
+        }
+        Self { place, own: span.zip(exporter) }
+    }
+
+    async fn end(self) {
+        if let Some((span, exporter)) = self.own {
+            span.end(None);
+            exporter.end().await;
+        }
+    }
+}
+
 /// As ids of jobs are, with the same meaning: sorted by when they were made.
 fn fresh_id() -> String {
     Envelope::new("flow.id", &json!({}), brasa_shared::jiff::Timestamp::UNIX_EPOCH)
@@ -88,12 +126,13 @@ fn fresh_id() -> String {
 }
 
 impl Plan {
-    fn into_flow(self, app: &App, id: &str, file: &str) -> Result<Jobs, Failure> {
+    fn into_flow(self, app: &App, id: &str, file: &str, at: Option<Trace>) -> Result<Jobs, Failure> {
+        let jobs = |what, steps| jobs(app, file, what, steps, at);
         let flow = match (self.chain.is_empty(), self.group.is_empty(), self.then) {
-            (false, true, None) => Jobs::chain(id, jobs(app, file, "chain", self.chain)?),
+            (false, true, None) => Jobs::chain(id, jobs("chain", self.chain)?),
             (true, false, Some(then)) => {
-                let callback = job(app, &format!("{file}: then"), then)?;
-                Jobs::group(id, jobs(app, file, "group", self.group)?, callback, self.always)
+                let callback = job(app, &format!("{file}: then"), then, at)?;
+                Jobs::group(id, jobs("group", self.group)?, callback, self.always)
             }
             (true, false, None) => {
                 let help = "a group without one is just many jobs: use `brasa enqueue --bulk`";
@@ -110,11 +149,18 @@ impl Plan {
     }
 }
 
-fn jobs(app: &App, file: &str, what: &str, steps: Vec<Step>) -> Result<Vec<Envelope>, Failure> {
-    steps.into_iter().enumerate().map(|(n, step)| job(app, &format!("{file}: {what}[{n}]"), step)).collect()
+fn jobs(
+    app: &App,
+    file: &str,
+    what: &str,
+    steps: Vec<Step>,
+    at: Option<Trace>,
+) -> Result<Vec<Envelope>, Failure> {
+    let job = |(n, step)| job(app, &format!("{file}: {what}[{n}]"), step, at);
+    steps.into_iter().enumerate().map(job).collect()
 }
 
-fn job(app: &App, place: &str, step: Step) -> Result<Envelope, Failure> {
+fn job(app: &App, place: &str, step: Step, at: Option<Trace>) -> Result<Envelope, Failure> {
     let kinds: Vec<String> = app.catalog.kinds().map(|kind| kind.name.to_owned()).collect();
     let kind = app.catalog.get(&step.kind).ok_or_else(|| unknown("kind", &step.kind, &kinds))?;
     let wrong = |error: String| Failure::usage(format!("{place}: {error}"));
@@ -123,6 +169,6 @@ fn job(app: &App, place: &str, step: Step) -> Result<Envelope, Failure> {
         Envelope::new(kind.name, &args, app.clock.now()).map_err(|error| wrong(error.to_string()))?;
     (kind.check)(job.args.get(), &app.config).map_err(wrong)?;
     job.kv = kind.version;
-    job.trace = trace_around().map(|trace| trace.to_string());
+    job.trace = at.map(|trace| trace.to_string());
     Ok(job)
 }

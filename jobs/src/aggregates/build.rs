@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use brasa_shared::db::aggregates::{State, Version, built};
-use brasa_shared::db::{execute_all, fetch};
+use brasa_shared::db::{execute_all, fetch, fetch_for_job};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::aggregates::fault::Fault;
@@ -90,8 +90,9 @@ pub async fn build(connection: &mut PgConnection, version: &Version, pace: Pace)
     let next = fetch(&mut transaction, &next, &[]).await?;
     let Some(row) = next.first() else {
         // What is known of older buckets came through the log, from rows that are there no more.
-        let groups = fetch(
+        let groups = fetch_for_job(
             &mut transaction,
+            "build",
             &sql::build_chunk(&shape, BEGINNING, &held.built_from, &held.read_until),
             &[],
         )
@@ -103,9 +104,8 @@ pub async fn build(connection: &mut PgConnection, version: &Version, pace: Pace)
     };
     let from: String = row.try_get("bucket")?;
     let computes = Instant::now();
-    let chunk =
-        fetch(&mut transaction, &sql::build_chunk(&shape, &from, &held.built_from, &held.read_until), &[])
-            .await?;
+    let sql = sql::build_chunk(&shape, &from, &held.built_from, &held.read_until);
+    let chunk = fetch_for_job(&mut transaction, "build", &sql, &[]).await?;
     let groups = chunk.first().map(|row| row.try_get("groups")).transpose()?.unwrap_or(0);
     let computing = computes.elapsed();
     built(&mut transaction, &held.name, held.version, &from).await?;

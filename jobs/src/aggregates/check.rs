@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use brasa_shared::db::aggregates::{State, Version, checked};
-use brasa_shared::db::{execute_all, fetch};
+use brasa_shared::db::{execute_all, fetch, fetch_for_job};
 use sqlx::{PgConnection, Row as _};
 
 use crate::aggregates::build::{BEGINNING, Pace};
@@ -53,7 +53,8 @@ pub async fn check(
         let next: Option<String> = next.first().map(|row| row.try_get("bucket")).transpose()?;
         // Behind the oldest row there may be groups that should be none.
         let from = next.clone().unwrap_or_else(|| version.frozen_until.clone());
-        let rows = fetch(connection, &sql::differences(&shape, &from, &to, EXAMPLES), &[]).await?;
+        let rows = fetch_for_job(connection, "compare", &sql::differences(&shape, &from, &to, EXAMPLES), &[])
+            .await?;
         if let Some(row) = rows.first() {
             let (compared, wrong): (i64, i64) = (row.try_get("compared")?, row.try_get("wrong")?);
             let examples: Vec<String> = row.try_get("examples")?;

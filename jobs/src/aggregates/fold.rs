@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brasa_shared::config::Publish;
 use brasa_shared::db::aggregates::{State, Version, folded, frozen, lock, pause, read_until, versions};
-use brasa_shared::db::{execute_all, fetch};
+use brasa_shared::db::{execute_all, fetch, fetch_for_job};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::aggregates::fault::Fault;
@@ -79,7 +79,7 @@ pub async fn fold(
             published: columns.as_deref(),
             between: until.as_deref().map(|until| (held.read_until.as_str(), until)),
         };
-        let found = fetch(&mut transaction, &sql::fold(&shape, of), &[]).await?;
+        let found = fetch_for_job(&mut transaction, "fold", &sql::fold(&shape, of), &[]).await?;
         if let Some(row) = found.first() {
             done = Folded {
                 rows: row.try_get("rows")?,

@@ -3,7 +3,7 @@
 use brasa_shared::boards::Boards;
 use brasa_shared::config::{MissingColumn, Publish};
 use brasa_shared::db::aggregates::{Version, due, told};
-use brasa_shared::db::{execute_all, fetch};
+use brasa_shared::db::{execute_all, fetch, fetch_for_job};
 use brasa_shared::store::StoreError;
 use sqlx::{PgConnection, Row as _};
 
@@ -53,8 +53,13 @@ pub async fn publish(
     for due in &found {
         // Another configuration may have named other columns.
         if due.params.len() == columns.len() {
-            let figures =
-                fetch(connection, &sql::board(&shape, &columns, &due.params, publish.buckets), &[]).await?;
+            let figures = fetch_for_job(
+                connection,
+                "publish",
+                &sql::board(&shape, &columns, &due.params, publish.buckets),
+                &[],
+            )
+            .await?;
             let figures: Option<String> = figures.first().map(|row| row.try_get("figures")).transpose()?;
             let value_of = |column: &str| {
                 let place = columns.iter().position(|known| known == column)?;

@@ -145,7 +145,7 @@ impl Plan {
         connection: &mut PgConnection,
     ) -> Result<Option<Vec<Vec<Option<String>>>>, sqlx::Error> {
         let Some(keys) = &self.keys else { return Ok(None) };
-        let rows = self.read(connection, keys, &[]).await?;
+        let rows = self.read(connection, "for_each", keys, &[]).await?;
         let texts =
             |row: &PgRow| (0..row.len()).map(|place| row.try_get(place)).collect::<Result<Vec<_>, _>>();
         Ok(Some(rows.iter().map(texts).collect::<Result<_, _>>()?))
@@ -166,7 +166,7 @@ impl Plan {
             db::array_of_texts(&texts)
         };
         let params: Vec<Param> = self.arrays.iter().filter_map(array).collect();
-        let rows = self.read(connection, &self.loader, &params).await?;
+        let rows = self.read(connection, "loader", &self.loader, &params).await?;
         let mut batch = Batch::default();
         for row in &rows {
             if batch.snapshot.is_empty() {
@@ -185,7 +185,7 @@ impl Plan {
         if batch.rows.len() < asked.len()
             && let Some(spelling) = &self.spelling
         {
-            let spelt = self.read(connection, spelling, &params).await?;
+            let spelt = self.read(connection, "spelling", spelling, &params).await?;
             batch.strange = self.strange(asked, spelt.first())?;
         }
         Ok(batch)
@@ -213,6 +213,7 @@ impl Plan {
     async fn read(
         &self,
         connection: &mut PgConnection,
+        what: &str,
         sql: &str,
         params: &[Param],
     ) -> Result<Vec<PgRow>, sqlx::Error> {
@@ -222,7 +223,7 @@ impl Plan {
             let set = sqlx::query("select set_config('statement_timeout', $1, true)").bind(limit);
             set.execute(&mut *transaction).await?;
         }
-        let rows = db::fetch(&mut transaction, sql, params).await?;
+        let rows = db::fetch_for_job(&mut transaction, what, sql, params).await?;
         transaction.commit().await?;
         Ok(rows)
     }

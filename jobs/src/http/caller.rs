@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use brasa_shared::config::Endpoint;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, retry};
+use reqwest::{Body, Client, Response, StatusCode, retry};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use url::{Host, Url};
@@ -61,7 +61,7 @@ impl Callers {
         &self,
         endpoint: &Endpoint,
         headers: HeaderMap,
-        body: String,
+        body: impl Into<Body>,
     ) -> Result<Answer, Fault> {
         let url = Url::parse(endpoint.url.expose()).map_err(|error| Fault::Refused(error.to_string()))?;
         look_at(&url, endpoint.private)?;

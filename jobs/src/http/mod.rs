@@ -8,9 +8,11 @@
 //!   that no second look-up can say something else (`resolver`);
 //! - redirects are not followed, no proxy of the environment is asked, and an answer ends at its time and its size.
 //!
-//! What an answer means for the job is in `verdict`; how the endpoint knows that it was us, in `sign`.
+//! What an answer means for the job is in `verdict`; how the endpoint knows that it was us, in `sign`. People are told by
+//! `notify`, and collectors of traces by `collector`.
 
 mod caller;
+mod collector;
 mod notify;
 mod post;
 mod resolver;
@@ -18,6 +20,7 @@ mod sign;
 mod verdict;
 
 pub(crate) use caller::Callers;
+pub use collector::Exporter;
 pub use notify::Untold;
 pub(crate) use notify::tell;
 pub use post::Post;

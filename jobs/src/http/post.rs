@@ -4,10 +4,14 @@ use std::time::Instant;
 
 use brasa_shared::config::{Config, Endpoint};
 use brasa_shared::telemetry::metrics;
+use brasa_shared::telemetry::spans::{Open, SpanKind, begin_below};
+use brasa_shared::trace::Trace;
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use url::Url;
 
 use super::caller::sensitive;
 use super::sign::signature;
@@ -43,20 +47,28 @@ impl Job for Post {
 
     async fn run(&self, ctx: &JobContext) -> JobResult<Value> {
         let endpoint = self.endpoint(&ctx.reach.config).map_err(JobError::bury)?;
+        let span = self.span(endpoint);
         let headers = self
-            .headers(endpoint, ctx)
+            .headers(endpoint, ctx, span.as_ref().map(Open::place))
             .ok_or_else(|| JobError::bury(format!("a header of endpoint `{}` cannot be sent", self.name)))?;
         ctx.go_on()?;
         let begun = Instant::now();
         let called = tokio::select! {
             biased;
             // Who is not waited for any more gets no second word: the connection is closed.
-            () = ctx.stop.cancelled() => return Err(JobError::retry("stopped before there was an answer")),
+            () = ctx.stop.cancelled() => {
+                let stopped = "stopped before there was an answer";
+                end(span, None, Some(stopped));
+                return Err(JobError::retry(stopped));
+            }
             called = ctx.reach.callers().call(endpoint, headers, self.body.get().to_owned()) => called,
         };
         metrics::http_calls_total(&self.name, verdict::class(&called)).increment(1);
         metrics::http_call_seconds(&self.name).record(begun.elapsed());
-        verdict::of(called, &self.name, endpoint, ctx, &Self::POLICY)
+        let status = called.as_ref().ok().map(|answer| answer.status);
+        let judged = verdict::of(called, &self.name, endpoint, ctx, &Self::POLICY);
+        end(span, status, judged.as_ref().err().map(ToString::to_string).as_deref());
+        judged
     }
 }
 
@@ -72,8 +84,20 @@ impl Post {
         Err(format!("the body has {bytes} bytes, and endpoint `{}` takes at most {most}", self.name))
     }
 
-    /// What is sent beside the body; none if something cannot be.
-    fn headers(&self, endpoint: &Endpoint, ctx: &JobContext) -> Option<HeaderMap> {
+    /// The span of the call. Nothing of the url beyond its host is told, for the rest may hold a token.
+    fn span(&self, endpoint: &Endpoint) -> Option<Open> {
+        let mut span = begin_below(SpanKind::Client, &format!("{} {}", endpoint.method, self.name))?;
+        span.note("http.request.method", endpoint.method.as_str());
+        if let Ok(url) = Url::parse(endpoint.url.expose()) {
+            span.note("server.address", url.host_str().unwrap_or_default());
+            span.note("server.port", u32::from(url.port_or_known_default().unwrap_or_default()));
+        }
+        Some(span)
+    }
+
+    /// What is sent beside the body; none if something cannot be. `at` is the place of the call in a trace, where that is
+    /// another one than the job's.
+    fn headers(&self, endpoint: &Endpoint, ctx: &JobContext, at: Option<Trace>) -> Option<HeaderMap> {
         let job = &ctx.job;
         let mut headers = HeaderMap::new();
         for (name, value) in &endpoint.headers {
@@ -84,7 +108,7 @@ impl Post {
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(&job.id).ok()?);
         headers.insert(ATTEMPT, HeaderValue::from(job.attempt));
         // One that the configuration names wins.
-        if let Some(trace) = job.trace.filter(|_| !headers.contains_key(&TRACE)) {
+        if let Some(trace) = at.or(job.trace).filter(|_| !headers.contains_key(&TRACE)) {
             headers.insert(TRACE, HeaderValue::from_str(&trace.to_string()).ok()?);
         }
         let seconds = ctx.reach.clock.now().as_second();
@@ -93,6 +117,14 @@ impl Post {
         }
         Some(headers)
     }
+}
+
+fn end(span: Option<Open>, status: Option<StatusCode>, failure: Option<&str>) {
+    let Some(mut span) = span else { return };
+    if let Some(status) = status {
+        span.note("http.response.status_code", u32::from(status.as_u16()));
+    }
+    span.end(failure);
 }
 
 /// What is sent where a job brings nothing: JSON, like everything else.

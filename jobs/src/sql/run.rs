@@ -1,5 +1,7 @@
 //! `sql.run`: one named statement of the configuration, with bound values.
 
+use std::time::Duration;
+
 use brasa_shared::config::{Config, Param as Source, Statement};
 use brasa_shared::db::{self, Param};
 use serde::Deserialize;
@@ -72,8 +74,8 @@ impl Run {
     ) -> JobResult<u64> {
         let params = self.bind(statement, job, connection).await?;
         let rows = match statement.timeout {
-            None => db::execute(connection, &statement.sql.text, &params).await,
-            Some(timeout) => limited(connection, &statement.sql.text, &params, timeout).await,
+            None => db::execute_for_job(connection, &self.name, &statement.sql.text, &params).await,
+            Some(timeout) => self.limited(connection, &statement.sql.text, &params, timeout).await,
         };
         rows.map_err(|error| judge(error, &format!("run statement `{}`", self.name)))
     }
@@ -105,22 +107,23 @@ impl Run {
         }
         Ok(params)
     }
-}
 
-/// One statement under a time limit of its own, which ends with its transaction.
-async fn limited(
-    connection: &mut PgConnection,
-    sql: &str,
-    params: &[Param],
-    timeout: std::time::Duration,
-) -> Result<u64, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let limit = timeout.as_millis().to_string();
-    sqlx::query("select set_config('statement_timeout', $1, true)")
-        .bind(limit)
-        .execute(&mut *transaction)
-        .await?;
-    let rows = db::execute(&mut transaction, sql, params).await?;
-    transaction.commit().await?;
-    Ok(rows)
+    /// The statement under a time limit of its own, which ends with its transaction.
+    async fn limited(
+        &self,
+        connection: &mut PgConnection,
+        sql: &str,
+        params: &[Param],
+        timeout: Duration,
+    ) -> Result<u64, sqlx::Error> {
+        let mut transaction = connection.begin().await?;
+        let limit = timeout.as_millis().to_string();
+        sqlx::query("select set_config('statement_timeout', $1, true)")
+            .bind(limit)
+            .execute(&mut *transaction)
+            .await?;
+        let rows = db::execute_for_job(&mut transaction, &self.name, sql, params).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::Config;
 use brasa_shared::store::Store;
+use brasa_shared::telemetry::spans::Errand;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -194,7 +195,9 @@ impl Inline {
         let reach = Arc::new(Reach::new(config, db, cache, clock.clone()));
         let ctx = Arc::new(JobContext { job, reach, stop: self.stop.clone(), reporter: Reporter::silent() });
         let late = |_| JobError::retry(format!("the handler took longer than {limit:?} and was stopped"));
-        tokio::time::timeout(limit, self.catalog.run(kind, args, ctx)).await.map_err(late)?
+        let errand = Errand { place: ctx.job.trace, ..Errand::default() };
+        let run = errand.around(self.catalog.run(kind, args, ctx));
+        tokio::time::timeout(limit, run).await.map_err(late)?
     }
 
     pub(super) fn catalog(&self) -> &Catalog {

@@ -30,7 +30,7 @@ pub(super) async fn insert_rows(
         let sql = insert(write, table, &columns);
         let array = |nth| db::array_of_some_texts(rows.iter().map(|row| row.value(nth)));
         let arrays: Vec<Param> = (0..columns.len()).filter_map(array).collect();
-        db::execute(connection, &sql, &arrays).await?;
+        db::execute_for_job(connection, "write rows", &sql, &arrays).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::complaint::{Complaint, clip};
 use super::http::{HELP_PRIVATE, check_url};
 use super::secret::Secret;
 use super::section::Section;
+use super::values::read_share;
 use crate::units::{format_duration, parse_duration};
 
 /// The word for a threshold that is not watched.
@@ -211,13 +212,5 @@ fn count(section: &mut Section<'_>, key: &'static str, default: Option<u64>) -> 
 }
 
 fn share(section: &mut Section<'_>, key: &'static str, default: Option<f64>) -> Option<f64> {
-    let read = |value: &DeValue<'_>| {
-        let written = match value {
-            DeValue::Float(written) => written.as_str().parse().ok()?,
-            DeValue::Integer(written) => written.as_str().parse().ok()?,
-            _ => return None,
-        };
-        (0.0..=1.0).contains(&written).then_some(written)
-    };
-    limit(section, key, default, ("a share", HELP_SHARE), read)
+    limit(section, key, default, ("a share", HELP_SHARE), read_share)
 }

@@ -15,6 +15,7 @@ use super::address::{Address, source};
 use super::complaint::{Complaint, clip};
 use super::hiding::{hide, hide_in};
 use super::interpolate::interpolate;
+use super::otlp::Otlp;
 use super::problem::Origin;
 use super::secret::Secret;
 use super::section::Section;
@@ -132,6 +133,17 @@ impl Endpoint {
         }
     }
 
+    /// Where spans of traces are sent.
+    pub fn of_collector(otlp: &Otlp) -> Self {
+        let mut endpoint = Self::of_alerts(&otlp.endpoint, true);
+        endpoint.timeout = otlp.timeout;
+        endpoint
+            .hidden
+            .extend(otlp.hidden.iter().filter(|one| one.expose().len() >= HIDDEN_BYTES_MIN).cloned());
+        endpoint.hidden.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        endpoint
+    }
+
     /// A text that an endpoint answered, without the secrets that it was sent: some echo what they get. It may be JSON.
     pub fn hide(&self, text: &str) -> String {
         hide(text, &self.hidden)
@@ -206,7 +218,7 @@ pub(super) fn check_url(text: &str, private: bool) -> Result<Url, Complaint> {
     }
 }
 
-fn read_headers(section: &mut Section<'_>, hidden: &mut Vec<Secret>) -> BTreeMap<String, Secret> {
+pub(super) fn read_headers(section: &mut Section<'_>, hidden: &mut Vec<Secret>) -> BTreeMap<String, Secret> {
     let mut headers = BTreeMap::new();
     for (name, value) in section.json("headers").unwrap_or_default() {
         let name = name.to_lowercase();

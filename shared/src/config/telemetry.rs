@@ -1,4 +1,4 @@
-//! `[telemetry]`: where the process can be looked at, and how it logs.
+//! `[telemetry]`: where the process can be looked at, how it logs, and who collects its traces.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::complaint::{Complaint, clip};
 use super::listen::listen;
+use super::otlp::Otlp;
 use super::section::Section;
 use super::suggest::nearest_or_all;
 use crate::telemetry::logs::LogForm;
@@ -18,7 +19,7 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 /// The section `[telemetry]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// Where `/metrics`, `/live` and `/ready` are served, from `BRASA_LISTEN` or `listen`; 127.0.0.1:9600
     /// by default, nowhere if it is `off`.
@@ -29,6 +30,10 @@ pub struct Telemetry {
     pub log: LogForm,
     /// What is logged, as a filter of `tracing`; `info` by default.
     pub level: String,
+    /// `otlp`: who collects spans of traces; nobody by default.
+    pub otlp: Option<Otlp>,
+    /// Whether statements that run for a job say so in a comment; not by default.
+    pub sql_comments: bool,
 }
 
 const FORMS: &[(&str, LogForm)] =
@@ -36,7 +41,14 @@ const FORMS: &[(&str, LogForm)] =
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { listen: Some(LISTEN), listen_explicit: false, log: LogForm::Auto, level: "info".to_owned() }
+        Self {
+            listen: Some(LISTEN),
+            listen_explicit: false,
+            log: LogForm::Auto,
+            level: "info".to_owned(),
+            otlp: None,
+            sql_comments: false,
+        }
     }
 }
 
@@ -49,6 +61,8 @@ impl Telemetry {
             listen_explicit,
             log: section.choice("log", FORMS).unwrap_or(default.log),
             level: section.parsed("level", level).unwrap_or(default.level),
+            otlp: section.optional_table("otlp", Otlp::read),
+            sql_comments: section.flag("sql_comments").unwrap_or(default.sql_comments),
         }
     }
 }

@@ -102,6 +102,20 @@ impl Section<'_> {
         number.and_then(|number| T::try_from(number).ok())
     }
 
+    /// A share, from 0 to 1.
+    pub(super) fn share(&mut self, key: &'static str, help: &'static str) -> Option<f64> {
+        let value = self.take(key)?;
+        let share = read_share(value.get_ref());
+        if share.is_none() {
+            let complaint = match value.get_ref() {
+                DeValue::Integer(_) | DeValue::Float(_) => Complaint::new("that is not a share", help),
+                other => Complaint::mismatch("a share", other, help),
+            };
+            self.complain(key, complaint);
+        }
+        share
+    }
+
     /// A duration that is not below `at_least`.
     pub(super) fn duration(&mut self, key: &'static str, at_least: Duration) -> Option<Duration> {
         let value = self.take(key)?;
@@ -142,4 +156,14 @@ impl Section<'_> {
         };
         Some(json::object(table, key, &report))
     }
+}
+
+/// A number from 0 to 1.
+pub(super) fn read_share(value: &DeValue<'_>) -> Option<f64> {
+    let written = match value {
+        DeValue::Float(written) => written.as_str().parse().ok()?,
+        DeValue::Integer(written) => written.as_str().parse().ok()?,
+        _ => return None,
+    };
+    (0.0..=1.0).contains(&written).then_some(written)
 }

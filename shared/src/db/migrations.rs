@@ -26,6 +26,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (10, "create owner", include_str!("../../../migrations/0010_create_owner.sql")),
     (11, "create audit", include_str!("../../../migrations/0011_create_audit.sql")),
     (12, "create history", include_str!("../../../migrations/0012_create_history.sql")),
+    (13, "trace outbox", include_str!("../../../migrations/0013_trace_outbox.sql")),
 ];
 
 /// What `brasa migrate` runs.

@@ -27,8 +27,8 @@ pub use owner::{Owner, adopt, own, owner};
 pub use pools::{PoolUse, Pools};
 pub use quoted::{literal, quoted};
 pub use statement::{
-    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all, fetch,
-    type_name,
+    Column, Described, array_of, array_of_some_texts, array_of_texts, describe, execute, execute_all,
+    execute_for_job, fetch, fetch_for_job, type_name,
 };
 pub use table::{
     Part, TableColumn, columns_of, grants_on, has_unique, key_kind, leads_index, parts_of, sees_part,
@@ -41,8 +41,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Makes Postgres look whether we are still there while it works for us, so that a statement ends soon after
 /// the job that wanted it. From version 14 on, and not on every platform: where it is refused, statements
 /// end with their time limit.
-const LOOK_FOR_CLIENT: &str = "select set_config('client_connection_check_interval', $1, false)
+const LOOK_FOR_CLIENT: &str = "/* brasa */ select set_config('client_connection_check_interval', $1, false)
     where current_setting('server_version_num')::int >= 140000";
+/// How long a statement may run where nothing else is said, in ms.
+const LIMIT_STATEMENTS: &str = "/* brasa */ select set_config('statement_timeout', $1, false)";
 /// How often it looks, in ms.
 const LOOK_FOR_CLIENT_MS: &str = "500";
 
@@ -96,7 +98,7 @@ pub fn pool(url: &str, limits: PoolLimits) -> Result<PgPool, DbError> {
         .after_connect(move |connection, _| {
             let limit = timeout_ms.clone();
             Box::pin(async move {
-                let set = sqlx::query("select set_config('statement_timeout', $1, false)").bind(limit);
+                let set = sqlx::query(LIMIT_STATEMENTS).bind(limit);
                 set.execute(&mut *connection).await?;
                 let look = sqlx::query(LOOK_FOR_CLIENT).bind(LOOK_FOR_CLIENT_MS);
                 if let Err(error) = look.execute(connection).await {

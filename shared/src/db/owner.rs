@@ -51,7 +51,8 @@ pub async fn adopt(connection: &mut PgConnection, prefix: &str) -> Result<(), sq
 /// Whether there is a place where it is said, for those who see something of the schema. Who does not can take nothing
 /// there either.
 async fn is_told(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let query = "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    let query = "/* brasa */ select exists (
+        select from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'brasa' and c.relname = 'owner' and has_schema_privilege(n.oid, 'usage'))";
     connection.fetch_one(query).await?.try_get(0)
 }

@@ -2,7 +2,9 @@
 //!
 //! This is the only file that hands text from the configuration to the driver as SQL, and statements that were
 //! put together. The text comes from the configuration file alone; values of jobs only ever travel as
-//! parameters.
+//! parameters. What a statement says of its job, where it is to say so, is escaped by `telemetry/spans/errand.rs`.
+
+use std::borrow::Cow;
 
 use sqlx::postgres::{PgColumn, PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{
@@ -11,6 +13,8 @@ use sqlx::{
 };
 
 use crate::db::bind::{Param, array_bytes, is_bindable};
+use crate::telemetry::logs::chain;
+use crate::telemetry::spans::{Open, SpanKind, begin_below, comment_of};
 
 /// What the database says about a statement.
 #[derive(Debug, Clone)]
@@ -77,6 +81,81 @@ pub async fn fetch(
     query.fetch_all(connection).await
 }
 
+/// Runs a statement that the configuration wants, for the job that this task works for; returns how many rows it
+/// changed or returned. `what` names it for people.
+///
+/// # Errors
+/// What the database says.
+pub async fn execute_for_job(
+    connection: &mut PgConnection,
+    what: &str,
+    sql: &str,
+    params: &[Param],
+) -> Result<u64, sqlx::Error> {
+    let asked = Asked::begin(what, sql);
+    let query =
+        params.iter().fold(sqlx::query(AssertSqlSafe(&*asked.text)), |q, param| q.bind(param.clone()));
+    let done = query.persistent(asked.is_kept()).execute(connection).await;
+    asked.end(done).map(|done| done.rows_affected())
+}
+
+/// The same, for its rows.
+///
+/// # Errors
+/// What the database says.
+pub async fn fetch_for_job(
+    connection: &mut PgConnection,
+    what: &str,
+    sql: &str,
+    params: &[Param],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let asked = Asked::begin(what, sql);
+    let query =
+        params.iter().fold(sqlx::query(AssertSqlSafe(&*asked.text)), |q, param| q.bind(param.clone()));
+    let rows = query.persistent(asked.is_kept()).fetch_all(connection).await;
+    asked.end(rows)
+}
+
+/// A statement as it is asked for a job, and the span that is told of it.
+struct Asked<'s> {
+    text: Cow<'s, str>,
+    span: Option<Open>,
+}
+
+impl<'s> Asked<'s> {
+    fn begin(what: &str, sql: &'s str) -> Self {
+        let mut span = begin_below(SpanKind::Client, what);
+        if let Some(span) = &mut span {
+            span.note("db.system.name", "postgresql");
+            span.note("db.query.summary", what);
+        }
+        let text = match comment_of(span.as_ref().map(Open::place)) {
+            None => Cow::Borrowed(sql),
+            // On a line of its own: the last line of the statement may be a comment.
+            Some(comment) => Cow::Owned(format!("{sql}\n{comment}")),
+        };
+        Self { text, span }
+    }
+
+    /// Whether the driver and the server keep it prepared. With a comment each is another one, and would only push out
+    /// those that come again.
+    fn is_kept(&self) -> bool {
+        matches!(self.text, Cow::Borrowed(_))
+    }
+
+    fn end<T>(self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if let Some(mut span) = self.span {
+            let failure = answer.as_ref().err();
+            let code = failure.and_then(|error| error.as_database_error()?.code());
+            if let Some(code) = code {
+                span.note("db.response.status_code", &*code);
+            }
+            span.end(failure.map(|error| chain(error)).as_deref());
+        }
+        answer
+    }
+}
+
 /// An array of texts as a parameter.
 pub fn array_of_texts<T: AsRef<str>>(texts: &[T]) -> Option<Param> {
     array_of_some_texts(texts.iter().map(|text| Some(text.as_ref())))
@@ -94,7 +173,7 @@ pub fn array_of_some_texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> 
 /// What the database says.
 pub async fn type_name(connection: &mut PgConnection, kind: &PgTypeInfo) -> Result<String, sqlx::Error> {
     let Some(oid) = kind.oid() else { return Ok(kind.name().to_owned()) };
-    sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(connection).await
+    sqlx::query_scalar("/* brasa */ select format_type($1, -1)").bind(oid).fetch_one(connection).await
 }
 
 /// Runs statements that take no values and were put together, such as those that make triggers, one after the

@@ -22,8 +22,8 @@ pub struct TableColumn {
     pub is_number: bool,
 }
 
-const COLUMNS: &str =
-    "select a.attname::text as name, format_type(a.atttypid, -1) as kind, a.attnotnull as is_needed,
+const COLUMNS: &str = "/* brasa */
+    select a.attname::text as name, format_type(a.atttypid, -1) as kind, a.attnotnull as is_needed,
         a.atthasdef or a.attidentity <> '' or t.typdefault is not null as has_default,
         a.attgenerated <> '' or a.attidentity = 'a' as is_made, t.typcategory = 'A' as is_array,
         t.typcategory = 'N' as is_number
@@ -51,7 +51,7 @@ pub async fn columns_of(connection: &mut PgConnection, table: &str) -> Result<Ve
 }
 
 /// What `on conflict` looks for when it plans, and not before: preparing a statement does not tell.
-const HAS_UNIQUE: &str = "select exists (
+const HAS_UNIQUE: &str = "/* brasa */ select exists (
         select from pg_index i
         where i.indrelid = to_regclass($1) and i.indisunique and i.indisvalid and i.indimmediate
             and i.indpred is null and i.indexprs is null
@@ -85,7 +85,7 @@ pub struct Part {
     pub may_trigger: bool,
 }
 
-const PARTS: &str = "with recursive tree (oid, depth) as (
+const PARTS: &str = "/* brasa */ with recursive tree (oid, depth) as (
         select to_regclass($1)::oid, 0 union all
         select i.inhrelid, tree.depth + 1 from tree join pg_inherits i on i.inhparent = tree.oid)
     select format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
@@ -112,7 +112,7 @@ pub async fn parts_of(connection: &mut PgConnection, table: &str) -> Result<Vec<
 
 /// Of a small table nobody minds that it is read whole.
 const LEADS_INDEX: &str =
-    "select c.relkind = 'r' and c.reltuples < $3 and pg_relation_size(c.oid) < 16 * 1024 * 1024
+    "/* brasa */ select c.relkind = 'r' and c.reltuples < $3 and pg_relation_size(c.oid) < 16 * 1024 * 1024
         or exists (
             select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
             where i.indrelid = c.oid and i.indisvalid and i.indpred is null and a.attname = $2)
@@ -132,8 +132,8 @@ pub async fn leads_index(
     Ok(query.fetch_optional(connection).await?.unwrap_or(false))
 }
 
-const TRIGGERS: &str =
-    "select format('%I.%I', n.nspname, c.relname) as name, count(*) filter (where t.tgenabled in ('O', 'A'))
+const TRIGGERS: &str = "/* brasa */
+    select format('%I.%I', n.nspname, c.relname) as name, count(*) filter (where t.tgenabled in ('O', 'A'))
         as firing
     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
     where t.tgname = any ($1) and not t.tgisinternal group by 1 order by 1";
@@ -150,7 +150,7 @@ pub async fn triggers_on(
     rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("firing")?))).collect()
 }
 
-const GRANTS: &str = "select format('grant %s on %s to %s%s', given.privilege_type, $1,
+const GRANTS: &str = "/* brasa */ select format('grant %s on %s to %s%s', given.privilege_type, $1,
         case when given.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end,
         case when given.is_grantable then ' with grant option' else '' end)
     from pg_class c, aclexplode(c.relacl) as given where c.oid = to_regclass($1) and given.grantee <> c.relowner";
@@ -165,7 +165,7 @@ pub async fn grants_on(connection: &mut PgConnection, view: &str) -> Result<Vec<
 
 /// The collation is a part of what makes values equal.
 const KEY_KINDS: &str =
-    "select format_type(a.atttypid, -1) || case when a.attcollation in (0, t.typcollation) then ''
+    "/* brasa */ select format_type(a.atttypid, -1) || case when a.attcollation in (0, t.typcollation) then ''
         else ' collate ' || a.attcollation::regcollation end
     from pg_attribute a join pg_type t on t.oid = a.atttypid
     where a.attrelid = to_regclass($1) and a.attname = $2 and not a.attisdropped";
@@ -187,6 +187,6 @@ pub async fn key_kind(
 /// # Errors
 /// What Postgres says.
 pub async fn sees_part(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
-    let ask = "select coalesce(row_security_active(to_regclass($1)::oid), false)";
+    let ask = "/* brasa */ select coalesce(row_security_active(to_regclass($1)::oid), false)";
     sqlx::query_scalar(ask).bind(table).fetch_one(connection).await
 }

@@ -208,6 +208,8 @@ metrics! { "brasa_":
     counter alerts_sent_total [verdict];
     /// What is wrong now, of what `[alerts]` watches over; told by the scheduler that leads.
     gauge alerts_firing [];
+    /// Spans of traces, by what became of them: sent, or dropped, because too many waited or the collector did not take them.
+    counter trace_spans_total [verdict];
     /// 1, with the version of this build.
     gauge build_info [version];
     /// Which share of its time the machine's processors were busy since the last look, from 0 to 1.

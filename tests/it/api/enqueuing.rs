@@ -201,3 +201,43 @@ async fn a_queue_that_is_full_or_closed_says_when_to_come_again() {
     assert!(closed.problem().contains("closed by ann: moving"), "{closed:?}");
     assert!(closed.header("retry-after").is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_in_the_trace_of_the_request_unless_it_names_another() {
+    const ONE: &str = "00-11111111111111111111111111111111-1111111111111111-01";
+    const TWO: &str = "00-22222222222222222222222222222222-2222222222222222-00";
+    let scene = scene().await;
+    let trace =
+        async |id: &str| scene.world.queue("default").envelope(id).await.unwrap().unwrap().unwrap().trace;
+    let job = |id: &str, trace: Option<&str>| {
+        let mut job = tick();
+        job["id"] = json!(id);
+        if let Some(trace) = trace {
+            job["traceparent"] = json!(trace);
+        }
+        job
+    };
+    let header = format!("traceparent: {ONE}\r\n");
+    let twice = header.repeat(2);
+    for (id, headers, body, expected) in [
+        ("plain", "", None, None),
+        ("header", header.as_str(), None, Some(ONE)),
+        ("field", "", Some(TWO), Some(TWO)),
+        ("both", header.as_str(), Some(TWO), Some(TWO)),
+        // What others put into headers is nobody's trouble but theirs.
+        ("nonsense", "traceparent: 00-*/-\r\n", None, None),
+        ("twice", twice.as_str(), None, None),
+    ] {
+        let _made = scene.post_text(OPERATOR, PATH, headers, &job(id, body).to_string()).await.with(201);
+        assert_eq!(trace(id).await.as_deref(), expected, "{id}");
+    }
+    for wrong in ["", "nonsense", &format!("{ONE}\r\nx: y"), &format!("{ONE}*/"), &ONE.repeat(9)] {
+        let refused = scene.post(OPERATOR, PATH, &job("refused", Some(wrong))).await.with(400);
+        assert!(refused.problem().starts_with("`traceparent`: "), "{refused:?}");
+    }
+    let many =
+        json!({ "jobs": [job("a", None), job("b", Some(TWO)), job("c", Some("nonsense"))] }).to_string();
+    let made = scene.post_text(OPERATOR, "/api/v1/jobs/bulk", &header, &many).await.with(200);
+    assert_eq!((&made.body["new"], &made.body["refused"]), (&json!(2), &json!(1)));
+    assert_eq!((trace("a").await.as_deref(), trace("b").await.as_deref()), (Some(ONE), Some(TWO)));
+}

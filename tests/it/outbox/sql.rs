@@ -1,9 +1,9 @@
 //! What `brasa.enqueue` takes, refuses, and lets whom do.
 
-use brasa_tests::World;
+use brasa_tests::{World, eventually};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
-use super::{Scene, count};
+use super::{BUSY, Scene, count};
 
 /// The SQLSTATE, the message and the hint with which this is refused.
 async fn refused(pool: &PgPool, call: &str) -> (String, String, String) {
@@ -35,6 +35,37 @@ async fn what_can_never_become_a_job_is_refused_with_what_to_write_instead() {
         ("brasa.enqueue('a', priority => 10)", "10 cannot be a priority", "0 to 9"),
         ("brasa.enqueue('a', priority => null)", "null cannot be a priority", "0 to 9"),
         ("brasa.enqueue('a', kv => 0)", "0 cannot be a kv", "count from 1"),
+        ("brasa.enqueue('a', traceparent => '')", "`` cannot be a traceparent", "as in 00-"),
+        (
+            "brasa.enqueue('a', traceparent => repeat('0', 1000000))",
+            "cannot be a traceparent",
+            "leave it out",
+        ),
+        (
+            "brasa.enqueue('a', traceparent => '00-00000000000000000000000000000000-00f067aa0ba902b7-01')",
+            "cannot be a traceparent",
+            "leave it out",
+        ),
+        (
+            "brasa.enqueue('a', traceparent => '00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01')",
+            "cannot be a traceparent",
+            "leave it out",
+        ),
+        (
+            "brasa.enqueue('a', traceparent => '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01*/')",
+            "cannot be a traceparent",
+            "leave it out",
+        ),
+        (
+            "brasa.enqueue('a', traceparent => '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x')",
+            "cannot be a traceparent",
+            "leave it out",
+        ),
+        (
+            "brasa.enqueue('a', traceparent => E'00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\\r\\nx: y')",
+            "cannot be a traceparent",
+            "leave it out",
+        ),
         ("brasa.enqueue('a', run_at => 'infinity')", "infinity cannot be a run_at", "between the years"),
     ] {
         let (code, said, help) = refused(&world.pool, call).await;
@@ -146,4 +177,74 @@ async fn a_table_of_the_same_name_in_the_callers_schema_is_not_taken_for_ours() 
     sqlx::query("select brasa.enqueue('a')").execute(&mut *connection).await.unwrap();
 
     assert_eq!(count(&world.pool, "select count(*) from brasa.outbox").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_version_of_a_traceparent_says_more_is_left_out() {
+    let scene = Scene::new().await;
+    let place = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (id, given) in [("now", format!("00-{place}")), ("later", format!("01-{place}-*/ more"))] {
+        let query = sqlx::query("select brasa.enqueue('test.echo', id => $1, traceparent => $2)");
+        query.bind(id).bind(given).execute(scene.pool()).await.unwrap();
+    }
+    let _untraced: String =
+        sqlx::query_scalar("select brasa.enqueue('test.echo', '{}', 'default', null, null, 0, 'none', 1)")
+            .fetch_one(scene.pool())
+            .await
+            .unwrap();
+    let worker = scene.relay(BUSY);
+    for (id, expected) in
+        [("now", Some(format!("00-{place}"))), ("later", Some(format!("00-{place}"))), ("none", None)]
+    {
+        eventually("it is in Redis", async || scene.queue.envelope(id).await.is_ok_and(|job| job.is_some()))
+            .await;
+        assert_eq!(scene.queue.envelope(id).await.unwrap().unwrap().unwrap().trace, expected, "{id}");
+    }
+    let _tally = worker.drain().await;
+}
+
+/// The function as the release before had it.
+fn as_before() -> &'static str {
+    let text = include_str!("../../../migrations/0002_create_outbox.sql");
+    &text[text.find("create function brasa.enqueue(").unwrap()..]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_and_grants_and_rows_of_the_release_before_go_on() {
+    let scene = Scene::new().await;
+    let name = format!("{}-web", scene.world.prefix);
+    let role = format!("\"{name}\"");
+    let say = async |sql: &str| {
+        let said = sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.pool()).await;
+        said.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    };
+    say("drop function brasa.enqueue; alter table brasa.outbox drop column traceparent;
+         delete from brasa._sqlx_migrations where version >= 13")
+    .await;
+    say(as_before()).await;
+    say(&format!("create role {role}; grant execute on function brasa.enqueue to {role} with grant option"))
+        .await;
+    // Workers of this release are there before it is migrated.
+    say("select brasa.enqueue('test.echo', id => 'before')").await;
+    let worker = scene.relay(BUSY);
+    eventually("it is in Redis", async || {
+        scene.queue.envelope("before").await.is_ok_and(|job| job.is_some())
+    })
+    .await;
+
+    let ran = brasa_shared::db::migrate(scene.pool()).await.unwrap();
+
+    assert!(ran >= 1);
+    say("select brasa.enqueue('test.echo', '{}', 'default', null, null, 0, 'after', 1)").await;
+    eventually("it is in Redis", async || scene.queue.envelope("after").await.is_ok_and(|job| job.is_some()))
+        .await;
+    let rights = format!(
+        "select has_function_privilege('{name}', p.oid, 'execute with grant option')::int
+            + 2 * (exists (select from aclexplode(p.proacl) a where a.grantee = 0))::int
+         from pg_proc p where p.pronamespace = 'brasa'::regnamespace and p.proname = 'enqueue'"
+    );
+    let rights: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(rights)).fetch_all(scene.pool()).await.unwrap();
+    say(&format!("drop owned by {role}; drop role {role}")).await;
+    assert_eq!(rights, [1], "one function, for that role and not for everybody");
+    let _tally = worker.drain().await;
 }

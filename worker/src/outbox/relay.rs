@@ -169,6 +169,7 @@ fn envelope(queue: &Queue, row: &OutboxRow) -> Result<Envelope, String> {
     job.due = row.run_ms;
     job.keep_ms = Some(KEEP_MS.max(queue.keep_done().age_ms));
     job.unique.clone_from(&row.unique);
+    job.trace.clone_from(&row.trace);
     job.priority = u8::try_from(row.priority).unwrap_or(0);
     job.outbox = true;
     Ok(job)

@@ -149,7 +149,8 @@ impl<'a> Batches<'a> {
         part: &str,
     ) -> Result<Option<Duration>, sqlx::Error> {
         let began = Instant::now();
-        self.last = db::execute(connection, &statement(self.prune, part, self.size), &[]).await?;
+        let sql = statement(self.prune, part, self.size);
+        self.last = db::execute_for_job(connection, "prune", &sql, &[]).await?;
         if self.last == 0 {
             return Ok(None);
         }

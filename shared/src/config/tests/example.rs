@@ -36,6 +36,12 @@ fn every_key_of_the_servers_and_of_the_process_is_read() {
     assert!(config.telemetry.listen_explicit);
     assert_eq!(config.telemetry.log, LogForm::Json);
     assert_eq!(config.telemetry.level, "info,brasa_worker=debug");
+    assert!(config.telemetry.sql_comments);
+    let otlp = config.telemetry.otlp.unwrap();
+    assert_eq!(otlp.endpoint.expose(), "http://collector:4318/v1/traces");
+    assert_eq!(otlp.headers["authorization"].expose(), "Bearer example");
+    assert_eq!((otlp.sample, otlp.service_name.as_str()), (0.1, "shop-jobs"));
+    assert_eq!(otlp.timeout, Duration::from_secs(2));
 }
 
 #[test]

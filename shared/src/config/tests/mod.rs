@@ -7,6 +7,7 @@ mod environment;
 mod example;
 mod http;
 mod mutated;
+mod otlp;
 mod tokens;
 
 use std::path::Path;

@@ -144,7 +144,7 @@ impl Taken {
 /// # Errors
 /// What Postgres says.
 pub async fn horizon(connection: &mut PgConnection) -> Result<Snapshot, sqlx::Error> {
-    let query = sqlx::query_scalar("select pg_current_snapshot()::text");
+    let query = sqlx::query_scalar("/* brasa */ select pg_current_snapshot()::text");
     let text: String = query.fetch_one(connection).await?;
     Snapshot::parse(&text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -104,7 +104,7 @@ impl OutboxTable {
     /// What Postgres says.
     pub async fn retry_refused(&self, ids: &[String]) -> Result<Vec<String>, sqlx::Error> {
         let changed = sqlx::query_scalar(RETRY).bind(ids).fetch_all(&self.0).await?;
-        sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(&self.0).await?;
+        sqlx::query("/* brasa */ select pg_notify($1, '')").bind(CHANNEL).execute(&self.0).await?;
         Ok(changed)
     }
 

@@ -41,8 +41,8 @@ impl OutboxTable {
     /// # Errors
     /// What Postgres says.
     pub async fn is_heard_by(&self, ears: &mut Ears) -> Result<bool, sqlx::Error> {
-        in_time(sqlx::query("select pg_notify($1, 'can you hear me')").bind(CHANNEL).execute(&self.0))
-            .await?;
+        let say = sqlx::query("/* brasa */ select pg_notify($1, 'can you hear me')").bind(CHANNEL);
+        in_time(say.execute(&self.0)).await?;
         match tokio::time::timeout(ANSWER_WITHIN, ears.0.try_recv()).await {
             Ok(heard) => Ok(heard?.is_some()),
             Err(_) => Ok(false),
@@ -61,7 +61,9 @@ impl Ears {
                 Ok(Ok(Some(_))) => return Ok(()),
                 Ok(Ok(None)) => return Err(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into())),
                 Ok(Err(error)) => return Err(error),
-                Err(_) => in_time(sqlx::query("select 1").execute(&mut self.0)).await.map(drop)?,
+                Err(_) => {
+                    in_time(sqlx::query("/* brasa */ select 1").execute(&mut self.0)).await.map(drop)?;
+                }
             }
         }
     }

@@ -23,16 +23,18 @@ const CHANNEL: &str = "brasa.outbox";
 const BEGIN: &str =
     "begin isolation level read committed; set local idle_in_transaction_session_timeout = '15s'";
 
-/// The rows of each queue that wait longest and that no other relay has in its hands, queue after queue.
+/// The rows of each queue that wait longest and that no other relay has in its hands, queue after queue. Where the table
+/// is that of the release before, it has no `traceparent`: then the name is found further outside, and is nothing.
 const TAKE: &str = "select o.* from unnest($1::text[]) as known (queue) cross join lateral (
         select id, queue, kind, kv, args::text as args, priority, unique_key,
             (extract(epoch from enqueued_at) * 1000)::bigint as enqueued_ms,
             (extract(epoch from run_at) * 1000)::bigint as run_ms,
-            (extract(epoch from clock_timestamp() - enqueued_at) * 1000)::bigint as waited_ms
-        from brasa.outbox
+            (extract(epoch from clock_timestamp() - enqueued_at) * 1000)::bigint as waited_ms,
+            (select traceparent from (select row_of.*) as row_of) as trace
+        from brasa.outbox as row_of cross join (select null::text as traceparent) as before
         where queue = known.queue and pushed_at is null and refused_at is null
         order by enqueued_at limit $2
-        for update skip locked
+        for update of row_of skip locked
     ) as o limit $2";
 
 const PUSHED: &str =
@@ -83,6 +85,8 @@ pub struct OutboxRow {
     pub priority: i16,
     /// At most one unfinished job of the queue has this key.
     pub unique: Option<String>,
+    /// Where in a trace it was put in.
+    pub trace: Option<String>,
     /// When it was put in, ms since 1970.
     pub enqueued_ms: i64,
     /// Not before this instant, ms since 1970.
@@ -250,6 +254,7 @@ fn read(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
         args: row.try_get("args")?,
         priority: row.try_get("priority")?,
         unique: row.try_get("unique_key")?,
+        trace: row.try_get("trace")?,
         enqueued_ms: row.try_get("enqueued_ms")?,
         run_ms: row.try_get("run_ms")?,
         waited_ms: row.try_get("waited_ms")?,

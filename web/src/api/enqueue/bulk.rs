@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::may::Clerk;
-use super::new_job::{NewJob, id_of};
+use super::new_job::{NewJob, id_of, trace_of};
 use super::{Enqueued, Fate};
 use crate::api::parts::Object;
 use crate::auth::Identity;
@@ -72,6 +72,8 @@ pub(in crate::api) struct Outcomes {
 
 /// Enqueue many jobs. Each is taken or refused by itself.
 #[utoipa::path(post, path = "/api/v1/jobs/bulk", tag = "jobs", request_body = Bulk,
+    params(("traceparent" = Option<String>, Header,
+        description = "Where in a trace those are enqueued that say nothing themselves")),
     responses((status = 200, description = "What became of each", body = Outcomes)))]
 pub(in crate::api) async fn many(
     State(desk): State<Desk>,
@@ -89,10 +91,10 @@ pub(in crate::api) async fn many(
             format!("send 1 to {JOBS_MAX}"),
         ));
     }
-    let clerk = Clerk::new(&desk, &who);
+    let (clerk, trace) = (Clerk::new(&desk, &who), trace_of(&headers));
     let mut looked = Vec::with_capacity(jobs.len());
     for Object(job) in jobs {
-        looked.push(clerk.look(job).await);
+        looked.push(clerk.look(job.at(trace)).await);
     }
     let queues: BTreeSet<&str> = looked.iter().flatten().map(|(queue, _)| queue.name()).collect();
     for queue in queues {

@@ -23,7 +23,7 @@ use crate::view::format::segment;
 
 pub(super) use bulk::*;
 pub(super) use may::may_enqueue;
-use new_job::{NewJob, id_of};
+use new_job::{NewJob, id_of, trace_of};
 
 use may::Clerk;
 
@@ -72,7 +72,9 @@ impl Enqueued {
 
 /// Enqueue a job. With an id, or an `Idempotency-Key`, it may be sent again without harm.
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", request_body = NewJob,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The id of the job, where the body gives none")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The id of the job, where the body gives none"),
+        ("traceparent" = Option<String>, Header,
+            description = "Where in a trace it is enqueued, where the body says nothing")),
     responses((status = 201, description = "It is new", body = Enqueued,
             headers(("Location" = String, description = "Where to look at it"))),
         (status = 200, description = "There is such a job already, or one with its unique key", body = Enqueued)))]
@@ -82,7 +84,7 @@ pub(super) async fn one(
     headers: HeaderMap,
     Strict(job): Strict<NewJob>,
 ) -> Result<Response, Refused> {
-    let job = job.named(id_of(&headers)?)?;
+    let job = job.named(id_of(&headers)?)?.at(trace_of(&headers));
     let (queue, job) = Clerk::new(&desk, &who).look(job).await?;
     desk.site.name_queue(queue.name()).await?;
     let answer = queue.enqueue(&job).await?;

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use brasa_shared::queue::{Envelope, OnConflict, UniqueUntil};
+use brasa_shared::trace::{NoTrace, Trace};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +15,8 @@ use crate::error::Refused;
 const ATTEMPTS_MAX: u32 = 100;
 /// The header that is the id where none is given.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header that says where in a trace whoever asks is.
+const TRACEPARENT: &str = "traceparent";
 
 /// A job to be enqueued.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -70,6 +73,12 @@ pub(in crate::api) struct NewJob {
     debounce: Option<Span>,
     /// With `debounce`: start it after this long at the latest.
     debounce_max: Option<Span>,
+    /// Where in a trace it is enqueued, as W3C writes it; the header of that name where nothing is said.
+    #[schema(
+        pattern = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+        example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    )]
+    traceparent: Option<String>,
 }
 
 /// When a unique key is free again.
@@ -94,6 +103,16 @@ pub(in crate::api) enum Conflict {
     Extend,
 }
 
+fn read_trace(text: &str) -> Result<String, Refused> {
+    let bad = |error: NoTrace| {
+        Refused::bad(
+            format!("`traceparent`: {error}"),
+            "send it as your tracing library writes it, or leave it out",
+        )
+    };
+    text.parse::<Trace>().map(|trace| trace.to_string()).map_err(bad)
+}
+
 fn nothing() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).unwrap_or_default()
 }
@@ -114,7 +133,20 @@ pub(super) fn id_of(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     Ok(Some(text.to_owned()))
 }
 
+/// Where in a trace whoever asks is. What cannot be read is nobody's trouble but theirs, as W3C wants it.
+pub(super) fn trace_of(headers: &HeaderMap) -> Option<Trace> {
+    let mut traces = headers.get_all(TRACEPARENT).iter();
+    let trace = traces.next()?.to_str().ok()?.parse().ok()?;
+    traces.next().is_none().then_some(trace)
+}
+
 impl NewJob {
+    /// The same, enqueued at this place in a trace unless it names another.
+    pub(super) fn at(mut self, by_header: Option<Trace>) -> Self {
+        self.traceparent = self.traceparent.or_else(|| by_header.map(|trace| trace.to_string()));
+        self
+    }
+
     /// The id, from where it or the header says it.
     pub(super) fn named(mut self, by_header: Option<String>) -> Result<Self, Refused> {
         match (&self.id, by_header) {
@@ -161,6 +193,7 @@ impl NewJob {
             Some(Conflict::Extend) => OnConflict::Extend,
         };
         job.latest_ms = self.debounce_max.map(Span::ms);
+        job.trace = self.traceparent.map(|text| read_trace(&text)).transpose()?;
         if let Some(id) = self.id {
             job.id = id;
         }

@@ -12,7 +12,8 @@ use crate::db::changes::triggers::TriggerError;
 use crate::db::quoted;
 
 /// Without the schema it is the one that the search path finds first.
-const FIND: &str = "select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+const FIND: &str = "/* brasa */
+    select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
         c.relpersistence::text as lasting, c.oid < 16384 as is_system,
         (select quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
             from pg_inherits i join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace
@@ -22,7 +23,7 @@ const FIND: &str = "select c.oid, n.nspname::text as schema, c.relname::text as 
         and case when $1::text is null then pg_table_is_visible(c.oid) else n.nspname = $1 end";
 
 /// A table and everything that is a part of it, each once.
-const TREE: &str = "with recursive tree (oid, depth) as (
+const TREE: &str = "/* brasa */ with recursive tree (oid, depth) as (
         select $1::oid, 0 union all
         select i.inhrelid, tree.depth + 1 from tree join pg_inherits i on i.inhparent = tree.oid)
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind
@@ -32,20 +33,21 @@ const TREE: &str = "with recursive tree (oid, depth) as (
 
 /// Types of which nobody but the database itself can say how they become text, and whose text is the same
 /// whatever a session sets.
-const COLUMNS: &str = "select a.attname::text as name, t.typnamespace = 'pg_catalog'::regnamespace
+const COLUMNS: &str = "/* brasa */ select a.attname::text as name, t.typnamespace = 'pg_catalog'::regnamespace
         and t.typname in ('int2', 'int4', 'int8', 'numeric', 'bool', 'text', 'varchar', 'bpchar', 'uuid', 'oid')
         as is_plain
     from pg_attribute a join pg_type t on t.oid = a.atttypid
     where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped";
 
-const FUNCTIONS: &str = "select p.oid, p.proname::text as name, p.prosrc as body,
+const FUNCTIONS: &str = "/* brasa */ select p.oid, p.proname::text as name, p.prosrc as body,
         pg_get_userbyid(p.proowner)::text as owner, pg_has_role(p.proowner, 'usage') as is_mine
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'brasa' and p.prorettype = 'trigger'::regtype
         and p.proname ~ '^cache_(insert|update|delete|truncate)_[0-9a-f]{16}_[0-9a-f]{16}$'
     order by p.proname";
 
-const TRIGGERS: &str = "select t.tgrelid as on_oid, n.nspname::text as schema, c.relname::text as on_name,
+const TRIGGERS: &str = "/* brasa */
+    select t.tgrelid as on_oid, n.nspname::text as schema, c.relname::text as on_name,
         t.tgname::text as name, p.proname::text as function, t.tgenabled in ('O', 'A') as is_enabled
     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
         join pg_proc p on p.oid = t.tgfoid

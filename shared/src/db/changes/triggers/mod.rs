@@ -43,9 +43,9 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// What the rest of the transaction sees is what was there when it had the lock.
 const BEGIN: &str = "begin isolation level read committed";
 /// Two that change triggers come one after the other. The number is `brasa` in ASCII.
-const ALONE: &str = "select pg_advisory_xact_lock(422825784161)";
+const ALONE: &str = "/* brasa */ select pg_advisory_xact_lock(422825784161)";
 /// From this version on, a trigger can be replaced.
-const CAN_REPLACE: &str = "select current_setting('server_version_num')::int >= 140000";
+const CAN_REPLACE: &str = "/* brasa */ select current_setting('server_version_num')::int >= 140000";
 
 /// What is to be done to one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -8,14 +8,15 @@ use crate::db::changes::triggers::TriggerError;
 use crate::db::changes::triggers::catalog::{Function, Relation};
 
 /// Asked for by number, for which no right is needed.
-const SCHEMA: &str = "select current_user::text as role, n.oid is not null and c.oid is not null as is_there,
+const SCHEMA: &str = "/* brasa */
+    select current_user::text as role, n.oid is not null and c.oid is not null as is_there,
         coalesce(has_schema_privilege(n.oid, 'usage'), false) as may_use,
         coalesce(has_schema_privilege(n.oid, 'create'), false) as may_create,
         coalesce(has_table_privilege(c.oid, 'insert'), false) as may_insert
     from (select) as one left join pg_namespace n on n.nspname = 'brasa'
         left join pg_class c on c.relnamespace = n.oid and c.relname = 'cache_log'";
 
-const TABLES: &str = "select n.nspname::text as schema, c.relname::text as name,
+const TABLES: &str = "/* brasa */ select n.nspname::text as schema, c.relname::text as name,
         has_schema_privilege(n.oid, 'usage') as may_use, has_table_privilege(c.oid, 'trigger') as may_trigger
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.oid = any ($1) order by array_position($1, c.oid)";
