@@ -4,6 +4,7 @@ mod aggregates;
 mod cache;
 mod database;
 mod recommendations;
+mod schedules;
 mod writes;
 
 use std::net::SocketAddr;

@@ -67,6 +67,7 @@ mod retries;
 mod reviewing;
 mod running;
 mod schedule_changes;
+mod schedule_pausing;
 mod scheduling;
 mod securing;
 mod serving;

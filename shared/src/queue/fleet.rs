@@ -52,9 +52,9 @@ pub enum Leadership {
 /// What the processes know of one another.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    store: Store,
-    keys: FleetKeys,
-    clock: Clock,
+    pub(super) store: Store,
+    pub(super) keys: FleetKeys,
+    pub(super) clock: Clock,
 }
 
 impl Fleet {

@@ -6,31 +6,33 @@ use crate::script::scripts;
 
 scripts! {
     rest LANES;
-    BURY      = "bury",      oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
-    CANCEL    = "cancel",    oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
-    CLAIM     = "claim",     oom_allowed, ["claim", "lane", "settle", "limit", "hand_out"];
-    COUNT     = "count",     oom_allowed, [];
-    DUE       = "due",       oom_allowed, ["claim"];
-    ENQUEUE   = "enqueue",   oom_refused, ["claim", "lane", "put", "hand_out"];
-    FINISH    = "finish",    oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
-    FOLLOW    = "follow",    oom_allowed, [];
-    FORGET    = "forget",    oom_allowed, ["keep"];
-    HAND_BACK = "hand_back", oom_allowed, ["claim", "lane", "settle"];
-    HISTORIAN = "historian", oom_allowed, [];
-    INTAKE    = "intake",    oom_refused, ["claim", "lane", "put", "keep", "history"];
-    LOST      = "lost",      oom_allowed, ["settle"];
-    NOTE      = "note",      oom_allowed, ["settle"];
-    PARK      = "park",      oom_allowed, ["keep", "history"];
-    PAUSE     = "pause",     oom_allowed, [];
-    PROMOTE   = "promote",   oom_allowed, ["claim", "lane"];
-    RECLAIM   = "reclaim",   oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
-    RENEW     = "renew",     oom_allowed, ["settle"];
-    REPORT    = "report",    oom_allowed, [];
-    RETRY     = "retry",     oom_allowed, ["claim", "settle"];
-    REVIVE    = "revive",    oom_allowed, ["lane", "keep"];
-    SWEEP     = "sweep",     oom_allowed, ["keep"];
-    TICK      = "tick",      oom_refused, ["claim", "lane", "put", "keep", "history"];
-    WRITTEN   = "written",   oom_allowed, [];
+    BURY         = "bury",         oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
+    CANCEL       = "cancel",       oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
+    CLAIM        = "claim",        oom_allowed, ["claim", "lane", "settle", "limit", "hand_out"];
+    COUNT        = "count",        oom_allowed, [];
+    DUE          = "due",          oom_allowed, ["claim"];
+    ENQUEUE      = "enqueue",      oom_refused, ["claim", "lane", "put", "hand_out"];
+    FINISH       = "finish",       oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
+    FOLLOW       = "follow",       oom_allowed, [];
+    FORGET       = "forget",       oom_allowed, ["keep"];
+    HAND_BACK    = "hand_back",    oom_allowed, ["claim", "lane", "settle"];
+    HISTORIAN    = "historian",    oom_allowed, [];
+    INTAKE       = "intake",       oom_refused, ["claim", "lane", "put", "keep", "history"];
+    LOST         = "lost",         oom_allowed, ["settle"];
+    NOTE         = "note",         oom_allowed, ["settle"];
+    PARK         = "park",         oom_allowed, ["keep", "history"];
+    PAUSE        = "pause",        oom_allowed, [];
+    PAUSE_TICKS  = "pause_ticks",  oom_allowed, [];
+    PROMOTE      = "promote",      oom_allowed, ["claim", "lane"];
+    RECLAIM      = "reclaim",      oom_allowed, ["claim", "lane", "settle", "keep", "link", "history"];
+    RENEW        = "renew",        oom_allowed, ["settle"];
+    REPORT       = "report",       oom_allowed, [];
+    RESUME_TICKS = "resume_ticks", oom_allowed, [];
+    RETRY        = "retry",        oom_allowed, ["claim", "settle"];
+    REVIVE       = "revive",       oom_allowed, ["lane", "keep"];
+    SWEEP        = "sweep",        oom_allowed, ["keep"];
+    TICK         = "tick",         oom_refused, ["claim", "lane", "put", "keep", "history"];
+    WRITTEN      = "written",      oom_allowed, [];
 }
 
 #[cfg(test)]

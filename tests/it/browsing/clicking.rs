@@ -50,6 +50,20 @@ async fn queues_are_paused_resumed_drained_and_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn schedules_are_paused_and_resumed() {
+    let Some(mut scene) = Scene::new().await else { return };
+    let fleet = scene.world.fleet();
+    scene.browser.step(json!({ "step": "log_in", "token": TOKEN })).await;
+    scene.browser.go("/schedules").await;
+    let told = scene.browser.press("#schedule-nightly", "Pause", Some("the bank is closed")).await;
+    assert!(told["look"]["text"].as_str().unwrap().contains("Paused by ann"), "{told}");
+    let pause = fleet.paused_schedules().await.unwrap().remove("nightly").unwrap();
+    assert_eq!((pause.by.as_str(), pause.reason.as_str(), pause.until), ("ann", "the bank is closed", None));
+    scene.browser.press("#schedule-nightly", "Resume", None).await;
+    assert!(fleet.paused_schedules().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_died_is_found_tried_and_deleted() {
     let Some(mut scene) = Scene::new().await else { return };
     for _ in 0..3 {

@@ -49,9 +49,10 @@ pub(super) fn routes() -> Vec<Route> {
     components(schemas(parts::Problem)),
     paths(
         show, audit::list, cache::invalidate, cache::warm, dead::list, dead::retry, dead::delete, enqueue::one,
-        enqueue::many, jobs::list, jobs::show, jobs::wait, jobs::cancel, jobs::retry, queues::list, queues::pause,
-        queues::resume, queues::close, queues::open, recommendations::list, recommendations::dismiss,
-        recommendations::reopen, schedules::list, schedules::run, workers::list,
+        enqueue::many, jobs::list, jobs::show, jobs::wait, jobs::cancel, jobs::retry,
+        queues::list, queues::pause, queues::resume, queues::close, queues::open, recommendations::list,
+        recommendations::dismiss, recommendations::reopen, schedules::list, schedules::run, schedules::pause,
+        schedules::resume, workers::list,
     )
 )]
 struct Document;
