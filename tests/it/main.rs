@@ -54,6 +54,7 @@ mod notes;
 mod observing;
 mod outages;
 mod outbox;
+mod overview;
 mod owning;
 mod pausing;
 mod priorities;

@@ -14,6 +14,7 @@ mod enqueue;
 pub(crate) mod events;
 mod job;
 mod jobs;
+mod lately;
 mod login;
 mod overview;
 mod past;
