@@ -106,8 +106,11 @@ pub(crate) async fn serve(mut app: App, roles: Roles) -> Result<Tally, Failure> 
     } else {
         None
     };
+    if !roles.is_isolated {
+        tokio::spawn(look(app.clone()));
+    }
     let running = start(&app, &roles, &mut progress, &shutdown, fired).await?;
-    place.answer(&app, progress)?;
+    place.answer(progress)?;
     if roles.web {
         web::serve(&app, roles.web_listen, &shutdown).await?;
     }
@@ -116,6 +119,11 @@ pub(crate) async fn serve(mut app: App, roles: Roles) -> Result<Tally, Failure> 
         exporter.end().await;
     }
     ended
+}
+
+/// Looks at how this process and what it stands on is, for whoever scrapes it and for the overview of the dashboard.
+pub(crate) async fn look(app: App) {
+    vitals::watch(app.store.clone(), &app.config.redis.prefix, app.pools.clone(), app.clock.clone()).await;
 }
 
 /// The tasks of a process.
@@ -361,12 +369,11 @@ pub(crate) async fn listen(app: &App, roles: &Roles) -> Result<Place, Failure> {
 }
 
 impl Place {
-    /// Starts to answer, and to look at what is told there beside what the parts of the process count.
-    pub(crate) fn answer(self, app: &App, progress: Progress) -> Result<(), Failure> {
+    /// Starts to answer.
+    pub(crate) fn answer(self, progress: Progress) -> Result<(), Failure> {
         let Some((listener, handle)) = self.0 else { return Ok(()) };
         tracing::info!(address = %listener.local_addr()?, "answering /metrics, /live and /ready");
         tokio::spawn(metrics::upkeep(handle.clone()));
-        tokio::spawn(vitals::watch(app.store.clone(), app.pools.clone()));
         tokio::spawn(async move {
             if let Err(error) = server::serve(listener, handle, progress).await {
                 tracing::error!(%error, "metrics and health are no longer answered");

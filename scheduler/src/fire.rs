@@ -2,7 +2,7 @@
 
 use brasa_shared::clock::Clock;
 use brasa_shared::jiff::Timestamp;
-use brasa_shared::queue::{Envelope, EnvelopeError, QueueError, Tick, Verdict};
+use brasa_shared::queue::{Envelope, EnvelopeError, Fleet, QueueError, Tick, Verdict};
 use brasa_shared::telemetry::metrics;
 use serde_json::Value;
 
@@ -24,9 +24,17 @@ pub fn job_for(plan: &Plan, id: String, now: Timestamp) -> Result<Envelope, Enve
     Ok(job)
 }
 
-/// Judges one due tick.
-pub(crate) async fn fire(plan: &Plan, due: &Due, clock: &Clock) -> Result<Verdict, QueueError> {
+/// Judges one due tick. Whether somebody has paused the schedule is asked now, and not remembered from before.
+pub(crate) async fn fire(
+    plan: &Plan,
+    due: &Due,
+    fleet: &Fleet,
+    clock: &Clock,
+) -> Result<Verdict, QueueError> {
+    let away = |source| QueueError::Store { queue: plan.queue.name().to_owned(), source };
+    let pause = fleet.last_pause(&plan.name).await.map_err(away)?;
     let now = clock.now();
+    let pause = pause.filter(|pause| pause.withholds(due.instant, now));
     let id = format!("{}@{}", plan.name, due.instant);
     let envelope =
         |source| QueueError::Envelope { queue: plan.queue.name().to_owned(), id: id.clone(), source };
@@ -35,9 +43,15 @@ pub(crate) async fn fire(plan: &Plan, due: &Due, clock: &Clock) -> Result<Verdic
     if starts > now {
         job.due = Some(starts.as_millisecond());
     }
-    let withheld = if plan.schedule.paused { Some("paused") } else { due.withheld };
-    let tick =
-        Tick { schedule: &plan.name, instant: due.instant, overlap: plan.overlap(), job: &job, withheld };
+    let is_paused = plan.schedule.paused || pause.is_some();
+    let tick = Tick {
+        schedule: &plan.name,
+        instant: due.instant,
+        overlap: plan.overlap(),
+        job: &job,
+        withheld: if is_paused { Some("paused") } else { due.withheld },
+        why: &pause.map(|pause| pause.told()).unwrap_or_default(),
+    };
     let verdict = plan.queue.tick(&tick).await?;
     let said = match &verdict {
         Verdict::Fired => "fired",

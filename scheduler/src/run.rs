@@ -1,5 +1,6 @@
 //! The scheduler's loop: sleep until the next tick, judge what is due, bid to lead.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ const TERM: Duration = Duration::from_secs(4);
 const BID_EVERY: Duration = Duration::from_secs(1);
 /// The longest sleep: a clock that is set, or a plan of years, must not matter.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// How often it is told for how long schedules have been paused.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What a scheduler needs to know.
 pub struct Settings {
@@ -52,6 +56,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
     tracing::info!(schedules = settings.plans.len(), "scheduler starts");
     let (mut leading, mut heard) = (false, false);
     let mut bid = None::<Instant>;
+    let mut told = None::<Instant>;
     let mut followed: Vec<Followed> = Vec::new();
     while !stop.is_cancelled() {
         if bid.is_none_or(|bid| bid.elapsed() >= BID_EVERY) {
@@ -68,6 +73,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) {
             if leading && !was {
                 tracing::info!("leading");
                 followed.clear();
+            }
+            if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                tell_pauses(&settings, leading).await;
+                told = Some(Instant::now());
             }
         }
         let sleep = if leading { round(&settings, &mut followed).await } else { rested(&settings, heard) };
@@ -139,12 +148,24 @@ async fn catch_up(settings: &Settings, item: &mut Followed) -> Result<(), QueueE
     let ticks =
         due(|after| item.plan.next_after(after), item.last, now, item.plan.late(), schedule.late_after);
     for tick in ticks {
-        if fire(&item.plan, &tick, &settings.clock).await? == Verdict::Fired {
+        if fire(&item.plan, &tick, &settings.fleet, &settings.clock).await? == Verdict::Fired {
             settings.fired.fetch_add(1, Ordering::Relaxed);
         }
         item.last = tick.instant;
     }
     Ok(())
+}
+
+/// Tells for how long schedules have been paused; only who leads tells, so that nobody tells what was.
+async fn tell_pauses(settings: &Settings, leading: bool) {
+    let paused = if leading { settings.fleet.paused_schedules().await } else { Ok(BTreeMap::new()) };
+    let Ok(paused) = paused else { return };
+    let now_ms = settings.clock.now().as_millisecond();
+    for plan in &settings.plans {
+        let since_ms = paused.get(&plan.name).map_or(now_ms, |pause| pause.at);
+        let lasting = Duration::from_millis((now_ms - since_ms).max(0).unsigned_abs());
+        metrics::schedule_paused_seconds(&plan.name).set(lasting.as_secs_f64());
+    }
 }
 
 fn fault(error: &(dyn std::error::Error + 'static), what: &'static str) {

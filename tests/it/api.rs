@@ -8,6 +8,7 @@ mod following;
 mod guarding;
 mod limiting;
 mod listing;
+mod overview;
 
 use std::net::SocketAddr;
 

@@ -174,7 +174,7 @@ async fn a_tick_that_finds_the_queue_full_is_late_and_not_lost() {
     let queue = within(&world, 1, 0);
     world.enqueue(KIND, json!({})).await;
     let (job, instant) = (world.job(KIND, &json!({})), world.clock.now());
-    let tick = Tick { schedule: "s", instant, overlap: "queue", withheld: None, job: &job };
+    let tick = Tick { schedule: "s", instant, overlap: "queue", withheld: None, why: "", job: &job };
     assert!(queue.tick(&tick).await.unwrap_err().is_refusal());
     assert!(queue.tick_log(5).await.unwrap().is_empty());
 

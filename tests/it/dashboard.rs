@@ -3,7 +3,9 @@
 mod aggregates;
 mod cache;
 mod database;
+mod overview;
 mod recommendations;
+mod schedules;
 mod writes;
 
 use std::net::SocketAddr;

@@ -27,7 +27,7 @@ async fn a_closed_queue_takes_no_new_job_by_any_door_and_says_who_closed_it() {
     let bulk = [world.job(KIND, &json!({})), world.job(KIND, &json!({}))];
     assert!(matches!(queue.enqueue_all(&bulk).await, Err(QueueError::Closed { taken: 0, .. })));
     let instant = world.clock.now();
-    let tick = Tick { schedule: "s", instant, overlap: "queue", withheld: None, job: &job };
+    let tick = Tick { schedule: "s", instant, overlap: "queue", withheld: None, why: "", job: &job };
     assert!(matches!(queue.tick(&tick).await, Err(QueueError::Closed { .. })));
     let wire = job.to_wire().unwrap();
     let _: u64 = world.redis(cmd("RPUSH").arg(&queue.keys().inbox).arg(wire)).await;

@@ -58,7 +58,7 @@ async fn a_full_redis_fires_no_tick_and_does_not_forget_it() {
     let queue = world.queue("default");
     let job = world.job("sql.run", &json!({}));
     let instant = world.clock.now();
-    let tick = Tick { schedule: "report", instant, overlap: "queue", job: &job, withheld: None };
+    let tick = Tick { schedule: "report", instant, overlap: "queue", job: &job, withheld: None, why: "" };
     fill(&world).await;
     refusal(queue.tick(&tick).await);
 

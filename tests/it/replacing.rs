@@ -315,7 +315,7 @@ async fn a_tick_that_replaces_a_job_leaves_no_lock_behind() {
         let mut job = job(&world, OnConflict::Keep, &json!({ "n": n }));
         job.unique_until = UniqueUntil::Started;
         let instant = world.clock.now();
-        let tick = Tick { schedule: "s", instant, overlap: "replace", withheld: None, job: &job };
+        let tick = Tick { schedule: "s", instant, overlap: "replace", withheld: None, why: "", job: &job };
         assert_eq!(queue.tick(&tick).await.unwrap(), Verdict::Fired);
         world.advance(Duration::from_mins(1));
     }

@@ -24,7 +24,7 @@ fn minute(n: i64) -> Timestamp {
 async fn replace(world: &World, instant: Timestamp, kind: &str) -> String {
     let mut job = world.job(kind, &json!({}));
     job.id = format!("report@{instant}");
-    let tick = Tick { schedule: "report", instant, overlap: "replace", job: &job, withheld: None };
+    let tick = Tick { schedule: "report", instant, overlap: "replace", job: &job, withheld: None, why: "" };
     assert_eq!(world.queue("default").tick(&tick).await.unwrap(), Verdict::Fired);
     job.id
 }
@@ -153,8 +153,14 @@ async fn a_replaced_job_is_kept_as_long_as_the_queue_keeps_what_is_done() {
     for n in 1..=2 {
         let mut job = world.job("sql.run", &json!({}));
         job.id = format!("report@{}", minute(n));
-        let tick =
-            Tick { schedule: "report", instant: minute(n), overlap: "replace", job: &job, withheld: None };
+        let tick = Tick {
+            schedule: "report",
+            instant: minute(n),
+            overlap: "replace",
+            job: &job,
+            withheld: None,
+            why: "",
+        };
         queue.tick(&tick).await.unwrap();
         ids.push(job.id);
     }

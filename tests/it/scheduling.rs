@@ -19,19 +19,19 @@ use tokio_util::sync::CancellationToken;
 const EVERY_SECOND: &str = "[schedules.each]\njob = \"test.echo\"\nevery = \"1s\"";
 
 /// A scheduler that runs.
-struct Scheduler {
+pub(crate) struct Scheduler {
     stop: CancellationToken,
     fired: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
 impl Scheduler {
-    fn start(world: &World, config: &str) -> Self {
+    pub(crate) fn start(world: &World, config: &str) -> Self {
         Self::led_by(world, config, world.fleet())
     }
 
     /// One that believes what this fleet says about who leads.
-    fn led_by(world: &World, config: &str, fleet: Fleet) -> Self {
+    pub(crate) fn led_by(world: &World, config: &str, fleet: Fleet) -> Self {
         let (stop, fired) = (CancellationToken::new(), Arc::<AtomicU64>::default());
         let settings = Settings {
             plans: planned(world, config),
@@ -45,19 +45,19 @@ impl Scheduler {
         Self { stop, fired, task }
     }
 
-    fn fired(&self) -> u64 {
+    pub(crate) fn fired(&self) -> u64 {
         self.fired.load(Ordering::SeqCst)
     }
 
     /// Ends it in good order; returns how many ticks it fired.
-    async fn end(self) -> u64 {
+    pub(crate) async fn end(self) -> u64 {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(5), self.task).await.expect("it ends").unwrap();
         self.fired.load(Ordering::SeqCst)
     }
 }
 
-fn planned(world: &World, config: &str) -> Vec<Plan> {
+pub(crate) fn planned(world: &World, config: &str) -> Vec<Plan> {
     let config = world.config(config);
     let queues: BTreeMap<String, Queue> =
         config.known_queues().map(|name| (name.to_owned(), world.queue(name))).collect();
@@ -65,7 +65,7 @@ fn planned(world: &World, config: &str) -> Vec<Plan> {
 }
 
 /// The instants of the jobs of a schedule that wait, in order.
-async fn instants(world: &World, schedule: &str) -> Vec<Timestamp> {
+pub(crate) async fn instants(world: &World, schedule: &str) -> Vec<Timestamp> {
     let waiting = world.queue("default").list(State::Waiting, 1_000).await.unwrap();
     let of_schedule = waiting.iter().filter_map(|view| view.id.split_once('@'));
     let of_schedule = of_schedule.filter(|(name, _)| *name == schedule);
@@ -80,13 +80,13 @@ fn assert_no_second_is_missing(instants: &[Timestamp]) {
 }
 
 /// Waits until a scheduler has looked at its schedules for the first time.
-async fn seen(world: &World, schedules: usize) {
+pub(crate) async fn seen(world: &World, schedules: usize) {
     let queue = world.queue("default");
     eventually("the schedules are seen", async || queue.ticks().await.unwrap().len() == schedules).await;
 }
 
 /// The verdicts on a schedule, oldest first.
-async fn verdicts(world: &World) -> Vec<String> {
+pub(crate) async fn verdicts(world: &World) -> Vec<String> {
     let log = world.queue("default").tick_log(1_000).await.unwrap();
     log.into_iter().rev().map(|line| line.verdict).collect()
 }

@@ -24,7 +24,7 @@ fn job_of(world: &World, instant: Timestamp) -> Envelope {
 /// Offers one instant of the schedule `report`; returns the verdict and the id that its job has or would have.
 async fn offer(world: &World, instant: Timestamp, overlap: &'static str) -> (Verdict, String) {
     let job = job_of(world, instant);
-    let tick = Tick { schedule: "report", instant, overlap, job: &job, withheld: None };
+    let tick = Tick { schedule: "report", instant, overlap, job: &job, withheld: None, why: "" };
     (world.queue("default").tick(&tick).await.unwrap(), job.id.clone())
 }
 
@@ -61,8 +61,14 @@ async fn of_many_who_offer_an_instant_at_once_one_fires() {
     let offers = (0..10).map(|_| {
         let (queue, job) = (world.queue("default"), job.clone());
         tokio::spawn(async move {
-            let tick =
-                Tick { schedule: "report", instant: minute(1), overlap: "queue", job: &job, withheld: None };
+            let tick = Tick {
+                schedule: "report",
+                instant: minute(1),
+                overlap: "queue",
+                job: &job,
+                withheld: None,
+                why: "",
+            };
             queue.tick(&tick).await.unwrap()
         })
     });
@@ -104,7 +110,8 @@ async fn schedules_do_not_know_of_one_another() {
     offer(&world, minute(5), "queue").await;
     let mut job = job_of(&world, minute(1));
     job.id = "other@2026-01-01T00:01:00Z".to_owned();
-    let tick = Tick { schedule: "other", instant: minute(1), overlap: "queue", job: &job, withheld: None };
+    let tick =
+        Tick { schedule: "other", instant: minute(1), overlap: "queue", job: &job, withheld: None, why: "" };
 
     assert_eq!(world.queue("default").tick(&tick).await.unwrap(), Verdict::Fired);
 }
@@ -181,6 +188,7 @@ async fn a_withheld_tick_has_a_verdict_and_no_job() {
         overlap: "queue",
         job: &job,
         withheld: Some("paused"),
+        why: "",
     };
 
     let verdict = world.queue("default").tick(&tick).await.unwrap();
@@ -213,7 +221,8 @@ async fn a_tick_may_start_a_little_later_than_its_instant() {
     let queue = world.queue("default");
     let mut job = job_of(&world, minute(0));
     job.due = Some((world.clock.now() + Duration::from_secs(10)).as_millisecond());
-    let tick = Tick { schedule: "report", instant: minute(0), overlap: "queue", job: &job, withheld: None };
+    let tick =
+        Tick { schedule: "report", instant: minute(0), overlap: "queue", job: &job, withheld: None, why: "" };
     queue.tick(&tick).await.unwrap();
 
     assert_eq!(world.state(&job.id).await, Some(State::Delayed));
@@ -239,7 +248,14 @@ async fn the_record_of_ticks_is_bounded() {
     let job = job_of(&world, minute(0));
     for n in 0..1_050 {
         let instant = minute(n);
-        let tick = Tick { schedule: "report", instant, overlap: "queue", job: &job, withheld: Some("late") };
+        let tick = Tick {
+            schedule: "report",
+            instant,
+            overlap: "queue",
+            job: &job,
+            withheld: Some("late"),
+            why: "",
+        };
         queue.tick(&tick).await.unwrap();
     }
 

@@ -146,7 +146,7 @@ fn metrics_are_declared_in_one_file() {
 /// The keys of a queue share a hash tag, which is written `{{…}}` in a format; all keys begin with the prefix.
 #[test]
 fn the_keys_of_each_engine_are_spelt_in_one_file() {
-    let allowed = ["alerts", "boards", "cache", "queue", "streams"]
+    let allowed = ["alerts", "boards", "cache", "minutes", "queue", "streams"]
         .map(|engine| format!("shared/src/{engine}/keys.rs"));
     let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
     assert_eq!(holding(&[":{{", "prefix}:"], &allowed), NOWHERE);

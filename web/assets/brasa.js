@@ -7,10 +7,17 @@ const main = () => document.getElementById("main");
 // Somebody who writes, chooses or marks text is not disturbed.
 function isBusy() {
   const active = document.activeElement;
-  const writes = active && main().contains(active) && active.matches("input, select, textarea, button");
+  const writes = active && main().contains(active) && active.matches("input, select, textarea, button, [tabindex]");
   const marks = !document.getSelection().isCollapsed;
   const drafts = [...main().querySelectorAll("input, textarea")].some((one) => one.value !== one.defaultValue);
   return Boolean(writes || marks || drafts || document.hidden);
+}
+
+// What the keyboard is at, as it can be found again in a page that is drawn anew.
+function place() {
+  const active = document.activeElement;
+  if (active?.matches("summary") && active.parentElement.id) return `#${CSS.escape(active.parentElement.id)} > summary`;
+  return active?.matches("main a[href]") ? `main a[href="${CSS.escape(active.getAttribute("href"))}"]` : "";
 }
 
 async function draw() {
@@ -22,7 +29,9 @@ async function draw() {
   if (!fresh) return;
   const open = new Set([...main().querySelectorAll("details[open][id]")].map((one) => one.id));
   for (const one of fresh.querySelectorAll("details[id]")) one.open = open.has(one.id);
+  const at = place();
   main().replaceChildren(...fresh.childNodes);
+  if (at) document.querySelector(at)?.focus({ preventScroll: true });
 }
 
 function follow() {

@@ -3,6 +3,7 @@
 //! scripts see to it that doing it twice changes nothing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brasa_shared::queue::{BATCH_MAX, Fleet, Queue, QueueError, Reclaimed, WorkerInfo};
@@ -11,6 +12,8 @@ use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 use brasa_shared::telemetry::server::Pulse;
 use tokio_util::sync::CancellationToken;
+
+use crate::meters::Meters;
 
 /// How often due jobs and the inbox are looked at.
 const ROUND: Duration = Duration::from_millis(150);
@@ -28,6 +31,7 @@ pub(crate) struct Housekeeper {
     pub(crate) queues: Vec<Queue>,
     pub(crate) fleet: Fleet,
     pub(crate) info: WorkerInfo,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) crashes_max: u32,
     pub(crate) pulse: Pulse,
     pub(crate) stop: CancellationToken,
@@ -84,8 +88,11 @@ impl Housekeeper {
                 self.publish(queue).await?;
             }
         }
-        if report && let Err(error) = self.report().await {
-            tracing::debug!(error = %chain(&*error), "could not report the worker");
+        if report {
+            self.meters.tell(&self.fleet.minutes()).await;
+            if let Err(error) = self.report().await {
+                tracing::debug!(error = %chain(&*error), "could not report the worker");
+            }
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ mod leases;
 mod meters;
 mod order;
 pub mod outbox;
+mod recent;
 mod run;
 mod served;
 mod settle;

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use ::metrics::{Counter, Histogram};
 use brasa_jobs::{Catalog, Config};
+use brasa_shared::minutes::Minutes;
 use brasa_shared::queue::Queue;
+use brasa_shared::telemetry::logs::chain;
 use brasa_shared::telemetry::metrics;
 
+use crate::recent::Recent;
 use crate::run::Tally;
 
 /// What became of a job that this worker held.
@@ -108,6 +111,7 @@ pub(crate) struct Meters {
     waits: HashMap<String, Histogram>,
     done: AtomicU64,
     failed: AtomicU64,
+    recent: Recent,
 }
 
 impl Meters {
@@ -120,14 +124,21 @@ impl Meters {
             waits: queues.into_iter().map(wait).collect(),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            recent: Recent::default(),
         }
     }
 
     /// Counts what became of a job.
     pub(crate) fn count(&self, kind: &str, told: Told) {
         match told {
-            Told::Done => drop(self.done.fetch_add(1, Ordering::Relaxed)),
-            Told::Dead | Told::Retried => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+            Told::Done => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                self.recent.done();
+            }
+            Told::Dead | Told::Retried => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.recent.failed();
+            }
             _ => {}
         }
         if let Some(meters) = self.kinds.get(kind) {
@@ -137,6 +148,7 @@ impl Meters {
 
     /// How long a run took.
     pub(crate) fn ran(&self, kind: &str, took: Duration) {
+        self.recent.ran(took);
         if let Some(meters) = self.kinds.get(kind) {
             meters.duration.record(took);
         }
@@ -144,8 +156,17 @@ impl Meters {
 
     /// How long a job waited from when it could start.
     pub(crate) fn waited(&self, queue: &str, wait: Duration) {
+        self.recent.waited(wait);
         if let Some(waits) = self.waits.get(queue) {
             waits.record(wait);
+        }
+    }
+
+    /// Tells what was done since the last time. What could not be told is not told again: a gap in a chart is better
+    /// than jobs that are counted twice.
+    pub(crate) async fn tell(&self, minutes: &Minutes) {
+        if let Err(error) = minutes.count(&self.recent.take()).await {
+            tracing::debug!(error = %chain(&error), "what was done lately could not be told");
         }
     }
 

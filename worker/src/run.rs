@@ -8,6 +8,7 @@ use apalis::prelude::{Task, WorkerBuilder, WorkerBuilderExt};
 use brasa_jobs::{Catalog, Reach};
 use brasa_shared::queue::{Claimant, Company, Fleet, Queue, Wake, WorkerInfo, listen};
 use brasa_shared::telemetry::server::{Progress, Pulse};
+use brasa_shared::telemetry::vitals::host_name;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -140,7 +141,8 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     let hearing = tokio::spawn(hear(&settings, &info.worker, alarm.clone(), leases.clone()));
     let past = write_history(&settings, &info, &stopped).await;
     let claimer = claimer(&settings, &info, &slots, &leases, alarm, send, pulses.claiming, &shutdown);
-    let keeping = tokio::spawn(housekeeper(&settings, &info, pulses.housekeeping, &stopped).run());
+    let keeping = housekeeper(&settings, &info, Arc::clone(&meters), pulses.housekeeping, &stopped);
+    let keeping = tokio::spawn(keeping.run());
     if let Some(isolator) = isolator(&settings, &info, &stopped) {
         tokio::spawn(isolator.run());
     }
@@ -162,6 +164,7 @@ pub async fn run(settings: Settings, pulses: Pulses, shutdown: Shutdown) -> Resu
     if let Some(past) = past {
         drop(past.await);
     }
+    meters.tell(&settings.fleet.minutes()).await;
     if let Err(error) = settings.fleet.leave(&info.worker).await {
         tracing::debug!(%error, "could not sign off");
     }
@@ -213,6 +216,7 @@ fn claimer(
 fn housekeeper(
     settings: &Settings,
     info: &WorkerInfo,
+    meters: Arc<Meters>,
     pulse: Pulse,
     stop: &CancellationToken,
 ) -> Housekeeper {
@@ -220,6 +224,7 @@ fn housekeeper(
         queues: over_own_connection(settings),
         fleet: settings.fleet.clone(),
         info: info.clone(),
+        meters,
         crashes_max: settings.crashes_max,
         pulse,
         stop: stop.clone(),
@@ -333,9 +338,7 @@ fn claimant(settings: &Settings, info: &WorkerInfo) -> Claimant {
 }
 
 fn describe(settings: &Settings) -> WorkerInfo {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().filter(char::is_ascii_graphic).take(40).collect();
-    let host = if host.is_empty() { "host".to_owned() } else { host };
+    let host = host_name();
     let pid = std::process::id();
     WorkerInfo {
         worker: format!("{host}-{pid}-{:08x}", rand::random::<u32>()),

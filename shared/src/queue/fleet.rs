@@ -8,6 +8,7 @@ use redis::Cmd;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::minutes::Minutes;
 use crate::queue::scripts::REPORT;
 use crate::queue::{Call, FleetKeys};
 use crate::store::{Store, StoreError};
@@ -55,15 +56,21 @@ pub enum Leadership {
 /// What the processes know of one another.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    store: Store,
-    keys: FleetKeys,
-    clock: Clock,
+    pub(super) store: Store,
+    pub(super) keys: FleetKeys,
+    pub(super) clock: Clock,
+    prefix: String,
 }
 
 impl Fleet {
     /// The fleet under `prefix`.
     pub fn new(store: Store, prefix: &str, clock: Clock) -> Self {
-        Self { store, keys: FleetKeys::new(prefix), clock }
+        Self { store, keys: FleetKeys::new(prefix), clock, prefix: prefix.to_owned() }
+    }
+
+    /// What all of them have done lately, and how they are.
+    pub fn minutes(&self) -> Minutes {
+        Minutes::new(self.store.clone(), &self.prefix, self.clock.clone())
     }
 
     /// Makes a queue known, so that it can be listed.

@@ -163,6 +163,8 @@ pub struct FleetKeys {
     pub worker_info: String,
     /// string: the scheduler that fires at present.
     pub leader: String,
+    /// hash: schedule -> since when and until when somebody has paused it, ms, and who and why, JSON.
+    pub schedule_pauses: String,
 }
 
 impl FleetKeys {
@@ -173,6 +175,7 @@ impl FleetKeys {
             workers: format!("{prefix}:workers"),
             worker_info: format!("{prefix}:worker-info"),
             leader: format!("{prefix}:leader"),
+            schedule_pauses: format!("{prefix}:schedule-pauses"),
         }
     }
 
@@ -181,6 +184,7 @@ impl FleetKeys {
         match name {
             "workers" => Some(&self.workers),
             "worker_info" => Some(&self.worker_info),
+            "schedule_pauses" => Some(&self.schedule_pauses),
             _ => None,
         }
     }

@@ -26,6 +26,8 @@ pub struct Tick<'a> {
     pub job: &'a Envelope,
     /// Set where the tick is not to fire, with the verdict to record.
     pub withheld: Option<&'static str>,
+    /// Why it is not to fire, in a line; may be empty.
+    pub why: &'a str,
 }
 
 /// What became of a tick.
@@ -55,6 +57,8 @@ pub struct TickVerdict {
     pub verdict: String,
     /// The job, where there is one.
     pub job: String,
+    /// Who kept it from firing and why, where somebody did.
+    pub why: String,
 }
 
 impl Queue {
@@ -82,7 +86,8 @@ impl Queue {
             .arg(record)
             .arg(self.replaced())
             .arg(self.inner.keep_done.age_ms)
-            .arg(REPLACED);
+            .arg(REPLACED)
+            .arg(tick.why);
         let answer: String = self.call(&call).await?;
         Ok(match answer.as_str() {
             "fired" => Verdict::Fired,
@@ -163,7 +168,7 @@ impl Queue {
 }
 
 fn read_line(line: &str) -> Option<TickVerdict> {
-    let mut fields = line.splitn(5, ' ');
+    let mut fields = line.splitn(6, ' ');
     let mut instant = || Timestamp::from_millisecond(fields.next()?.parse().ok()?).ok();
     let (judged, instant) = (instant()?, instant()?);
     let (verdict, schedule, job) = (fields.next()?, fields.next()?, fields.next()?);
@@ -173,5 +178,6 @@ fn read_line(line: &str) -> Option<TickVerdict> {
         judged,
         verdict: verdict.to_owned(),
         job: job.to_owned(),
+        why: fields.next().unwrap_or_default().to_owned(),
     })
 }

@@ -105,6 +105,9 @@ metrics! { "brasa_":
     counter redis_faults_total [at];
     /// Ticks judged by this scheduler, by verdict: fired, overlap, late or paused.
     counter ticks_total [schedule, verdict];
+    /// For how long somebody has paused a schedule while everything runs, in seconds; 0 while nobody has. Told by the
+    /// scheduler that leads.
+    gauge schedule_paused_seconds [schedule];
     /// 1 while this scheduler leads.
     gauge scheduler_leading [];
     /// Cache keys written by warming.

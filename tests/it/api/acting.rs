@@ -127,6 +127,63 @@ async fn a_schedule_runs_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_paused_and_let_go_on() {
+    let scene = whole_scene().await;
+    let of = |verb: &str| format!("/api/v1/schedules/nightly/{verb}");
+    let nightly =
+        async || scene.get(VIEWER, "/api/v1/schedules").await.with(200).body["schedules"][0].clone();
+    let _who = scene.act(VIEWER, &of("pause")).await.with(403);
+    let paused = scene.post(OPERATOR, &of("pause"), &json!({ "reason": "calm" })).await.with(200).body;
+    assert_eq!((&paused["pause"]["by"], &paused["pause"]["reason"]), (&json!("operator"), &json!("calm")));
+    let told = nightly().await;
+    assert_eq!(
+        (&told["pause"], &told["next_ms"], &told["paused"]),
+        (&paused["pause"], &json!([]), &json!(false))
+    );
+    // What is paused can be run all the same.
+    let _job = scene.act(OPERATOR, &of("run")).await.with(201);
+
+    let _who = scene.act(VIEWER, &of("resume")).await.with(403);
+    assert_eq!(scene.act(OPERATOR, &of("resume")).await.with(200).body["pause"], json!(null));
+    assert_eq!(nightly().await["pause"], json!(null));
+
+    let bounded = scene.post(OPERATOR, &of("pause"), &json!({ "for": "36h" })).await.with(200).body;
+    let ends = bounded["pause"]["until_ms"].as_i64().unwrap();
+    let lasting_ms = ends - bounded["pause"]["at_ms"].as_i64().unwrap();
+    assert!((lasting_ms - 36 * 3_600_000).abs() <= 5_000 && ends % 1_000 == 0, "{lasting_ms}");
+    assert!(nightly().await["next_ms"][0].as_i64().unwrap() >= ends);
+    let until = json!({ "until": "2100-01-01T00:00:00Z" });
+    let told = scene.post(OPERATOR, &of("pause"), &until).await.with(200).body;
+    assert_eq!(told["pause"]["until_ms"], json!(4_102_444_800_000_i64));
+    for wrong in [
+        json!({ "for": "0s" }),
+        json!({ "for": "soon" }),
+        json!({ "until": "2020-01-01T00:00:00Z" }),
+        json!({ "for": "1h", "until": "2100-01-01T00:00:00Z" }),
+        json!({ "why": "calm" }),
+    ] {
+        let _refused = scene.post(OPERATOR, &of("pause"), &wrong).await.with(400);
+    }
+    for verb in ["pause", "resume"] {
+        let _absent = scene.act(OPERATOR, &format!("/api/v1/schedules/absent/{verb}")).await.with(404);
+    }
+    let names: Vec<String> = acts(&scene).await.into_iter().map(|(action, _)| action).collect();
+    let (pause, resume) = ("schedule.pause", "schedule.resume");
+    assert_eq!(names, [pause, pause, resume, "schedule.run", pause]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_name_that_no_configuration_has_is_told_and_forgotten() {
+    let scene = whole_scene().await;
+    let _paused = scene.world.fleet().pause_schedule("renamed", "ana", "", None).await.unwrap();
+    let forgotten = async || scene.get(VIEWER, "/api/v1/schedules").await.with(200).body["forgotten"].clone();
+    assert_eq!(forgotten().await[0]["name"], json!("renamed"));
+    let _gone = scene.act(OPERATOR, "/api/v1/schedules/renamed/resume").await.with(200);
+    assert_eq!(forgotten().await, json!([]));
+    let _gone = scene.act(OPERATOR, "/api/v1/schedules/renamed/resume").await.with(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_of_the_cache_are_loaded_and_made_invalid() {
     let scene = whole_scene().await;
     let world = &scene.world;

@@ -1,5 +1,6 @@
 //! What can be done by clicking, and what comes of it in Redis and Postgres.
 
+use brasa_shared::minutes::Span;
 use brasa_shared::queue::State;
 use brasa_tests::eventually;
 use serde_json::{Value, json};
@@ -47,6 +48,51 @@ async fn queues_are_paused_resumed_drained_and_opened() {
     let rows = scene.brasa.run(["audit", "list", "--json"]).await.json();
     let acts: Vec<&Value> = rows.as_array().unwrap().iter().rev().map(|row| &row["action"]).collect();
     assert_eq!(acts, ["queue.pause", "queue.resume", "queue.close", "queue.open"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_draws_what_happened_lately() {
+    let Some(mut scene) = Scene::new().await else { return };
+    for _ in 0..5 {
+        scene.world.enqueue("sql.run", json!({ "name": "fine" })).await;
+    }
+    let minutes = scene.world.fleet().minutes();
+    eventually("all of it is told", async || {
+        let (work, vitals) = (minutes.work(Span::Hour).await.unwrap(), minutes.vitals().await.unwrap());
+        let done: u64 = work.iter().map(|step| step.done).sum();
+        done == 5 && vitals.iter().flat_map(|(_, told)| told).any(|told| told.cpu.is_some())
+    })
+    .await;
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light")] {
+        let step = json!({ "step": "log_in", "token": TOKEN, "width": width, "scheme": scheme });
+        scene.browser.step(step).await;
+        scene.browser.step(json!({ "step": "see", "text": "done in the last hour" })).await;
+        scene.browser.step(json!({ "step": "see", "text": "Processors that are busy" })).await;
+        let told = scene.browser.step(json!({ "step": "drawn", "what": "svg.drawing[role=img]" })).await;
+        let widths: Vec<u64> = serde_json::from_value(told["found"].clone()).unwrap();
+        assert!(widths.len() >= 7 && widths.iter().all(|wide| *wide > 150), "{told}");
+        let told = scene.browser.step(json!({ "step": "drawn", "what": "#ran polyline" })).await;
+        assert_eq!(told["found"].as_array().unwrap().len(), 3, "{told}");
+    }
+    // Whoever goes through it by the keyboard stays where he is as it is drawn again.
+    let told = scene.browser.step(json!({ "step": "keeps", "what": "#ran-table > summary" })).await;
+    assert_eq!(told["found"], json!("ran-table"));
+    let told = scene.browser.go("/?span=day").await;
+    assert!(told["look"]["text"].as_str().unwrap().contains("done in the last day"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_are_paused_and_resumed() {
+    let Some(mut scene) = Scene::new().await else { return };
+    let fleet = scene.world.fleet();
+    scene.browser.step(json!({ "step": "log_in", "token": TOKEN })).await;
+    scene.browser.go("/schedules").await;
+    let told = scene.browser.press("#schedule-nightly", "Pause", Some("the bank is closed")).await;
+    assert!(told["look"]["text"].as_str().unwrap().contains("Paused by ann"), "{told}");
+    let pause = fleet.paused_schedules().await.unwrap().remove("nightly").unwrap();
+    assert_eq!((pause.by.as_str(), pause.reason.as_str(), pause.until), ("ann", "the bank is closed", None));
+    scene.browser.press("#schedule-nightly", "Resume", None).await;
+    assert!(fleet.paused_schedules().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

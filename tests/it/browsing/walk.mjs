@@ -45,6 +45,17 @@ const STEPS = {
   },
   // Waits until the page shows it without being loaded again.
   async see({ text }) { await page.locator("#main", { hasText: text }).waitFor(); },
+  // How many of these can be seen, and how wide they are.
+  async drawn({ what }) {
+    return page.locator(what).evaluateAll((all) => all.map((one) => Math.round(one.getBoundingClientRect().width)));
+  },
+  // Where the keyboard is once the page was drawn again, having been here.
+  async keeps({ what }) {
+    await page.locator(what).focus();
+    await page.evaluate(() => { document.getElementById("main").firstElementChild.marked = true; });
+    await page.waitForFunction(() => !document.getElementById("main").firstElementChild.marked);
+    return page.evaluate(() => document.activeElement.parentElement.id);
+  },
   async keyboard() {
     await page.bringToFront();
     await page.keyboard.press("Tab");

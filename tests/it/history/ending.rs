@@ -60,7 +60,8 @@ async fn ended_by_scripts(world: &World) -> Vec<(String, &'static str)> {
         let instant = jiff::Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap();
         let mut job = world.job("test.unknown", &json!({}));
         job.schedule = Some("report".to_owned());
-        let tick = Tick { schedule: "report", instant, overlap: "replace", job: &job, withheld: None };
+        let tick =
+            Tick { schedule: "report", instant, overlap: "replace", job: &job, withheld: None, why: "" };
         assert_eq!(queue.tick(&tick).await.unwrap(), Verdict::Fired);
         replaced.push(job.id);
     }

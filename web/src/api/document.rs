@@ -12,7 +12,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Type};
 use utoipa::{Modify, OpenApi};
 
-use super::{KNOWN, audit, cache, dead, enqueue, jobs, parts, queues, recommendations, schedules, workers};
+use super::{
+    KNOWN, audit, cache, dead, enqueue, jobs, overview, parts, queues, recommendations, schedules, workers,
+};
 use crate::error::Refused;
 use crate::routes::{Need, Route};
 
@@ -49,9 +51,10 @@ pub(super) fn routes() -> Vec<Route> {
     components(schemas(parts::Problem)),
     paths(
         show, audit::list, cache::invalidate, cache::warm, dead::list, dead::retry, dead::delete, enqueue::one,
-        enqueue::many, jobs::list, jobs::show, jobs::wait, jobs::cancel, jobs::retry, queues::list, queues::pause,
-        queues::resume, queues::close, queues::open, recommendations::list, recommendations::dismiss,
-        recommendations::reopen, schedules::list, schedules::run, workers::list,
+        enqueue::many, jobs::list, jobs::show, jobs::wait, jobs::cancel, jobs::retry, overview::show,
+        queues::list, queues::pause, queues::resume, queues::close, queues::open, recommendations::list,
+        recommendations::dismiss, recommendations::reopen, schedules::list, schedules::run, schedules::pause,
+        schedules::resume, workers::list,
     )
 )]
 struct Document;

@@ -11,6 +11,7 @@ mod enqueue;
 mod hall;
 mod job;
 mod jobs;
+mod overview;
 mod parts;
 mod queues;
 mod recommendations;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
         document::routes(),
         enqueue::routes(),
         jobs::routes(),
+        overview::routes(),
         queues::routes(),
         recommendations::routes(),
         schedules::routes(),

@@ -34,7 +34,11 @@ pub(crate) async fn watch(desk: Desk, stop: CancellationToken) {
             continue;
         }
         let now = match look(&desk).await {
-            Ok(sample) => serde_json::to_string(&sample.queues).unwrap_or_default(),
+            // Charts go on every minute, whether anything happens or not.
+            Ok(sample) => {
+                let queues = serde_json::to_string(&sample.queues).unwrap_or_default();
+                format!("{} {queues}", sample.at_ms.div_euclid(60_000))
+            }
             Err(error) => error.to_string(),
         };
         if now != before {

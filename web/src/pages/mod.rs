@@ -13,6 +13,7 @@ mod dead;
 pub(crate) mod events;
 mod job;
 mod jobs;
+mod lately;
 mod login;
 mod overview;
 mod past;

@@ -4,21 +4,23 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::Uri;
 use axum::routing::get;
 use brasa_jobs::database::review::store::list as recommendations;
-use brasa_shared::queue::{Ending, State as JobState};
+use brasa_shared::minutes::Span;
 use maud::{Markup, html};
+use serde::Deserialize;
 
+use super::lately::{machines, work};
 use super::queues::until_empty;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
+use crate::guard::query;
 use crate::routes::{Route, VIEWER};
 use crate::view::series::{Sample, look};
-use crate::view::{chart, format, layout};
+use crate::view::{chart, format, lately, layout};
 
-/// Of how many ended jobs of each queue the times are taken.
-const ENDED: usize = 200;
 /// For how long the database may take to answer before it is said to be away.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 
@@ -26,17 +28,33 @@ pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/", VIEWER, get(show))]
 }
 
-async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
+/// What stands behind the `?`.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    /// `day`, or an hour where it is anything else.
+    #[serde(default)]
+    span: String,
+}
+
+async fn show(
+    State(desk): State<Desk>,
+    Extension(who): Extension<Identity>,
+    uri: Uri,
+) -> Result<Markup, Refused> {
+    let asked: Asked = query(&uri)?;
+    let span = if asked.span == "day" { Span::Day } else { Span::Hour };
     let now = look(&desk).await?;
-    let (times, database) = tokio::join!(times(&desk), database(&desk));
+    let (lately, database) = tokio::join!(lately::look(&desk, span), database(&desk));
+    let lately = lately?;
     let body = html! {
         div.figures { (figures(&desk, &now)) }
-        div.cards {
-            (throughput(&desk))
-            (latency(&times?))
+        (spans(span))
+        div.cards.twos { (work(&desk, &lately, span)) }
+        div.cards.below {
             (cache(&desk))
             (database)
         }
+        (machines(&lately))
         (queues(&desk, &now))
     };
     Ok(layout::page("Overview", "/", &who, true, &body))
@@ -58,57 +76,12 @@ fn figures(desk: &Desk, sample: &Sample) -> Markup {
     }
 }
 
-fn throughput(desk: &Desk) -> Markup {
-    let paces = desk.series.paces(None);
-    let done: Vec<f64> = paces.iter().map(|pace| pace.done).collect();
-    let failed: Vec<f64> = paces.iter().map(|pace| pace.failed).collect();
-    let top = |values: &[f64]| format::rate(values.iter().copied().fold(0.0, f64::max));
+/// Which span of time is shown, and the other one.
+fn spans(span: Span) -> Markup {
     html! {
-        section.card {
-            h2 { "Throughput" }
-            (chart::area(&done, "jobs done per second, over the last hour at most"))
-            p.dim { "done, " (top(&done)) " at most, since this process began or in the last hour" }
-            div.failing { (chart::area(&failed, "attempts that failed per second, over the last hour at most")) }
-            p.dim { "failed attempts, " (top(&failed)) " at most" }
-        }
-    }
-}
-
-/// How long jobs took of late, and how many of them failed, in ms.
-#[derive(Debug, Default)]
-struct Times {
-    took: Vec<u64>,
-    failed: usize,
-}
-
-/// The times of the jobs that ended last.
-async fn times(desk: &Desk) -> Result<Times, Refused> {
-    let mut times = Times::default();
-    for queue in desk.site.all_queues().await?.values() {
-        for view in queue.list(JobState::Done, ENDED).await? {
-            let Some(outcome) = view.outcome else { continue };
-            times.failed += usize::from(outcome.ending != Ending::Done);
-            times.took.push(outcome.took_ms);
-        }
-    }
-    times.took.sort_unstable();
-    Ok(times)
-}
-
-fn latency(times: &Times) -> Markup {
-    let at = |share: usize| {
-        let place = (times.took.len() * share / 100).min(times.took.len().saturating_sub(1));
-        times.took.get(place).map_or("-".to_owned(), |ms| format::lasting(Duration::from_millis(*ms)))
-    };
-    html! {
-        section.card {
-            h2 { "How long jobs take" }
-            dl.counts {
-                div { dt { "Half" } dd { (at(50)) } }
-                div { dt { "95 %" } dd { (at(95)) } }
-                div { dt { "99 %" } dd { (at(99)) } }
-            }
-            p.dim { "of the last " (times.took.len()) " that ended" @if times.failed > 0 { ", " (times.failed) " of them not done" } }
+        nav.spans aria-label="How far back" {
+            a href="/" aria-current=[(span == Span::Hour).then_some("true")] { "Last hour" }
+            a href="/?span=day" aria-current=[(span == Span::Day).then_some("true")] { "Last day" }
         }
     }
 }

@@ -15,7 +15,7 @@ use clap::Args;
 use crate::app::App;
 use crate::failure::{Failure, chain};
 use crate::output::Output;
-use crate::processes::{Roles, listen, obey_signals, start};
+use crate::processes::{Roles, listen, look, obey_signals, start};
 use crate::servers::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 
 mod application;
@@ -61,8 +61,9 @@ impl Demo {
         let fired = Arc::new(AtomicU64::new(0));
         let roles = Roles { worker: true, scheduler: true, ..Roles::default() };
         let place = listen(&app, &roles).await?;
+        tokio::spawn(look(app.clone()));
         let running = start(&app, &roles, &mut progress, &shutdown, Arc::clone(&fired)).await?;
-        place.answer(&app, progress)?;
+        place.answer(progress)?;
         crate::web::serve(&app, None, &shutdown).await?;
         out.line("Warming the caches for the first time …")?;
         application::warm_all(&app, &shutdown).await?;

@@ -19,6 +19,7 @@
 -- ARGV[14] outcome of a job that is replaced before it started
 -- ARGV[15] how long to keep it, ms
 -- ARGV[16] why a job that runs is asked to stop
+-- ARGV[17] why it is not to fire, in a line, or empty
 -- RETURN  fired | already | overlap | full | closed | the verdict passed
 -- LIMIT   O(log N); the log keeps 1,000 verdicts
 -- OOM     refused at the door, as for any new work; the tick is late, not lost
@@ -71,6 +72,7 @@ if verdict == '' then
   end
 end
 call('HSET', k.ticks, name, string.format('%.0f', instant) .. (identity or ''))
-call('LPUSH', k.tick_log, string.format('%.0f %.0f %s %s %s', now, instant, verdict, name, id))
+local why = ARGV[17] == '' and '' or ' ' .. ARGV[17]
+call('LPUSH', k.tick_log, string.format('%.0f %.0f %s %s %s%s', now, instant, verdict, name, id, why))
 call('LTRIM', k.tick_log, 0, 999)
 return verdict

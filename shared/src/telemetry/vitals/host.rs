@@ -12,6 +12,25 @@ const LIMIT: &str = "/sys/fs/cgroup/memory.max";
 const USED: &str = "/sys/fs/cgroup/memory.current";
 const USED_BY: &str = "/sys/fs/cgroup/memory.stat";
 
+/// How much of the machine's name is used, in characters.
+const NAME_MAX: usize = 40;
+
+/// What the machine is called, in a word of printable characters.
+pub fn host_name() -> String {
+    let name = read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(NAME_MAX).collect();
+    if name.is_empty() { "host".to_owned() } else { name }
+}
+
+/// What was seen of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Host {
+    pub(super) cpu: Cpu,
+    pub(super) memory: Option<f64>,
+    /// Of the fullest of the file systems that are looked at.
+    pub(super) disk: Option<f64>,
+}
+
 /// What the processors have done since the machine began, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cpu {
@@ -19,20 +38,23 @@ pub(super) struct Cpu {
     all: u64,
 }
 
-/// Looks, and tells; returns what the processors have done so far.
-pub(super) fn look(before: Cpu, places: &[(&'static str, PathBuf)]) -> Cpu {
+/// Looks, and tells; `before` is what the processors had done.
+pub(super) fn look(before: Cpu, places: &[(&'static str, PathBuf)]) -> Host {
+    let mut fullest = None::<f64>;
     for (of, path) in places {
         if let Some(share) = disk(path) {
             metrics::host_disk_share(of).set(share);
+            fullest = Some(fullest.map_or(share, |fullest| fullest.max(share)));
         }
     }
     let machine = read_to_string("/proc/meminfo").ok().and_then(|text| memory(&text));
     let shares = machine.into_iter().chain(container());
-    if let Some(share) = shares.reduce(f64::max) {
+    let memory = shares.reduce(f64::max);
+    if let Some(share) = memory {
         metrics::host_memory_share().set(share);
     }
     let Some(now) = read_to_string("/proc/stat").ok().and_then(|text| Cpu::read(&text)) else {
-        return before;
+        return Host { cpu: before, memory, disk: fullest };
     };
     // The first look would tell of the whole time since the machine began.
     if before != Cpu::default()
@@ -40,11 +62,11 @@ pub(super) fn look(before: Cpu, places: &[(&'static str, PathBuf)]) -> Cpu {
     {
         metrics::host_cpu_share().set(share);
     }
-    now
+    Host { cpu: now, memory, disk: fullest }
 }
 
 impl Cpu {
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
         let fields: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).take(8).collect();
         let [_, _, _, idle, waiting, ..] = *fields.as_slice() else { return None };
@@ -52,9 +74,15 @@ impl Cpu {
         Some(Self { busy: all - idle - waiting, all })
     }
 
-    fn share_since(self, before: Self) -> Option<f64> {
+    /// Which share of the time since then they were busy.
+    pub(super) fn share_since(self, before: Self) -> Option<f64> {
+        self.share_of(self.busy.saturating_sub(before.busy), before)
+    }
+
+    /// Which share of the time of all processors since then so many ticks are.
+    pub(super) fn share_of(self, ticks: u64, before: Self) -> Option<f64> {
         let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
-        Some((number(self.busy.saturating_sub(before.busy)) / number(all)).min(1.0))
+        Some((number(ticks) / number(all)).min(1.0))
     }
 }
 

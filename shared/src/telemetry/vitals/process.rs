@@ -17,9 +17,20 @@ struct Stat {
     began_ticks: u64,
 }
 
+/// What was seen of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Own {
+    /// Time of processors that it has used.
+    pub(super) ticks: Option<u64>,
+    /// Bytes of memory that it holds.
+    pub(super) memory: Option<u64>,
+}
+
 /// Looks, and tells.
-pub(super) fn look() {
+pub(super) fn look() -> Own {
+    let mut own = Own::default();
     if let Some(stat) = read_to_string("/proc/self/stat").ok().and_then(|text| Stat::read(&text)) {
+        own.ticks = Some(stat.cpu_ticks);
         told::cpu_seconds_total().absolute(stat.cpu_ticks / TICKS);
         told::threads().set(number(stat.threads));
         if let Some(booted_s) = read_to_string("/proc/stat").ok().and_then(|text| booted(&text)) {
@@ -27,6 +38,7 @@ pub(super) fn look() {
         }
     }
     if let Some(bytes) = read_to_string("/proc/self/status").ok().and_then(|text| field(&text, "VmRSS:")) {
+        own.memory = Some(bytes << 10);
         told::resident_memory_bytes().set(number(bytes << 10));
     }
     if let Ok(open) = read_dir("/proc/self/fd") {
@@ -36,6 +48,7 @@ pub(super) fn look() {
     if let Some(most) = read_to_string("/proc/self/limits").ok().and_then(|text| limit(&text)) {
         told::max_fds().set(number(most));
     }
+    own
 }
 
 impl Stat {

@@ -51,11 +51,11 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Looks, and tells; returns whether the server answered.
-    pub(super) async fn look(&mut self, store: &Store) -> bool {
+    /// Looks, and tells; returns what the server answered, if it did.
+    pub(super) async fn look(&mut self, store: &Store) -> Option<Info> {
         let info = Info::ask(store).await;
         metrics::redis_up().set(f64::from(u8::from(info.is_ok())));
-        let Ok(info) = info else { return false };
+        let info = info.ok()?;
         let gauges = [
             ("used_memory", metrics::redis_memory_bytes()),
             ("maxmemory", metrics::redis_memory_max_bytes()),
@@ -72,7 +72,7 @@ impl Counted {
         if let Some(rejected) = info.number("rejected_connections") {
             metrics::redis_rejected_connections_total().increment(more(&mut self.rejected, rejected));
         }
-        true
+        Some(info)
     }
 }
 

@@ -64,8 +64,25 @@ const ON_QUEUES: &[&str] = &[
     "ZSCORE",
 ];
 /// What is done to the keys that all processes share.
-const ON_FLEET: &[&str] =
-    &["DEL", "GET", "HDEL", "HSET", "HVALS", "PEXPIRE", "SADD", "SET", "SMEMBERS", "ZADD", "ZREM"];
+const ON_FLEET: &[&str] = &[
+    "DEL",
+    "GET",
+    "HDEL",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HINCRBY",
+    "HLEN",
+    "HSET",
+    "HVALS",
+    "PEXPIRE",
+    "SADD",
+    "SET",
+    "SMEMBERS",
+    "ZADD",
+    "ZRANGEBYSCORE",
+    "ZREM",
+];
 /// What is done to the keys that all warmers share, and to those of one.
 const ON_CACHE: &[&str] = &[
     "DEL",

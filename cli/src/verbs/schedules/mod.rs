@@ -1,21 +1,23 @@
-//! `brasa schedules`: list, preview, run.
+//! `brasa schedules`: list, show, preview; run; pause and resume.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use brasa_jobs::Catalog;
 use brasa_scheduler::{Plan, fire_now, plans};
 use brasa_shared::config::{Config, Schedule, When};
 use brasa_shared::crontab::Crontab;
+use brasa_shared::jiff::Timestamp;
 use brasa_shared::jiff::tz::TimeZone;
-use brasa_shared::jiff::{SignedDuration, Timestamp};
 use brasa_shared::units::format_duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::app::{App, read_config, unknown};
 use crate::failure::Failure;
-use crate::output::{Output, distance};
+use crate::output::Output;
+
+mod look;
+mod pause;
 
 /// The most instants that a preview shows.
 const COUNT_MAX: u32 = 10_000;
@@ -24,10 +26,16 @@ const COUNT_MAX: u32 = 10_000;
 pub(crate) enum Schedules {
     /// List schedules, their last verdicts and next ticks
     List,
+    /// Show one: whether it is paused, its next ticks, and what became of the last ones
+    Show(Named),
     /// Show when schedules will fire, in UTC and in local time
     Preview(Preview),
     /// Enqueue the job of a schedule now, beside its ticks
-    Run(Run),
+    Run(Named),
+    /// Keep a schedule from firing, without touching the configuration; jobs that are enqueued already still run
+    Pause(pause::Pause),
+    /// Let a schedule fire again; ticks that it left out are not made up for
+    Resume(Named),
 }
 
 #[derive(Debug, Args)]
@@ -50,7 +58,7 @@ pub(crate) struct Preview {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct Named {
     /// The schedule
     name: String,
 }
@@ -63,9 +71,12 @@ impl Schedules {
         out: &mut Output,
     ) -> Result<(), Failure> {
         match self {
-            Self::List => list(&App::open(config, catalog)?, out).await,
+            Self::List => look::list(&App::open(config, catalog)?, out).await,
+            Self::Show(Named { name }) => look::show(&App::open(config, catalog)?, &name, out).await,
             Self::Preview(preview) => preview.obey(config, out),
-            Self::Run(Run { name }) => run(&App::open(config, catalog)?, &name, out).await,
+            Self::Run(Named { name }) => run(&App::open(config, catalog)?, &name, out).await,
+            Self::Pause(pause) => pause.obey(&App::open(config, catalog)?, out).await,
+            Self::Resume(Named { name }) => pause::resume(&App::open(config, catalog)?, &name, out).await,
         }
     }
 }
@@ -139,53 +150,15 @@ fn show(ticks: &[Value], name: &str, out: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn list(app: &App, out: &mut Output) -> Result<(), Failure> {
-    app.greet_redis().await?;
-    let now = app.clock.now();
-    // The log is shared by all schedules of a queue, so a rare tick may have left it; its instant is kept.
-    let (mut log, mut judged) = (Vec::new(), BTreeMap::new());
-    for queue in app.queues().into_values() {
-        log.extend(queue.tick_log(1_000).await?);
-        judged.extend(queue.ticks().await?);
-    }
-    let (mut rows, mut all) = (Vec::new(), Vec::new());
-    for (name, schedule) in &app.config.schedules {
-        let last =
-            log.iter().filter(|verdict| verdict.schedule == *name).max_by_key(|verdict| verdict.instant);
-        let next = schedule.when.next_after(&schedule.zone, now);
-        let zone = schedule.zone.iana_name().unwrap_or("UTC");
-        let when = spell(&schedule.when);
-        let told = match (last, judged.get(name).filter(|at| is_tick(schedule, **at))) {
-            (Some(last), _) => format!("{} {}", last.verdict, distance(last.instant.duration_since(now))),
-            (None, Some(at)) => distance(at.duration_since(now)),
-            (None, None) => "-".to_owned(),
-        };
-        let next_told = match next {
-            _ if schedule.paused => "paused".to_owned(),
-            None => "never".to_owned(),
-            Some(next) => distance(next.duration_since(now)),
-        };
-        rows.push([name.clone(), schedule.job.clone(), when.clone(), zone.to_owned(), next_told, told]);
-        all.push(
-            json!({ "schedule": name, "job": schedule.job, "args": schedule.args, "when": when, "zone": zone,
-            "paused": schedule.paused, "next": next, "last": last }),
-        );
-    }
-    out.table(["SCHEDULE", "JOB", "WHEN", "ZONE", "NEXT", "LAST"], rows, "no schedules")?;
-    out.value(&all)
-}
-
-/// Whether an instant is one at which the schedule fires; when it was first seen is remembered too, and is none.
-fn is_tick(schedule: &Schedule, at: Timestamp) -> bool {
-    let before = at.checked_sub(SignedDuration::from_millis(1));
-    before.is_ok_and(|before| schedule.when.next_after(&schedule.zone, before) == Some(at))
-}
-
 fn spell(when: &When) -> String {
     match when {
         When::Cron(crontab) => crontab.text().to_owned(),
         When::Every(period) => format!("every {}", format_duration(*period)),
     }
+}
+
+fn zone_of(schedule: &Schedule) -> &str {
+    schedule.zone.iana_name().unwrap_or("UTC")
 }
 
 async fn run(app: &App, name: &str, out: &mut Output) -> Result<(), Failure> {
@@ -201,5 +174,6 @@ async fn run(app: &App, name: &str, out: &mut Output) -> Result<(), Failure> {
     app.name_queue(plan.queue.name()).await?;
     let id = fire_now(&plan, &app.clock).await?;
     out.line(format!("enqueued {id} ({}) into {}", plan.schedule.job, plan.queue.name()))?;
+    pause::remark(app, name, out).await?;
     out.value(&json!({ "id": id, "kind": plan.schedule.job, "queue": plan.queue.name() }))
 }
