@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use brasa_jobs::Catalog;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 mod app;
 mod check;
@@ -32,6 +32,11 @@ pub fn main(catalog: Catalog) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json_asked()),
     }
+}
+
+/// What the command line takes: all verbs and options, for whoever writes about them and wants to know that it is true.
+pub fn command() -> clap::Command {
+    verbs::Cli::command()
 }
 
 /// Whether errors are wanted as JSON; the parsed arguments are gone by the time an error is reported.

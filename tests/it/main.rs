@@ -48,6 +48,7 @@ mod kinds;
 mod languages;
 mod leases;
 mod limits;
+mod manual;
 mod memory;
 mod migrations;
 mod modelled;

@@ -16,6 +16,11 @@ const BROWSING: [&str; 1] = ["playwright-core@1.65.1"];
 /// What tries everything that a document of an API says.
 const TRYING: [&str; 1] = ["schemathesis==4.32.5"];
 
+/// What the quick starts have people install.
+const FASTAPI: [&str; 4] =
+    ["fastapi==0.165.0", "uvicorn==0.54.0", "psycopg[binary,pool]==3.3.9", "redis==8.1.0"];
+const EXPRESS: [&str; 3] = ["express@5.3.0", "pg@8.23.1", "redis@6.3.1"];
+
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -26,6 +31,8 @@ pub(crate) enum Language {
     Ruby,
     Browsing,
     Trying,
+    FastApi,
+    Express,
 }
 
 /// What runs its readers.
@@ -58,6 +65,8 @@ impl Language {
             Self::Ruby => ("ruby", &[]),
             Self::Browsing => ("browsing", &BROWSING),
             Self::Trying => ("trying", &TRYING),
+            Self::FastApi => ("fastapi", &FASTAPI),
+            Self::Express => ("express", &EXPRESS),
         };
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
         let folder = all.join(name);
@@ -77,8 +86,8 @@ impl Language {
             fs::write(&done, wanted).map_err(|error| error.to_string())?;
         }
         let program = match self {
-            Self::Python | Self::Asyncio | Self::Trying => folder.join("bin/python"),
-            Self::Node | Self::NodeWithRedis4 | Self::Browsing => "node".into(),
+            Self::Python | Self::Asyncio | Self::Trying | Self::FastApi => folder.join("bin/python"),
+            Self::Node | Self::NodeWithRedis4 | Self::Browsing | Self::Express => "node".into(),
             Self::Ruby => "ruby".into(),
         };
         // It may have gone since.
@@ -90,13 +99,13 @@ impl Language {
         drop(fs::remove_dir_all(folder));
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         match self {
-            Self::Python | Self::Asyncio | Self::Trying => {
+            Self::Python | Self::Asyncio | Self::Trying | Self::FastApi => {
                 run(folder, "python3", &["-m", "venv", "."], &[])?;
                 let quiet =
                     ["install", "-q", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
                 run(folder, folder.join("bin/pip"), &quiet, packages)
             }
-            Self::Node | Self::NodeWithRedis4 | Self::Browsing => {
+            Self::Node | Self::NodeWithRedis4 | Self::Browsing | Self::Express => {
                 run(folder, "node", &["--version"], &[])?;
                 fs::write(folder.join("package.json"), "{}").map_err(|error| error.to_string())?;
                 let quiet = [

@@ -35,7 +35,9 @@ impl Reader {
             Language::Asyncio => ("brasa_cache.py", "reader.py", "async"),
             Language::Node => ("brasa-cache.mjs", "reader.mjs", "redis"),
             Language::NodeWithRedis4 => ("brasa-cache.mjs", "reader.mjs", "redis-4"),
-            Language::Browsing | Language::Trying => unreachable!("it reads no values"),
+            Language::Browsing | Language::Trying | Language::FastApi | Language::Express => {
+                unreachable!("it reads no values")
+            }
             Language::Ruby => ("brasa_cache.rb", "reader.rb", ""),
         };
         Self::of(installed, world, redis_url, [snippet, reader], argument)
