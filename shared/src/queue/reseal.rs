@@ -92,9 +92,9 @@ impl Resealed {
         self.plain += plain;
     }
 
-    /// Whether everything is sealed with the active key that this walk came by.
+    /// Whether nothing is left that another key has sealed.
     pub fn is_whole(&self) -> bool {
-        *self == Self { anew: self.anew, ..Self::default() }
+        *self == Self { anew: self.anew, plain: self.plain, ..Self::default() }
     }
 }
 

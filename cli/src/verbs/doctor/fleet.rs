@@ -130,6 +130,9 @@ fn keys(facts: &Facts) -> Vec<Finding> {
         let note = Finding::note("keys", found, why, "write [encryption] here, too; see docs/encryption.md");
         return if theirs > 0 { vec![note] } else { Vec::new() };
     };
+    if facts.workers.is_empty() {
+        return Vec::new();
+    }
     let active = keyring.prints().into_iter().find(|(name, _)| name == keyring.active());
     let without = facts.workers.iter().filter(|worker| !active.iter().all(|key| worker.keys.contains(key)));
     let without: Vec<&str> = without.map(|worker| worker.worker.as_str()).collect();
@@ -274,6 +277,7 @@ mod tests {
         };
         let level = |facts: &Facts| keys(facts).first().map(|finding| finding.level);
         assert_eq!(level(&facts(None, &[])), None);
+        assert_eq!(keys(&Facts { workers: Vec::new(), ..facts(Some(keyring.clone()), &[]) }), []);
         assert_eq!(level(&facts(None, &[("k2", &print)])), Some(Level::Note));
         assert_eq!(level(&facts(Some(keyring.clone()), &[("k1", "0"), ("k2", &print)])), Some(Level::Ok));
         for of in [&[][..], &[("k1", print.as_str())], &[("k2", "0")]] {

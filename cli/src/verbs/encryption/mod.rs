@@ -18,7 +18,7 @@ pub(crate) enum Encryption {
     NewKey(NewKey),
     /// Say how much is sealed with which key, and who has them; changes nothing
     Status(Chosen),
-    /// Seal everything with the active key; workers may run meanwhile. Exits with 1 while something is left
+    /// Seal everything with the active key; workers may run meanwhile. Exits with 1 while another key has sealed some
     Rotate(Chosen),
 }
 
