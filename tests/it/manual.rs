@@ -41,6 +41,7 @@ pages! {
     the_configuration_is_what_the_page_says: "docs/configuration.md";
     the_dashboard_does_what_the_page_says: "docs/dashboard.md";
     the_database_is_cared_for_as_the_page_says: "docs/database.md";
+    jobs_are_sealed_as_the_page_says: "docs/encryption.md";
     history_does_what_the_page_says: "docs/history.md";
     jobs_do_what_the_page_says: "docs/jobs.md";
     metrics_are_told_as_the_page_says: "docs/metrics.md";

@@ -1,6 +1,7 @@
 //! `brasa flow`: jobs that follow one another, out of a file.
 
 use brasa_jobs::http::Exporter;
+use brasa_shared::jiff::Timestamp;
 use brasa_shared::queue::{Enqueued, Envelope, Flow as Jobs, FlowError, Queue};
 use brasa_shared::telemetry::spans::{Open, SpanKind};
 use brasa_shared::trace::Trace;
@@ -62,7 +63,7 @@ impl Flow {
         let text = read(&self.file)?;
         let plan: Plan =
             serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", self.file)))?;
-        let id = self.id.clone().unwrap_or_else(fresh_id);
+        let id = self.id.clone().unwrap_or_else(|| fresh_id(app.clock.now()));
         let queue = app.queue(&self.queue);
         let traced = Traced::begin(app, &queue, &id);
         let flow = plan.into_flow(app, &id, &self.file, traced.place)?;
@@ -119,10 +120,8 @@ impl Traced {
 }
 
 /// As ids of jobs are, with the same meaning: sorted by when they were made.
-fn fresh_id() -> String {
-    Envelope::new("flow.id", &json!({}), brasa_shared::jiff::Timestamp::UNIX_EPOCH)
-        .map(|job| job.id)
-        .unwrap_or_default()
+fn fresh_id(now: Timestamp) -> String {
+    Envelope::new("flow.id", &json!({}), now).map(|job| job.id).unwrap_or_default()
 }
 
 impl Plan {

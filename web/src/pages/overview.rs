@@ -115,7 +115,7 @@ async fn database(desk: &Desk) -> Markup {
             h2 { a href="/database" { "Database" } }
             @match answer {
                 Ok(Ok(open)) => {
-                    p.big { (format::lasting(took)) }
+                    p.big { (format::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))) }
                     p.dim { "it took to answer" }
                     p { a href="/recommendations" { (open.len()) " open recommendation" @if open.len() != 1 { "s" } } }
                 }

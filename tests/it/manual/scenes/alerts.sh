@@ -22,6 +22,11 @@ measures = { n = "count(*)" }
 [writes.board]
 table = "flights"
 
+[schedules.board]
+job  = "cache.warm"
+args = { name = "board" }
+cron = "0 4 * * *"
+
 [alerts]
 webhook = "http://127.0.0.1:3000/"
 private = true

@@ -26,6 +26,8 @@
 #: differs `brasa cache why board:LGA:2013-01-05`
 #: differs `brasa cache why departures-board JFK 2013-01-05`
 #: differs `brasa cache hot departures-board`
+#: say `brasa encryption status` as `brasa --config sealed.toml encryption status`
+#: say `brasa encryption rotate` as `brasa --config sealed.toml encryption rotate`
 
 cat >brasa.toml <<'END'
 [queues.low]
@@ -82,6 +84,16 @@ measures = { n = "count(*)" }
 [writes.visits]
 table = "visits"
 
+[maintenance.prune.flights]
+table    = "flights"
+where    = "at < '2000-01-01'"
+order_by = "at"
+
+[schedules.nightly-prune]
+job  = "db.prune"
+args = { name = "flights" }
+cron = "0 3 * * *"
+
 [schedules.warm-products]
 job   = "cache.warm"
 args  = { name = "airlines" }
@@ -106,6 +118,7 @@ create table greetings (job_id text primary key, who text not null);
 create table airlines (carrier text, name text);
 insert into airlines values ('AA', 'American Airlines Inc.');
 create table flights (origin text, day date, at timestamptz);
+create index on flights (at);
 insert into flights values ('JFK', '2013-01-05', '2013-01-05T10:00Z'), ('LGA', '2013-01-05', '2013-01-05T11:00Z');
 create table visits (page text);
 create table shares as select 0 as among;
@@ -135,7 +148,21 @@ curl -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' -d '{
 kill %%
 brasa queues resume default
 USER=ana brasa queues drain mail --reason "release 7"
+USER=ana brasa schedules pause nightly-prune --reason "a move" --for 2d
 brasa cache warm airlines --wait=20s
+
+# Keys are there for another installation, whose jobs nobody runs.
+export BRASA_KEY_K1=$(openssl rand -hex 32)
+cat >sealed.toml <<'END'
+[redis]
+prefix = "sealed"
+
+[encryption]
+active = "k1"
+
+[encryption.keys.k1]
+key = "${BRASA_KEY_K1}"
+END
 
 died() {
     until brasa dead list --json | jq -e --arg id "$1" 'any(.id == $id)' >/dev/null; do sleep 0.2; done

@@ -1,5 +1,8 @@
 # There is no such order.
 #: ends with 1 `brasa enqueue http.post --args '{"name": "confirm-order", "body": {"order": 0}}' --wait`
+# The chat is on this machine.
+#: say `https://hooks.slack.com/services/T0/B0/SECRET` as `http://127.0.0.1:9900/hook`
+#: say `brasa alerts test` as `echo 'private = true' >>brasa.toml; brasa alerts test`
 # What the page has one install is installed already.
 #: needs `express`
 #: say `npm init -y && npm install express pg redis` as `ln -s "$PACKAGES"/node_modules node_modules`
@@ -8,6 +11,8 @@
 # The application is stopped where the page says so, and started again.
 #: say `psql "$DATABASE_URL" <<'END'` as `away; psql "$DATABASE_URL" <<'END'`
 #: say `curl -s localhost:3000/sales` as `back; curl -s localhost:3000/sales`
+
+python3 endpoint.py 9900 &
 
 away() {
     kill "$going"
