@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use brasa_jobs::Envelope;
+use brasa_shared::clock::Clock;
 use brasa_tests::bench::{Row, median, middle, ratios};
-use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::json;
 
@@ -49,7 +49,7 @@ async fn by_engine(ground: &Ground) -> Result<f64> {
     let queue = ground.world.queue("calls");
     let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
-        let job = Envelope::new("sql.run", &json!({ "name": "nothing" }), Timestamp::now())?;
+        let job = Envelope::new("sql.run", &json!({ "name": "nothing" }), Clock::System.now())?;
         let begun = Instant::now();
         queue.enqueue(&job).await?;
         times.push(begun.elapsed().as_secs_f64() * 1e6);

@@ -24,6 +24,9 @@ mod pages;
 
 /// Who asks.
 const TOKEN: &str = "admin-0123456789abcdef0123456789abcdef01";
+/// Measures a part.
+type Part = fn(&Ground) -> Result<Vec<Row>>;
+
 /// How often each is measured.
 const REPEATS: usize = 7;
 
@@ -31,8 +34,7 @@ const REPEATS: usize = 7;
 pub(super) fn measure(stage: &Stage) -> Result<Report> {
     let ground = Ground::new(stage.is_quick)?;
     let only = std::env::var("PART").ok();
-    let parts: [(&str, fn(&Ground) -> Result<Vec<Row>>); 2] =
-        [("calls", calls::rows), ("pages", pages::rows)];
+    let parts: [(&str, Part); 2] = [("calls", calls::rows), ("pages", pages::rows)];
     let mut report = Report::default();
     for (what, rows) in parts {
         if only.as_deref().is_none_or(|only| only == what) {

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use brasa_jobs::Envelope;
+use brasa_shared::clock::Clock;
 use brasa_shared::queue::Queue;
 use brasa_tests::bench::{Bar, Row, middle};
 use brasa_tests::hand::{Hand, dead};
-use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::json;
 
@@ -107,6 +107,6 @@ async fn bury_all(queue: &Queue) -> Result<()> {
 }
 
 fn jobs() -> Result<Vec<Envelope>> {
-    let now = Timestamp::now();
+    let now = Clock::System.now();
     (0..AT_ONCE).map(|_| Ok(Envelope::new("sql.run", &json!({ "name": "nothing" }), now)?)).collect()
 }

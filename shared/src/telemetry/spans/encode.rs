@@ -59,11 +59,11 @@ struct Scope {
 #[derive(Clone, PartialEq, Message)]
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
-    trace_id: Vec<u8>,
+    trace: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
-    span_id: Vec<u8>,
+    place: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
-    parent_span_id: Vec<u8>,
+    parent: Vec<u8>,
     #[prost(string, tag = "5")]
     name: String,
     #[prost(int32, tag = "6")]
@@ -113,9 +113,9 @@ enum Any {
 impl Span {
     fn of(span: &super::Span) -> Self {
         Self {
-            trace_id: span.place.trace_bytes().to_vec(),
-            span_id: span.place.span_bytes().to_vec(),
-            parent_span_id: span.parent.map(|parent| parent.span_bytes().to_vec()).unwrap_or_default(),
+            trace: span.place.trace_bytes().to_vec(),
+            place: span.place.span_bytes().to_vec(),
+            parent: span.parent.map(|parent| parent.span_bytes().to_vec()).unwrap_or_default(),
             name: span.name.clone(),
             kind: match span.kind {
                 SpanKind::Client => 3,
