@@ -243,6 +243,28 @@ fn tests_have_sentences_for_names() {
 }
 
 #[test]
+fn what_others_wrote_comes_from_the_registry_and_is_known_by_its_hash() {
+    let lock = read("Cargo.lock");
+    let mut others = 0;
+    for package in lock.split("[[package]]").skip(1) {
+        let field = |name: &str| {
+            let found = package.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+            found.map(|value| value.trim_matches('"').to_owned())
+        };
+        let name = field("name").unwrap();
+        let Some(source) = field("source") else {
+            let is_ours = name == "brasa" || name.starts_with("brasa-");
+            assert!(is_ours, "{name} is a folder of somebody's machine");
+            continue;
+        };
+        assert!(source.starts_with("registry+") && !source.contains("git+"), "{name} comes from {source}");
+        assert!(field("checksum").is_some_and(|hash| hash.len() == 64), "{name} has no hash");
+        others += 1;
+    }
+    assert!(others > 100, "{others}");
+}
+
+#[test]
 fn every_word_for_make_that_is_written_down_exists() {
     let makefile = read("Makefile");
     let words: BTreeSet<_> =

@@ -38,6 +38,8 @@ pub struct Resealed {
     pub running: u64,
     /// Left, for they are done and go by themselves.
     pub done: u64,
+    /// The same of those that were never sealed: no key has to stay for them.
+    pub done_plain: u64,
     /// Left, for they were changed meanwhile: another walk finds them.
     pub changed: u64,
     /// Left, for they do not open here.
@@ -49,6 +51,7 @@ pub struct Resealed {
 /// A job that is to be put back.
 struct Anew {
     id: String,
+    was_sealed: bool,
     envelope: (Vec<u8>, Vec<u8>),
     outcome: (Vec<u8>, Vec<u8>),
 }
@@ -83,10 +86,11 @@ impl Census {
 impl Resealed {
     /// The same of another walk, too.
     pub fn add(&mut self, other: &Self) {
-        let Self { anew, running, done, changed, unopened, plain } = other;
+        let Self { anew, running, done, done_plain, changed, unopened, plain } = other;
         self.anew += anew;
         self.running += running;
         self.done += done;
+        self.done_plain += done_plain;
         self.changed += changed;
         self.unopened += unopened;
         self.plain += plain;
@@ -94,7 +98,8 @@ impl Resealed {
 
     /// Whether nothing is left that another key has sealed.
     pub fn is_whole(&self) -> bool {
-        *self == Self { anew: self.anew, plain: self.plain, ..Self::default() }
+        let Self { anew, plain, done_plain, .. } = *self;
+        *self == Self { anew, plain, done_plain, ..Self::default() }
     }
 }
 
@@ -218,7 +223,7 @@ impl Queue {
         };
         let told = outcome.unwrap_or_default();
         let told_anew = self.outcome_anew(keyring, &id, &told).unwrap_or_else(|| told.clone());
-        let anew = Anew { id, envelope: (record.to_vec(), envelope), outcome: (told, told_anew) };
+        let anew = Anew { id, was_sealed, envelope: (record.to_vec(), envelope), outcome: (told, told_anew) };
         let is_as_it_was = anew.envelope.0 == anew.envelope.1 && anew.outcome.0 == anew.outcome.1;
         (!is_as_it_was).then_some(anew)
     }
@@ -231,11 +236,12 @@ impl Queue {
                 call.push(bytes.as_slice());
             }
         }
-        for digit in self.call::<String>(&call).await?.bytes() {
+        for (digit, job) in self.call::<String>(&call).await?.bytes().zip(batch) {
             *match digit {
                 b'1' => &mut all.anew,
                 b'2' => &mut all.running,
-                b'3' => &mut all.done,
+                b'3' if job.was_sealed => &mut all.done,
+                b'3' => &mut all.done_plain,
                 _ => &mut all.changed,
             } += 1;
         }

@@ -1,7 +1,8 @@
 //! The real `brasa`: every door seals, nobody finds what is sealed, and people are told what to do about keys.
 
 use brasa_shared::config::Token;
-use brasa_shared::queue::State;
+use brasa_shared::queue::{Finish, State};
+use brasa_tests::hand::{Hand, done};
 use brasa_tests::process::{Brasa, Running};
 use brasa_tests::{World, eventually};
 use serde_json::{Value, json};
@@ -152,4 +153,20 @@ async fn a_worker_that_lacks_the_key_that_seals_is_told_of_before_it_buries_anyt
     let found = old.run(["doctor"]).await;
     assert!(found.stdout.contains("every worker has the key that seals, `k1`"), "{found:?}");
     drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_before_there_were_keys_keeps_no_rotation_from_its_end() {
+    let world = World::of_queues();
+    let job = r#"{"name":"note","text":"a"}"#;
+    let enqueue = ["enqueue", "sql.run", "--args", job];
+    drop(Brasa::configured(&world, CONFIG).run(enqueue).await.with_code(0));
+    let queue = world.queue("default");
+    let claimed = Hand::new("hand", &["sql.run"]).claim_one(&queue).await;
+    queue.finish(&[Finish { keep_ms: Some(3_600_000), ..done(&claimed) }]).await.unwrap();
+
+    let keyed = brasa(&world, &format!("{CONFIG}{}", section(&[1], false)));
+    let rotated = keyed.run(["encryption", "rotate", "--json"]).await.json();
+
+    assert_eq!((&rotated["anew"], &rotated["done_plain"]), (&json!(0), &json!(1)));
 }

@@ -25,6 +25,7 @@ pub(super) async fn obey(
         (all.running, "are running; run this again when they have ended"),
         (all.changed, "were changed meanwhile; run this again"),
         (all.done, "are done and go by themselves, see keep_done of [queues]"),
+        (all.done_plain, "are done and were never sealed; they go by themselves, too"),
         (
             all.unopened,
             "do not open here: their key is missing, or they were changed; `brasa encryption status`",
