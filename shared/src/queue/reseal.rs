@@ -99,7 +99,7 @@ impl Resealed {
     /// Whether nothing is left that another key has sealed.
     pub fn is_whole(&self) -> bool {
         let Self { anew, plain, done_plain, .. } = *self;
-        *self == Self { anew, plain, done_plain, ..Self::default() }
+        *self == Self { anew, done_plain, plain, ..Self::default() }
     }
 }
 
