@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use brasa_jobs::Envelope;
 use brasa_shared::clock::Clock;
-use brasa_shared::queue::Queue;
+use brasa_shared::queue::{Keep, Queue};
 use brasa_tests::bench::{Bar, Row, middle};
 use brasa_tests::hand::{Hand, dead};
 use reqwest::Method;
@@ -76,7 +76,8 @@ async fn look(ground: &Ground, path: &str) -> Result<f64> {
 }
 
 async fn fill(ground: &Ground, waiting: usize, buried: usize) -> Result<()> {
-    let (big, grave) = (ground.world.queue("big"), ground.world.queue("dead"));
+    let [none, all] = [0, 1_000_000].map(|count| Keep { count, age_ms: 30 * 86_400_000, bytes: 0 });
+    let (big, grave) = (ground.world.queue("big"), ground.world.queue("dead").keeping(none, all));
     let fleet = ground.world.fleet();
     fleet.add_queue("big").await?;
     fleet.add_queue("dead").await?;
