@@ -84,7 +84,7 @@ enum Verb {
     /// Look at what was enqueued in SQL, and decide about what was refused
     #[command(subcommand)]
     Outbox(outbox::Outbox),
-    /// List, preview and run schedules
+    /// List, preview, run, pause and resume schedules
     #[command(subcommand)]
     Schedules(schedules::Schedules),
     /// Look at what is cached, warm it, invalidate it, and watch its tables
