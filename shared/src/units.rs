@@ -1,7 +1,10 @@
-//! Durations and sizes as people write them: "30s", "1h30m", "64MiB".
+//! Durations, sizes and moments as people write them: "30s", "1h30m", "64MiB", "2h" ago.
 
 use std::fmt::{self, Display};
+use std::str::FromStr;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// The longest duration that is accepted: a hundred years, so that adding one to a date cannot overflow.
 pub const DURATION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
@@ -133,6 +136,48 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// Reads a size in bytes: "64MiB", "10kB", "512B".
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     parse(text, SIZE_UNITS, u64::MAX).map_err(|reason| UnitError::new(text, Quantity::Size, reason))
+}
+
+/// A moment as people write it: so long ago, or an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// So long ago.
+    Ago(Duration),
+    /// Then.
+    At(Timestamp),
+}
+
+/// A text that is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no moment")]
+pub struct NoMoment;
+
+impl NoMoment {
+    /// How to write one, with examples.
+    pub fn help(self) -> &'static str {
+        r#"write how long ago, such as "2h", or an instant, such as "2026-01-31T08:00:00Z""#
+    }
+}
+
+impl Moment {
+    /// The instant, as seen from now.
+    pub fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::MIN),
+            Self::At(instant) => instant,
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = NoMoment;
+
+    fn from_str(text: &str) -> Result<Self, NoMoment> {
+        if let Ok(instant) = text.parse() {
+            return Ok(Self::At(instant));
+        }
+        parse_duration(text).map(Self::Ago).map_err(|_| NoMoment)
+    }
 }
 
 /// Writes a duration as `parse_duration` reads it; what is below a millisecond is left out.

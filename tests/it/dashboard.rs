@@ -3,6 +3,7 @@
 mod aggregates;
 mod cache;
 mod database;
+mod jobs;
 mod overview;
 mod recommendations;
 mod schedules;

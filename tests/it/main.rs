@@ -72,6 +72,7 @@ mod running;
 mod schedule_changes;
 mod schedule_pausing;
 mod scheduling;
+mod searching;
 mod securing;
 mod serving;
 mod settling;

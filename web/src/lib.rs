@@ -16,6 +16,7 @@ mod error;
 mod guard;
 mod pages;
 mod routes;
+mod search;
 mod serve;
 mod view;
 

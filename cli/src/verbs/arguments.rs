@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use brasa_shared::jiff::Timestamp;
 use brasa_shared::trace::Trace;
-use brasa_shared::units::parse_duration;
+use brasa_shared::units::{Moment, NoMoment, parse_duration};
 
 use crate::app::env;
 
@@ -18,30 +17,9 @@ pub(super) fn trace_around() -> Option<Trace> {
     env("TRACEPARENT")?.parse().ok()
 }
 
-/// A moment as people write it: so long ago, or an instant.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Moment {
-    Ago(Duration),
-    At(Timestamp),
-}
-
-impl Moment {
-    /// The instant.
-    pub(super) fn before(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::MIN),
-            Self::At(instant) => instant,
-        }
-    }
-}
-
-/// Reads such a moment; what is wrong with it, and how to write it.
+/// A moment as people write it; what is wrong with it, and how to write it.
 pub(super) fn moment(text: &str) -> Result<Moment, String> {
-    if let Ok(instant) = text.parse() {
-        return Ok(Moment::At(instant));
-    }
-    let help = "write how long ago, such as \"2h\", or an instant, such as \"2026-01-31T08:00:00Z\"";
-    parse_duration(text).map(Moment::Ago).map_err(|_| format!("it is no moment; {help}"))
+    text.parse().map_err(|wrong: NoMoment| format!("{wrong}; {}", wrong.help()))
 }
 
 /// Milliseconds.

@@ -31,7 +31,7 @@ const SEARCH: &str = "/* brasa */ select id, queue, kind, ending, worker, schedu
         and ($5::bigint is null or ended_at >= to_timestamp($5 / 1000.0))
         and ($6::bigint is null or ended_at <= to_timestamp($6 / 1000.0))
         and ($7::text is null or reason ilike $7)
-    order by ended_at desc, id limit $8";
+    order by ended_at desc, id limit $8 offset $9";
 
 /// What is looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Search {
     pub text: Option<String>,
     /// At most so many, the latest first.
     pub limit: u32,
+    /// How many of these are passed over.
+    pub skip: u32,
 }
 
 impl Search {
@@ -112,7 +114,7 @@ pub async fn search(pool: &PgPool, wanted: &Search) -> Result<Vec<Past>, sqlx::E
     let query = sqlx::query(SEARCH).persistent(false).bind(&wanted.queue).bind(&wanted.kind);
     let query = query.bind(wanted.ending.map(word)).bind(&wanted.id);
     let query = query.bind(ms(wanted.since)).bind(ms(wanted.until)).bind(wanted.text.as_deref().map(pattern));
-    let rows = query.bind(i64::from(wanted.limit)).fetch_all(pool).await?;
+    let rows = query.bind(i64::from(wanted.limit)).bind(i64::from(wanted.skip)).fetch_all(pool).await?;
     rows.iter().map(read).collect()
 }
 

@@ -1,13 +1,13 @@
-//! Looking at a queue without touching it: counts, and lists of jobs.
+//! Looking at a queue without touching it: counts, and how jobs stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::queue::lane::class_of;
 use crate::queue::scripts::COUNT;
 use crate::queue::view::{LaneEntry, entry_of};
-use crate::queue::{BATCH_MAX, JobView, Paused, Queue, QueueError, State};
+use crate::queue::{BATCH_MAX, Paused, Queue, QueueError, State};
 
 /// How many entries of a lane are looked at one by one where some stand for nothing any more.
 const LOOKED_AT: usize = 64;
@@ -156,7 +156,7 @@ impl Queue {
     }
 
     /// The first entries of lanes.
-    async fn line(&self, lanes: &[String], most: usize) -> Result<Vec<LaneEntry>, QueueError> {
+    pub(super) async fn line(&self, lanes: &[String], most: usize) -> Result<Vec<LaneEntry>, QueueError> {
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
@@ -167,33 +167,6 @@ impl Queue {
         }
         let entries: Vec<Vec<String>> = self.run_all("look into the lanes", &pipe).await?;
         Ok(entries.into_iter().flatten().filter_map(|entry| entry_of(&entry)).collect())
-    }
-
-    /// Up to `most` jobs in a state: the next to start, the next due, or the latest to end first.
-    ///
-    /// # Errors
-    /// Redis is out of reach.
-    pub async fn list(&self, state: State, most: usize) -> Result<Vec<JobView>, QueueError> {
-        let k = self.keys();
-        let ids = match state {
-            State::Waiting => self.waiting_ids(most).await?,
-            State::Delayed => self.ids("ZRANGE", &k.delayed, most).await?,
-            State::Blocked => self.blocked_ids(most).await?,
-            State::Running => self.running_ids().await?,
-            State::Done => self.done_ids(most).await?,
-            State::Dead => self.ids("ZREVRANGE", &k.dead, most).await?,
-        };
-        let mut views = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(BATCH_MAX) {
-            views.extend(self.views(chunk).await?.into_iter().flatten());
-            // Some may have moved on meanwhile, and entries of lanes may stand for nothing any more.
-            views.retain(|view| view.state == state);
-            if views.len() >= most {
-                break;
-            }
-        }
-        views.truncate(most);
-        Ok(views)
     }
 
     /// Whether these jobs, [`BATCH_MAX`] per round trip, are still to be waited for.
@@ -217,61 +190,5 @@ impl Queue {
             }));
         }
         Ok(standings)
-    }
-
-    async fn ids(&self, walk: &str, set: &str, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut command = redis::cmd(walk);
-        command.arg(set).arg(0).arg(most.saturating_sub(1));
-        self.run("list jobs", &command).await
-    }
-
-    async fn waiting_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let lanes = self.lanes().await?;
-        let mut entries = self.line(&lanes, most.saturating_add(BATCH_MAX)).await?;
-        entries.sort_by_key(|entry| entry.rank_ms);
-        let mut ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
-        let parked = self.ids("ZRANGE", &self.keys().parked, most).await?;
-        ids.extend(parked.iter().filter_map(|member| {
-            let entry = member.splitn(3, ' ').nth(2)?;
-            entry_of(entry).map(|entry| entry.id)
-        }));
-        // A job may have left entries behind, elsewhere in line.
-        let mut seen = BTreeSet::new();
-        ids.retain(|id| seen.insert(id.clone()));
-        Ok(ids)
-    }
-
-    async fn blocked_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut command = redis::cmd("HRANDFIELD");
-        command.arg(&self.keys().blocked).arg(most);
-        let mut ids: Vec<String> = self.run("list jobs", &command).await?;
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    async fn running_ids(&self) -> Result<Vec<String>, QueueError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("HVALS").arg(&self.keys().batches);
-        pipe.cmd("ZRANGE").arg(&self.keys().leases).arg(0).arg(-1);
-        let (batches, leased): (Vec<String>, Vec<String>) = self.run_all("list running jobs", &pipe).await?;
-        let mut ids: Vec<String> = leased;
-        let entries = batches.iter().flat_map(|batch| batch.lines().skip(1));
-        ids.extend(entries.filter_map(|entry| entry_of(entry).map(|entry| entry.id)));
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
-    }
-
-    async fn done_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("LRANGE").arg(&self.keys().done).arg(-i64::try_from(most).unwrap_or(i64::MAX)).arg(-1);
-        pipe.cmd("ZREVRANGE").arg(&self.keys().kept).arg(0).arg(most.saturating_sub(1));
-        let (entries, kept): (Vec<String>, Vec<String>) = self.run_all("list ended jobs", &pipe).await?;
-        let mut ids = kept;
-        ids.extend(entries.iter().rev().flat_map(|entry| {
-            let ended: Vec<_> = entry.split(' ').skip(2).map(ToOwned::to_owned).collect();
-            ended.into_iter().rev()
-        }));
-        Ok(ids)
     }
 }

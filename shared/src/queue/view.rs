@@ -64,6 +64,9 @@ pub struct JobView {
     pub worker: String,
     /// The schedule that fired it.
     pub schedule: Option<String>,
+    /// The place in a trace that whoever enqueued it was at, as W3C's `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// How many jobs it still waits for.
     pub waits_for: u32,
     /// How far it is.
@@ -78,6 +81,18 @@ pub struct JobView {
     pub stop_asked: Option<String>,
     /// What was enqueued, where it cannot be read.
     pub unreadable: Option<String>,
+}
+
+impl JobView {
+    /// The instant by which it is looked for, ms since 1970: when it ended or died, when it is due, since when it runs
+    /// or may start, or when it was enqueued.
+    pub fn time_ms(&self) -> i64 {
+        match self.state {
+            State::Waiting | State::Delayed | State::Done | State::Dead => self.state_ms,
+            State::Running => self.started_ms,
+            State::Blocked => self.enqueued_ms,
+        }
+    }
 }
 
 /// What stands in a lane for a job.
@@ -239,6 +254,7 @@ impl Queue {
             } else {
                 claim.worker
             },
+            trace: envelope.as_ref().and_then(|job| job.trace.clone()),
             schedule: envelope.and_then(|job| job.schedule),
             waits_for: facts.text(7).and_then(|count| count.parse().ok()).unwrap_or(0),
             note: facts.text(5).and_then(|json| serde_json::from_str(&json).ok()),

@@ -38,10 +38,48 @@ async fn jobs_are_listed_by_queue_kind_and_state_and_no_more_than_is_asked_for()
         ("?what=else", 400),
         ("?limit=1&limit=2", 400),
         ("?queue=absent", 404),
+        ("?since=yesterday", 400),
+        ("?after=default", 400),
+        ("?after=default/gone/1", 400),
+        ("?after=default/waiting/100000", 400),
     ] {
         let _refused = scene.get(OPERATOR, &format!("/api/v1/jobs{asked}")).await.with(status);
     }
     let _refused = scene.get(OPERATOR, "/api/v1/jobs/default/%ff").await.with(400).problem();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_says_where_to_go_on_until_every_job_was_on_one_page() {
+    let scene = scene().await;
+    for n in 0..5 {
+        let _job = scene.world.enqueue("sql.run", json!({ "name": "tick", "n": n })).await;
+    }
+    let mut later = scene.world.job("sql.run", &json!({ "name": "tick" }));
+    later.due = Some(scene.world.clock.now().as_millisecond() + 3_600_000);
+    later.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
+    scene.world.queue("small").enqueue(&later).await.unwrap();
+
+    let (mut after, mut seen) = (String::new(), Vec::new());
+    for _ in 0..3 {
+        let listed = scene.get(OPERATOR, &format!("/api/v1/jobs?limit=2{after}")).await.with(200).body;
+        seen.extend(listed["jobs"].as_array().unwrap().iter().map(|job| job["id"].clone()));
+        after = listed["next"].as_str().map(|next| format!("&after={next}")).unwrap_or_default();
+    }
+    assert_eq!((seen.len(), seen[5].as_str(), after.as_str()), (6, Some(later.id.as_str()), ""));
+    seen.dedup();
+    assert_eq!(seen.len(), 6);
+
+    for (asked, number) in
+        [("since=1h", 6), ("until=1h", 0), ("since=1h&until=0s", 5), ("text=TICK&limit=3", 3)]
+    {
+        let listed = scene.get(OPERATOR, &format!("/api/v1/jobs?{asked}")).await.with(200).body;
+        assert_eq!(listed["jobs"].as_array().unwrap().len(), number, "{asked}: {listed}");
+    }
+    // Arguments are nothing that a viewer could guess word by word.
+    let listed = scene.get(VIEWER, "/api/v1/jobs?text=tick").await.with(200).body;
+    assert_eq!((&listed["jobs"], &listed["looked_at"]), (&json!([]), &json!(6)));
+    let shown = scene.get(VIEWER, &format!("/api/v1/jobs/small/{}", later.id)).await.with(200).body;
+    assert_eq!(shown["trace"].as_str(), later.trace.as_deref());
 }
 
 #[tokio::test(flavor = "multi_thread")]

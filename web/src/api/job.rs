@@ -87,6 +87,8 @@ pub(super) struct Job {
     share: Option<String>,
     /// The schedule that fired it.
     schedule: Option<String>,
+    /// The place in a trace that whoever enqueued it was at, as W3C's `traceparent`.
+    trace: Option<String>,
     /// How many jobs it still waits for.
     waits_for: u32,
     /// How far it is.
@@ -170,6 +172,7 @@ impl Job {
             priority: view.priority,
             share: view.share,
             schedule: view.schedule,
+            trace: view.trace,
             waits_for: view.waits_for,
             progress: view.note.map(|note| Progress { share: note.share, text: note.text, at_ms: note.at }),
             stop_asked: view.stop_asked,

@@ -6,27 +6,23 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::routing::{get, post};
 use axum::{Extension, Json};
-use brasa_shared::queue::{Cancelled, JobView, State as JobState};
+use brasa_shared::queue::{Cancelled, JobView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::KNOWN;
 use super::enqueue::may_enqueue;
 use super::job::{Job, State as Standing};
-use super::parts::{At, Maybe, Span, Why};
+use super::parts::{At, Maybe, Span, When, Why};
 use crate::acts::Actor;
 use crate::acts::jobs as acts;
-use crate::acts::queues::known;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{OPERATOR, Route, VIEWER};
+use crate::search::{Wanted, find};
 
-/// How many jobs are listed: unless it is said otherwise, and at most.
-const LISTED: (usize, usize) = (50, 200);
-/// How many jobs of a queue and a state are looked at for those of a kind, so that it ends soon in a queue of a million.
-const SEARCHED_MAX: usize = 2_000;
 /// For how long an end is waited for: unless it is said otherwise, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(1));
 
@@ -51,6 +47,18 @@ pub(super) struct Search {
     kind: Option<String>,
     /// Those in this state; those that have not ended where nothing is said.
     state: Option<Standing>,
+    /// Those that ended, died, are due, run or wait since then: so long ago (`2h`), or an instant.
+    #[param(value_type = Option<String>, example = "2h")]
+    since: Option<When>,
+    /// Those that did so until then.
+    #[param(value_type = Option<String>, example = "5m")]
+    until: Option<When>,
+    /// Those of which this is said, in large letters or small ones: in their id, kind, worker, reason or earlier
+    /// attempts, and for those who may see them in their arguments. Ended jobs are looked at as well then.
+    #[param(max_length = 200)]
+    text: Option<String>,
+    /// Where to go on: `next` of an earlier answer.
+    after: Option<String>,
     /// How many at most; 50 where nothing is said.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -61,6 +69,10 @@ pub(super) struct Search {
 pub(super) struct Jobs {
     /// The jobs, queue by queue.
     jobs: Vec<Job>,
+    /// How many were looked at; there may be some to be found behind them.
+    looked_at: usize,
+    /// Where to go on, if that was not all.
+    next: Option<String>,
 }
 
 /// List jobs.
@@ -72,30 +84,21 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Json<Jobs>, Refused> {
     let search: Search = query(&uri)?;
-    let limit = search.limit.unwrap_or(LISTED.0);
-    if limit == 0 || limit > LISTED.1 {
-        return Err(Refused::bad("`limit` is out of range", format!("ask for 1 to {} jobs", LISTED.1)));
-    }
-    let open = [JobState::Running, JobState::Waiting, JobState::Delayed, JobState::Blocked];
-    let states = search.state.map_or_else(|| open.to_vec(), |state| vec![state.into()]);
-    let queues = match &search.queue {
-        None => desk.site.all_queues().await?.into_values().collect(),
-        Some(name) => vec![known(&desk, name).await?],
+    let given = Option::as_deref;
+    let wanted = Wanted {
+        queue: given(&search.queue).unwrap_or_default(),
+        kind: given(&search.kind).unwrap_or_default(),
+        state: search.state.map(Into::into),
+        since: search.since.map(|When(since)| since),
+        until: search.until.map(|When(until)| until),
+        text: given(&search.text).unwrap_or_default(),
+        after: search.after.as_deref().map(str::parse).transpose()?,
+        limit: search.limit,
     };
-    let most = if search.kind.is_some() { SEARCHED_MAX } else { limit };
-    let mut jobs = Vec::new();
-    for queue in queues {
-        for state in &states {
-            let views = queue.list(*state, most).await?;
-            let of_kind = |view: &JobView| search.kind.as_ref().is_none_or(|kind| view.kind == *kind);
-            let chosen = views.into_iter().filter(of_kind).take(limit - jobs.len());
-            jobs.extend(chosen.map(|view| Job::of(view, who.sees_payloads())));
-            if jobs.len() == limit {
-                return Ok(Json(Jobs { jobs }));
-            }
-        }
-    }
-    Ok(Json(Jobs { jobs }))
+    let found = find(&desk, &wanted, &who).await?;
+    let next = found.next().map(ToString::to_string);
+    let jobs = found.jobs.into_iter().map(|view| Job::of(view, who.sees_payloads())).collect();
+    Ok(Json(Jobs { jobs, looked_at: found.looked_at, next }))
 }
 
 /// Look at a job. A token for enqueuing sees the jobs that it may enqueue, and no others.

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use brasa_shared::queue::Paused;
-use brasa_shared::units::parse_duration;
+use brasa_shared::units::{Moment, NoMoment, parse_duration};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -87,6 +87,19 @@ impl Span {
     /// In milliseconds.
     pub(super) fn ms(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A moment as people write it: so long ago, or an instant.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(value_type = String, example = "2h", pattern = "^[0-9]{1,6}(w|d|h|m|s|ms)$|^2[0-9]{3}-0[1-9]-[01][0-9]T[01][0-9]:[0-5][0-9]:[0-5][0-9]Z$")]
+pub(super) struct When(pub(super) Moment);
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let read = text.parse();
+        read.map(Self).map_err(|wrong: NoMoment| D::Error::custom(format!("{wrong}; {}", wrong.help())))
     }
 }
 

@@ -98,6 +98,7 @@ fn facts(desk: &Desk, view: &JobView, why: Option<&Why>) -> Markup {
             @if view.attempt > 0 { dt { "Attempt" } dd { (view.attempt) @if view.lost > 0 { ", " (view.lost) " of its holders were lost" } } }
             @if !matches!(view.worker.as_str(), "" | "-") { dt { "Worker" } dd { (view.worker) } }
             @if let Some(schedule) = &view.schedule { dt { "Schedule" } dd { a href="/schedules" { (schedule) } } }
+            @if let Some(trace) = &view.trace { dt { "Trace" } dd { code { (trace) } } }
             @if view.priority > 0 { dt { "Priority" } dd { (view.priority) } }
             @if let Some(share) = &view.share { dt { "Share" } dd { (share) } }
             @if let Some(stop) = &view.stop_asked { dt { "Asked to stop" } dd { (stop) } }

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use brasa_shared::queue::{JobView, State as JobState};
+use brasa_shared::queue::JobView;
+use brasa_shared::units::{Moment, NoMoment};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -18,28 +19,76 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{Route, VIEWER};
+use crate::search::{Found, TEXT_MAX, Wanted, find, state_of};
 use crate::view::{format, layout};
-
-/// How many jobs a page shows: unless it is said otherwise, and at most.
-const SHOWN: (usize, usize) = (50, 200);
-/// How many jobs of a queue and a state a search looks at, so that it ends soon in a queue of a million.
-const SEARCHED_MAX: usize = 2_000;
-/// How long a word to look for may be.
-const WORD_MAX: usize = 200;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/jobs", VIEWER, get(show))]
 }
 
-/// What is looked for.
+/// What is looked for, as it stands in the address.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Search {
+struct Asked {
     q: String,
     queue: String,
     kind: String,
     state: String,
+    since: String,
+    until: String,
+    after: String,
     limit: Option<usize>,
+}
+
+impl Asked {
+    fn wants_past(&self) -> bool {
+        self.state == past::STATE
+    }
+
+    fn wanted(&self) -> Result<Wanted<'_>, Refused> {
+        let is_past = self.wants_past();
+        Ok(Wanted {
+            queue: &self.queue,
+            kind: &self.kind,
+            state: Some(self.state.as_str())
+                .filter(|told| !told.is_empty() && !is_past)
+                .map(state_of)
+                .transpose()?,
+            since: moment("since", &self.since)?,
+            until: moment("until", &self.until)?,
+            text: self.q.trim(),
+            after: Some(&self.after)
+                .filter(|after| !after.is_empty() && !is_past)
+                .map(|after| after.parse())
+                .transpose()?,
+            limit: self.limit,
+        })
+    }
+
+    /// The address of the page that begins there.
+    fn page_at(&self, after: &str) -> String {
+        let limit = self.limit.map(|limit| limit.to_string()).unwrap_or_default();
+        let told = [
+            ("q", self.q.as_str()),
+            ("queue", &self.queue),
+            ("kind", &self.kind),
+            ("state", &self.state),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("limit", &limit),
+            ("after", after),
+        ];
+        let told = told.iter().filter(|(_, value)| !value.is_empty());
+        let told: Vec<_> = told.map(|(name, value)| format!("{name}={}", format::segment(value))).collect();
+        format!("/jobs?{}", told.join("&"))
+    }
+}
+
+/// A moment that may be left out.
+fn moment(name: &str, text: &str) -> Result<Option<Moment>, Refused> {
+    let text = Some(text.trim()).filter(|text| !text.is_empty());
+    let wrong = |wrong: NoMoment| Refused::bad(format!("`{name}`: {wrong}"), wrong.help());
+    text.map(str::parse).transpose().map_err(wrong)
 }
 
 async fn show(
@@ -47,44 +96,52 @@ async fn show(
     Extension(who): Extension<Identity>,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let search: Search = query(&uri)?;
-    let (word, limit) = (search.q.trim(), search.limit.unwrap_or(SHOWN.0));
-    if limit == 0 || limit > SHOWN.1 || word.len() > WORD_MAX {
-        let help = format!("ask for 1 to {} jobs, and for a word of at most {WORD_MAX} bytes", SHOWN.1);
-        return Err(Refused::bad("that is too much at once", help));
-    }
-    let state = match search.state.as_str() {
-        "" | past::STATE => None,
-        told => Some(state_of(told)?),
-    };
-    let wants_past = search.state == past::STATE;
-    // Whoever writes an id wants that job.
-    if !wants_past
-        && !word.is_empty()
-        && let Some(queue) = holder(&desk, word).await?
-    {
-        return Ok(Redirect::to(&path_of(&queue, word)).into_response());
-    }
-    if wants_past {
-        let found = past::search(&desk, &search.queue, &search.kind, word, limit).await?;
-        let body = html! { (form(&desk, &search).await?) (past::table(&desk, &found, &who)) };
+    let asked: Asked = query(&uri)?;
+    let wanted = asked.wanted()?;
+    let form = form(&desk, &asked).await?;
+    if asked.wants_past() {
+        let (found, next) = past::search(&desk, &wanted, &asked.after).await?;
+        let next = next.map(|next| asked.page_at(&next.to_string()));
+        let body =
+            html! { (form) (past::table(&desk, &found, &who)) (more(next.as_deref(), "Earlier ones")) };
         return Ok(layout::page("Jobs", "/jobs", &who, false, &body).into_response());
     }
-    let found = find(&desk, &search, state, word, limit, &who).await?;
+    // Whoever writes an id wants that job.
+    if !wanted.text.is_empty()
+        && let Some(queue) = holder(&desk, wanted.text).await?
+    {
+        return Ok(Redirect::to(&path_of(&queue, wanted.text)).into_response());
+    }
+    let found = find(&desk, &wanted, &who).await?;
     let body = html! {
-        (form(&desk, &search).await?)
-        @if found.is_empty() { (layout::nothing("No jobs.", "Ended jobs are kept for a while only: keep_done and keep_dead of the queue.")) }
-        @else { (table(&desk, &found, &who)) }
+        (form)
+        @if !found.jobs.is_empty() { (table(&desk, &found.jobs, &who)) }
+        (end_of(&found, &asked))
     };
-    Ok(layout::page("Jobs", "/jobs", &who, word.is_empty(), &body).into_response())
+    // Whoever reads a page that was looked for does not want it to move.
+    let is_live = wanted.text.is_empty() && wanted.after.is_none();
+    Ok(layout::page("Jobs", "/jobs", &who, is_live, &body).into_response())
 }
 
-/// A state by its word.
-pub(super) fn state_of(told: &str) -> Result<JobState, Refused> {
-    let known = STATES.iter().find(|(word, _)| *word == told).map(|(_, state)| *state);
-    let words: Vec<&str> = STATES.iter().map(|(word, _)| *word).collect();
-    let help = format!("states are: {}", words.join(", "));
-    known.ok_or_else(|| Refused::bad(format!("there is no state `{}`", format::short(told, 40)), help))
+/// Whether that was all of them, and else where to go on.
+fn end_of(found: &Found, asked: &Asked) -> Markup {
+    let looked = format::count(found.looked_at as u64);
+    let next = found.next().map(|next| asked.page_at(&next.to_string()));
+    html! {
+        @if found.jobs.is_empty() {
+            @if found.next.is_some() {
+                (layout::nothing(&format!("None among the {looked} jobs that were looked at."), ""))
+            } @else {
+                (layout::nothing("No jobs.", "Ended jobs are kept for a while only: keep_done and keep_dead of the queue."))
+            }
+        }
+        (more(next.as_deref(), if found.jobs.is_empty() { "Look further" } else { "More" }))
+        @if found.is_too_far() { p.dim { "There are more. Say which: a kind, a time or a word." } }
+    }
+}
+
+fn more(next: Option<&str>, label: &str) -> Markup {
+    html! { @if let Some(next) = next { p.more { a href=(next) rel="next" { (label) } } } }
 }
 
 /// The queue that knows a job.
@@ -107,72 +164,28 @@ pub(super) fn page_of(job: &Started) -> Redirect {
     Redirect::to(&path_of(&job.queue, &job.id))
 }
 
-async fn find(
-    desk: &Desk,
-    search: &Search,
-    state: Option<JobState>,
-    word: &str,
-    limit: usize,
-    who: &Identity,
-) -> Result<Vec<JobView>, Refused> {
-    let open = [JobState::Running, JobState::Waiting, JobState::Delayed, JobState::Blocked];
-    let states = match (state, word.is_empty()) {
-        (Some(state), _) => vec![state],
-        (None, true) => open.to_vec(),
-        (None, false) => STATES.iter().map(|(_, state)| *state).collect(),
-    };
-    let is_plain = word.is_empty() && search.kind.is_empty();
-    let most = if is_plain { limit } else { SEARCHED_MAX };
-    let word = word.to_lowercase();
-    let mut found = Vec::new();
-    for (name, queue) in desk.site.all_queues().await? {
-        if !search.queue.is_empty() && search.queue != name {
-            continue;
-        }
-        for state in &states {
-            let views = queue.list(*state, most).await?;
-            found.extend(views.into_iter().filter(|view| {
-                (search.kind.is_empty() || view.kind == search.kind) && says(view, &word, who)
-            }));
-        }
-    }
-    found.truncate(limit);
-    Ok(found)
-}
-
-/// Whether the word stands in what somebody may see of a job.
-fn says(view: &JobView, word: &str, who: &Identity) -> bool {
-    if word.is_empty() {
-        return true;
-    }
-    let mut texts = vec![view.id.clone(), view.kind.clone(), view.worker.clone()];
-    texts.extend(view.outcome.as_ref().and_then(|outcome| outcome.reason.clone()));
-    texts.extend(view.trail.iter().cloned());
-    if who.sees_payloads() {
-        texts.push(view.args.to_string());
-    }
-    texts.iter().any(|text| text.to_lowercase().contains(word))
-}
-
-async fn form(desk: &Desk, search: &Search) -> Result<Markup, Refused> {
+async fn form(desk: &Desk, asked: &Asked) -> Result<Markup, Refused> {
     let queues = desk.site.all_queues().await?;
     Ok(html! {
         form.search method="get" action="/jobs" role="search" {
-            input type="search" name="q" value=(search.q) aria-label="Id or words" placeholder="id, or words of an error" maxlength=(WORD_MAX);
+            input type="search" name="q" value=(asked.q) aria-label="Id or words" placeholder="id, or words of an error" maxlength=(TEXT_MAX);
             select name="queue" aria-label="Queue" {
                 option value="" { "all queues" }
-                @for name in queues.keys() { option value=(name) selected[*name == search.queue] { (name) } }
+                @for name in queues.keys() { option value=(name) selected[*name == asked.queue] { (name) } }
             }
             select name="kind" aria-label="Kind" {
                 option value="" { "all kinds" }
-                @for kind in desk.site.catalog.kinds() { option value=(kind.name) selected[kind.name == search.kind] { (kind.name) } }
-                @if !search.kind.is_empty() && desk.site.catalog.get(&search.kind).is_none() { option value=(search.kind) selected { (search.kind) } }
+                @for kind in desk.site.catalog.kinds() { option value=(kind.name) selected[kind.name == asked.kind] { (kind.name) } }
+                @if !asked.kind.is_empty() && desk.site.catalog.get(&asked.kind).is_none() { option value=(asked.kind) selected { (asked.kind) } }
             }
             select name="state" aria-label="State" {
                 option value="" { "not ended" }
-                @for (word, _) in STATES { option value=(word) selected[*word == search.state] { (word) } }
-                @if desk.pool.is_some() { option value=(past::STATE) selected[search.state == past::STATE] { (past::STATE) } }
+                @for (word, _) in STATES { option value=(word) selected[*word == asked.state] { (word) } }
+                @if desk.pool.is_some() { option value=(past::STATE) selected[asked.state == past::STATE] { (past::STATE) } }
             }
+            input.when name="since" value=(asked.since) list="moments" aria-label="Since" placeholder="since, as 2h" maxlength="40";
+            input.when name="until" value=(asked.until) list="moments" aria-label="Until" placeholder="until, as 5m" maxlength="40";
+            datalist id="moments" { @for moment in ["5m", "15m", "1h", "6h", "1d", "1w"] { option value=(moment) {} } }
             button type="submit" { "Search" }
         }
     })
@@ -183,7 +196,7 @@ pub(super) fn table(desk: &Desk, views: &[JobView], who: &Identity) -> Markup {
     let now = desk.site.clock.now();
     html! {
         div.wide { table {
-            thead { tr { th { "Job" } th { "Kind" } th { "Queue" } th { "State" } th.n { "Attempt" } th { "Enqueued" } th { "What is said of it" } } }
+            thead { tr { th { "Job" } th { "Kind" } th { "Queue" } th { "State" } th.n { "Attempt" } th { "When" } th { "What is said of it" } } }
             tbody {
                 @for view in views {
                     tr {
@@ -192,7 +205,7 @@ pub(super) fn table(desk: &Desk, views: &[JobView], who: &Identity) -> Markup {
                         td { (view.queue) }
                         td { span class=(format!("state-{}", standing(view))) { (standing(view)) } }
                         td.n { (view.attempt) }
-                        td { (format::ago(view.enqueued_ms, now)) }
+                        td { time title=(format::instant(view.time_ms())) { (format::ago(view.time_ms(), now)) } }
                         td.text { (format::short(&told(view, who), 120)) }
                     }
                 }

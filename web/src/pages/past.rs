@@ -9,36 +9,59 @@ use super::jobs::path_of;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
+use crate::search::{Wanted, limit};
 use crate::view::{format, layout};
 
 /// What stands for them where a state is chosen.
 pub(super) const STATE: &str = "history";
 
-/// Jobs of the history, the latest first: of this id, or with the word in their reason, where one is given.
+/// How many jobs of the history may be passed over.
+const PASSED_MAX: u32 = 100_000;
+
+/// Jobs of the history, the latest first: of this id, or with the text in their reason, where one is given. With where
+/// the next page begins, if there may be one.
 pub(super) async fn search(
     desk: &Desk,
-    queue: &str,
-    kind: &str,
-    word: &str,
-    limit: usize,
-) -> Result<Vec<Past>, Refused> {
+    wanted: &Wanted<'_>,
+    after: &str,
+) -> Result<(Vec<Past>, Option<u32>), Refused> {
     let Some(pool) = &desk.pool else {
         return Err(Refused::bad("there is no history", "give the address of Postgres in DATABASE_URL"));
     };
     if !history::exists(pool).await? {
         return Err(Refused::bad("there is no history", "brasa migrate makes the table for it"));
     }
+    let skip = match after {
+        "" => Some(0),
+        passed => passed.parse().ok().filter(|passed| *passed <= PASSED_MAX),
+    };
+    let Some(skip) = skip else {
+        return Err(Refused::bad("`after` is no place in a list", "take it from the page before"));
+    };
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    if !word.is_empty() {
-        let ends = history::find(pool, word).await?;
+    if let Some(id) = given(wanted.text) {
+        let ends = history::find(pool, &id).await?;
         if !ends.is_empty() {
-            return Ok(ends);
+            return Ok((ends, None));
         }
     }
-    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-    let (queue, kind, text) = (given(queue), given(kind), given(word));
-    let wanted = Search { queue, kind, text, limit, ..Search::default() };
-    Ok(history::search(pool, &wanted.within_reason(desk.site.clock.now())).await?)
+    let limit = u32::try_from(limit(wanted.limit)?).unwrap_or(u32::MAX);
+    let now = desk.site.clock.now();
+    let search = Search {
+        queue: given(wanted.queue),
+        kind: given(wanted.kind),
+        since: wanted.since.map(|since| since.before(now)),
+        until: wanted.until.map(|until| until.before(now)),
+        text: given(wanted.text),
+        // One more, to know whether there are more.
+        limit: limit + 1,
+        skip,
+        ..Search::default()
+    };
+    let mut found = history::search(pool, &search.within_reason(now)).await?;
+    let next = (found.len() > limit as usize).then_some(skip + limit).filter(|next| *next <= PASSED_MAX);
+    found.truncate(limit as usize);
+    Ok((found, next))
 }
 
 /// Such jobs as a table.
@@ -46,7 +69,7 @@ pub(super) fn table(desk: &Desk, found: &[Past], who: &Identity) -> Markup {
     let now = desk.site.clock.now();
     html! {
         @if found.is_empty() {
-            (layout::nothing("No such jobs in the history.", "Words are looked for in reasons of the last week: brasa jobs list --history --text WORD --since 30d"))
+            (layout::nothing("No such jobs in the history.", "Words are looked for in reasons of the last week, unless it is said since when."))
         } @else {
             div.wide { table {
                 thead { tr { th { "Job" } th { "Kind" } th { "Queue" } th { "Ending" } th.n { "Attempt" } th { "Ended" } th.n { "Took" } th { "What is said of it" } } }

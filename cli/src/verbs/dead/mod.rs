@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brasa_shared::queue::{JobView, State};
+use brasa_shared::queue::State;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::verbs::arguments::duration;
-use crate::verbs::jobs::{find, show, table};
+use crate::verbs::jobs::{Filter, find, show, table};
 
 mod groups;
 
@@ -44,16 +44,6 @@ pub(crate) struct List {
 pub(crate) struct Show {
     /// The job
     id: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Filter {
-    /// Only this queue
-    #[arg(long)]
-    queue: Option<String>,
-    /// Only this kind
-    #[arg(long)]
-    kind: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -103,7 +93,7 @@ impl Dead {
         app.greet_redis().await?;
         match self {
             Self::List(List { filter, limit }) => {
-                let views = filter.find(app, limit).await?;
+                let views = filter.find(app, &[State::Dead], limit, out).await?;
                 table(&views, app, out)?;
                 out.value(&views)
             }
@@ -131,20 +121,9 @@ enum Act {
     Delete,
 }
 
-impl Filter {
-    async fn find(&self, app: &App, limit: usize) -> Result<Vec<JobView>, Failure> {
-        let mut views = Vec::new();
-        for queue in app.chosen_queues(self.queue.as_deref()).await?.values() {
-            views.extend(queue.list(State::Dead, limit).await?);
-        }
-        views.retain(|view| self.kind.as_ref().is_none_or(|kind| view.kind == *kind));
-        Ok(views)
-    }
-}
-
 impl Retry {
     async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let mut groups = self.chosen.by_queue(app).await?;
+        let mut groups = self.chosen.by_queue(app, out).await?;
         if self.canary && !self.chosen.dry_run {
             let first = groups.iter_mut().find_map(|(name, ids)| Some((app.queue(name), ids.pop()?)));
             let Some((queue, id)) = first else {
@@ -161,7 +140,7 @@ impl Retry {
 
 impl Chosen {
     async fn act(self, app: &App, out: &mut Output, act: Act) -> Result<(), Failure> {
-        let groups = self.by_queue(app).await?;
+        let groups = self.by_queue(app, out).await?;
         self.act_on(groups, app, out, act).await
     }
 
@@ -205,20 +184,22 @@ impl Chosen {
         if refused.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
     }
 
-    async fn by_queue(&self, app: &App) -> Result<Vec<(String, Vec<String>)>, Failure> {
+    async fn by_queue(&self, app: &App, out: &mut Output) -> Result<Vec<(String, Vec<String>)>, Failure> {
+        self.filter.belongs_to_all(self.all || self.group.is_some())?;
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         let mut add = |queue: String, id: String| match groups.iter_mut().find(|(name, _)| *name == queue) {
             Some((_, ids)) => ids.push(id),
             None => groups.push((queue, vec![id])),
         };
         if let Some(signature) = &self.group {
-            for (queue, ids) in groups::members(app, self.filter.queue.as_deref(), signature).await? {
+            for (queue, ids) in groups::members(app, self.filter.queue(), signature).await? {
                 for id in ids {
                     add(queue.name().to_owned(), id);
                 }
             }
         } else if self.all {
-            self.filter.find(app, BULK_MAX).await?.into_iter().for_each(|view| add(view.queue, view.id));
+            let all = self.filter.find(app, &[State::Dead], BULK_MAX, out).await?;
+            all.into_iter().for_each(|view| add(view.queue, view.id));
         } else {
             for id in &self.ids {
                 let (queue, _) = find(app, id).await?;

@@ -5,9 +5,10 @@ use clap::Args;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::verbs::jobs::{Place, find};
+use crate::output::Output;
+use crate::verbs::jobs::{Filter, Place, find};
 
-/// The most jobs of a queue and state that one bulk verb looks at.
+/// The most jobs of a queue and state that one bulk verb acts on.
 const BULK_MAX: usize = 1_000_000;
 
 /// Jobs by name, or all of a filter.
@@ -19,12 +20,8 @@ pub(crate) struct Chosen {
     /// All jobs of the filter
     #[arg(long)]
     all: bool,
-    /// With --all: only this queue
-    #[arg(long, requires = "all")]
-    queue: Option<String>,
-    /// With --all: only this kind
-    #[arg(long, requires = "all")]
-    kind: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// With --all: only jobs in this state
     #[arg(long, requires = "all")]
     state: Option<Place>,
@@ -40,7 +37,13 @@ impl Chosen {
     }
 
     /// The jobs, with their queues. Of these states, where the filter says nothing else.
-    pub(crate) async fn find(&self, app: &App, states: &[State]) -> Result<Vec<(Queue, JobView)>, Failure> {
+    pub(crate) async fn find(
+        &self,
+        app: &App,
+        states: &[State],
+        out: &mut Output,
+    ) -> Result<Vec<(Queue, JobView)>, Failure> {
+        self.filter.belongs_to_all(self.all)?;
         let mut found = Vec::new();
         if !self.all {
             for id in &self.ids {
@@ -49,13 +52,8 @@ impl Chosen {
             return Ok(found);
         }
         let states = self.state.map_or_else(|| states.to_vec(), |state| vec![state.into()]);
-        for queue in app.chosen_queues(self.queue.as_deref()).await?.values() {
-            for state in &states {
-                let views = queue.list(*state, BULK_MAX).await?;
-                let wanted =
-                    views.into_iter().filter(|view| self.kind.as_ref().is_none_or(|kind| view.kind == *kind));
-                found.extend(wanted.map(|view| (queue.clone(), view)));
-            }
+        for view in self.filter.find(app, &states, BULK_MAX, out).await? {
+            found.push((app.queue(&view.queue), view));
         }
         Ok(found)
     }

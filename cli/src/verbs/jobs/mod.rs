@@ -10,10 +10,12 @@ use crate::output::{Output, plain, short, when};
 use crate::verbs::queues::actor;
 
 mod bulk;
+mod filter;
 mod past;
 mod why;
 
 use bulk::Chosen;
+pub(crate) use filter::Filter;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
@@ -31,23 +33,20 @@ pub(crate) enum Jobs {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only this queue
-    #[arg(long)]
-    queue: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Only jobs in this state; else all that are not at an end
     #[arg(long)]
     state: Option<Place>,
-    /// Only this kind
-    #[arg(long)]
-    kind: Option<String>,
     /// At most this many per queue and state
     #[arg(long, default_value_t = 50)]
     limit: usize,
     /// Jobs that have ended, as Postgres has them when Redis has long forgotten
     #[arg(long, conflicts_with = "state")]
     history: bool,
-    #[command(flatten)]
-    past: past::Filter,
+    /// With --history: only jobs that ended so
+    #[arg(long, requires = "history")]
+    ending: Option<past::How>,
 }
 
 #[derive(Debug, Args)]
@@ -121,13 +120,7 @@ impl List {
         }
         let open = [State::Running, State::Waiting, State::Delayed, State::Blocked];
         let states = self.state.map_or_else(|| open.to_vec(), |state| vec![state.into()]);
-        let mut views = Vec::new();
-        for queue in app.chosen_queues(self.queue.as_deref()).await?.values() {
-            for state in &states {
-                views.extend(queue.list(*state, self.limit).await?);
-            }
-        }
-        views.retain(|view| self.kind.as_ref().is_none_or(|kind| view.kind == *kind));
+        let views = self.filter.find(app, &states, self.limit, out).await?;
         table(&views, app, out)?;
         out.value(&views)
     }
@@ -188,6 +181,7 @@ pub(crate) fn show(view: &JobView, app: &App, out: &mut Output) -> Result<(), Fa
     line("sealed", &view.sealed.as_ref().map_or_else(String::new, |key| format!("with key `{key}`")))?;
     line("enqueued", &when(view.enqueued_ms, now))?;
     line("schedule", view.schedule.as_deref().unwrap_or_default())?;
+    line("trace", view.trace.as_deref().unwrap_or_default())?;
     line("attempt", &view.attempt.to_string())?;
     line("worker", if view.worker == "-" { "" } else { &view.worker })?;
     line("asked to stop", view.stop_asked.as_deref().unwrap_or_default())?;
@@ -234,7 +228,7 @@ fn unknown(id: &str) -> Failure {
 
 async fn retry(app: &App, chosen: &Chosen, out: &mut Output) -> Result<(), Failure> {
     let mut said = Vec::new();
-    for (queue, view) in chosen.find(app, &[State::Dead, State::Delayed]).await? {
+    for (queue, view) in chosen.find(app, &[State::Dead, State::Delayed], out).await? {
         let id = &view.id;
         if chosen.dry_run {
             out.line(format!("would start {id} ({}, {}) again", view.kind, state(&view)))?;
@@ -269,7 +263,7 @@ async fn cancel(app: &App, verb: &Cancel, out: &mut Output) -> Result<(), Failur
     }
     let mut said = Vec::new();
     let open = [State::Running, State::Waiting, State::Delayed, State::Blocked];
-    for (queue, view) in chosen.find(app, &open).await? {
+    for (queue, view) in chosen.find(app, &open, out).await? {
         let id = &view.id;
         if chosen.dry_run {
             out.line(format!("would cancel {id} ({}, {})", view.kind, state(&view)))?;

@@ -2,7 +2,7 @@
 
 use brasa_jobs::history::{self, Past, Search};
 use brasa_shared::queue::Ending;
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -10,24 +10,6 @@ use super::{List, unknown};
 use crate::app::{App, greet_postgres};
 use crate::failure::Failure;
 use crate::output::{Output, plain, short, when};
-use crate::verbs::arguments::{Moment, moment};
-
-/// What is looked for among jobs that have ended.
-#[derive(Debug, Args)]
-pub(crate) struct Filter {
-    /// With --history: only jobs that ended so
-    #[arg(long, requires = "history")]
-    ending: Option<How>,
-    /// With --history: only what ended since then, such as 2h (ago) or 2026-01-31T08:00:00Z
-    #[arg(long, value_name = "WHEN", value_parser = moment, requires = "history")]
-    since: Option<Moment>,
-    /// With --history: only what ended until then
-    #[arg(long, value_name = "WHEN", value_parser = moment, requires = "history")]
-    until: Option<Moment>,
-    /// With --history: only jobs whose reason has this in it; of the last week, unless --since says otherwise
-    #[arg(long, requires = "history")]
-    text: Option<String>,
-}
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum How {
@@ -52,14 +34,14 @@ impl From<How> for Ending {
 pub(super) async fn list(app: &App, wanted: List, out: &mut Output) -> Result<(), Failure> {
     let now = app.clock.now();
     let search = Search {
-        queue: wanted.queue,
-        kind: wanted.kind,
-        ending: wanted.past.ending.map(Into::into),
-        id: None,
-        since: wanted.past.since.map(|since| since.before(now)),
-        until: wanted.past.until.map(|until| until.before(now)),
-        text: wanted.past.text,
+        queue: wanted.filter.queue,
+        kind: wanted.filter.kind,
+        ending: wanted.ending.map(Into::into),
+        since: wanted.filter.since.map(|since| since.before(now)),
+        until: wanted.filter.until.map(|until| until.before(now)),
+        text: wanted.filter.text,
         limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
+        ..Search::default()
     };
     let found = history::search(&table(app).await?, &search.within_reason(now))
         .await
