@@ -66,7 +66,7 @@ pub(super) struct Search {
 
 /// Jobs.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Jobs {
+pub(super) struct Listed {
     /// The jobs, queue by queue.
     jobs: Vec<Job>,
     /// How many were looked at; there may be some to be found behind them.
@@ -77,12 +77,12 @@ pub(super) struct Jobs {
 
 /// List jobs.
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(Search),
-    responses((status = 200, description = "The jobs", body = Jobs)))]
+    responses((status = 200, description = "The jobs", body = Listed)))]
 pub(super) async fn list(
     State(desk): State<Desk>,
     Extension(who): Extension<Identity>,
     uri: Uri,
-) -> Result<Json<Jobs>, Refused> {
+) -> Result<Json<Listed>, Refused> {
     let search: Search = query(&uri)?;
     let given = Option::as_deref;
     let wanted = Wanted {
@@ -98,7 +98,7 @@ pub(super) async fn list(
     let found = find(&desk, &wanted, &who).await?;
     let next = found.next().map(ToString::to_string);
     let jobs = found.jobs.into_iter().map(|view| Job::of(view, who.sees_payloads())).collect();
-    Ok(Json(Jobs { jobs, looked_at: found.looked_at, next }))
+    Ok(Json(Listed { jobs, looked_at: found.looked_at, next }))
 }
 
 /// Look at a job. A token for enqueuing sees the jobs that it may enqueue, and no others.
