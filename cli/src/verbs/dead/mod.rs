@@ -199,7 +199,9 @@ impl Chosen {
             }
         } else if self.all {
             let all = self.filter.find(app, &[State::Dead], BULK_MAX, out).await?;
-            all.into_iter().for_each(|view| add(view.queue, view.id));
+            for view in all {
+                add(view.queue, view.id);
+            }
         } else {
             for id in &self.ids {
                 let (queue, _) = find(app, id).await?;
