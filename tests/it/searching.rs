@@ -57,7 +57,9 @@ async fn every_job_is_on_one_page_of_a_list_in_every_state() {
     let _held = Hand::new("w", &["test.run"]).claim(&queue, 7).await;
     several(&world, "test.wait", 7).await;
     let mut later: Vec<_> = (0..7).map(|n| world.job("test.later", &json!({ "n": n }))).collect();
-    later.iter_mut().for_each(|job| job.due = Some(world.clock.now().as_millisecond() + 60_000));
+    for job in &mut later {
+        job.due = Some(world.clock.now().as_millisecond() + 60_000);
+    }
     queue.enqueue_all(&later).await.unwrap();
 
     for state in [State::Dead, State::Running, State::Waiting, State::Delayed] {
@@ -86,7 +88,7 @@ async fn the_dead_are_found_by_when_they_died_however_many_died_since() {
         let jobs = Hand::new("w", &["test.dead"]).claim(&queue, 5).await;
         queue.bury(&jobs.iter().map(|job| dead(job, "Disk FULL")).collect::<Vec<_>>()).await.unwrap();
         deaths.push((world.clock.now().as_millisecond(), died));
-        world.advance(Duration::from_secs(600));
+        world.advance(Duration::from_mins(10));
     }
     let (at, mut died) = deaths.swap_remove(1);
     died.sort_unstable();
