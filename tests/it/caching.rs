@@ -6,6 +6,7 @@ mod due;
 mod engine;
 mod outage;
 mod refreshing;
+mod sparing;
 mod versions;
 
 use std::time::Duration;
@@ -40,7 +41,12 @@ pub(crate) fn caches(world: &World) -> Caches {
 /// A worker's settings with a cache to look after. `KEY` in the configuration stands for the world's prefix.
 fn settings(world: &World, config: &str) -> Settings {
     // All tests share a database, and none is to wait for the others' sake.
-    let config = format!("{}\n[cache]\nbusy_percent = 100\n", config.replace("KEY", &world.prefix));
+    sparing_settings(world, config, 100)
+}
+
+/// The same, with how much of one loader's time is used while others are at work, in hundredths.
+fn sparing_settings(world: &World, config: &str, percent: u32) -> Settings {
+    let config = format!("{}\n[cache]\nbusy_percent = {percent}\n", config.replace("KEY", &world.prefix));
     let mut settings = world.settings(catalog(), &config);
     settings.cache = Some(brasa_worker::cache::Settings {
         queue: world.queue("default"),

@@ -106,7 +106,8 @@ impl Judge<'_> {
         let crashes = known.blame / QUARTERS_PER_CRASH;
         let reason: String = cut(error.to_string()).replace('\n', " ");
         let blamed = if crashes > 0 { format!(" [{crashes} crashes]") } else { String::new() };
-        let note = format!("{now} {} failed{blamed} {reason}", known.attempt);
+        let (worker, took) = (self.worker, begun.elapsed().as_millis());
+        let note = format!("{now} {} failed on {worker} after {took} ms{blamed}: {reason}", known.attempt);
         let word = Word::Retry(Retry { held, delay, snooze, note });
         (word, if snooze { Told::Snoozed } else { Told::Retried })
     }

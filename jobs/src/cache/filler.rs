@@ -32,7 +32,7 @@ pub struct Filler<'a> {
     pub(super) who: &'a str,
     pub(super) shape: Shape,
     pub(super) namespace: Namespace,
-    is_urgent: bool,
+    pub(super) is_urgent: bool,
 }
 
 /// A value that is to be loaded.
@@ -125,14 +125,22 @@ impl<'a> Filler<'a> {
     /// # Errors
     /// See [`FillError`]. What was filled by then stands; leases end by themselves.
     pub async fn fill(&self, wanted: Vec<Wanted>) -> Result<Tally, FillError> {
+        self.fill_first(wanted, 1).await
+    }
+
+    /// The same where they are the first of so many calls that are to be made soon.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub async fn fill_first(&self, wanted: Vec<Wanted>, left: usize) -> Result<Tally, FillError> {
         let mut tally = Tally::default();
         if !self.warmer.is_askable() {
             let texts: Vec<Vec<String>> = wanted.into_iter().map(|wanted| wanted.texts).collect();
-            self.fill_late(&texts, &mut tally).await?;
+            self.fill_late(&texts, left, &mut tally).await?;
             return Ok(tally);
         }
         // The wait may be long, and leases are not to end meanwhile.
-        let permit = self.enter().await;
+        let permit = self.enter(wanted.iter().map(|one| one.texts.as_slice()), left).await;
         let ready = async { Ok((self.lease(wanted, &mut tally).await?, self.origin().await?)) };
         let (mut leased, mut origin) = match ready.await {
             Ok((leased, origin)) if !leased.is_empty() => (leased, origin),
@@ -164,7 +172,7 @@ impl<'a> Filler<'a> {
     /// As [`Self::fill`].
     pub async fn fill_all(&self) -> Result<Tally, FillError> {
         let mut tally = Tally::default();
-        self.fill_late(&[], &mut tally).await?;
+        self.fill_late(&[], 1, &mut tally).await?;
         Ok(tally)
     }
 
@@ -205,12 +213,6 @@ impl<'a> Filler<'a> {
         why
     }
 
-    /// Waits until the budget lets a batch run.
-    async fn enter(&self) -> Permit {
-        let budget = &self.loaders.budget;
-        if self.is_urgent { budget.enter_soon().await } else { budget.enter().await }
-    }
-
     /// Calls the loader, as the budget has allowed or allows now.
     pub(super) async fn load(
         &self,
@@ -220,7 +222,7 @@ impl<'a> Filler<'a> {
     ) -> Result<(Batch, Duration), FillError> {
         let permit = match permit {
             Some(permit) => permit,
-            None => self.enter().await,
+            None => self.enter(asked.iter().map(|one| one.texts.as_slice()), 1).await,
         };
         let waited = Instant::now();
         let mut connection = self.connect(origin).await?;
@@ -287,9 +289,22 @@ impl<'a> Filler<'a> {
     }
 
     /// Loads values whose keys nobody knows before, and leases them then.
-    async fn fill_late(&self, texts: &[Vec<String>], tally: &mut Tally) -> Result<(), FillError> {
-        let before = self.loaders.caches.before().await?;
-        let origin = self.origin().await?;
+    async fn fill_late(
+        &self,
+        texts: &[Vec<String>],
+        left: usize,
+        tally: &mut Tally,
+    ) -> Result<(), FillError> {
+        // Which values it gives is not known yet: those of the warmer are asked when they end.
+        let permit = self.enter(std::iter::empty(), left).await;
+        let ready = async { Ok((self.loaders.caches.before().await?, self.origin().await?)) };
+        let (before, origin) = match ready.await {
+            Ok(ready) => ready,
+            Err(error) => {
+                permit.unused();
+                return Err(error);
+            }
+        };
         let none = |texts: &Vec<String>| Leased {
             texts: texts.clone(),
             entry: Entry { key: String::new(), params: String::new() },
@@ -297,7 +312,7 @@ impl<'a> Filler<'a> {
             is_asked: false,
         };
         let asked: Vec<Leased> = texts.iter().map(none).collect();
-        let (batch, took) = self.load(&origin, &asked, None).await?;
+        let (batch, took) = self.load(&origin, &asked, Some(permit)).await?;
         tally.batches += 1;
         rows::check_count(self.warmer, batch.rows.len())?;
         let found = Found::of(&self.shape, &batch, None)?;

@@ -191,14 +191,18 @@ impl Loaders {
     /// How long whoever loads a value of this warmer may take: four times as long as the slowest of late. Between two
     /// seconds and what the database allows.
     pub fn lease(&self, name: &str) -> Duration {
-        let slowest = self.known().get(name).and_then(|known| known.slowest);
-        slowest.map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE_MIN, self.lease_max(name)))
+        self.slowest(name).map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE_MIN, self.lease_max(name)))
     }
 
     /// The longest lease: somewhat longer than a statement may run.
     pub fn lease_max(&self, name: &str) -> Duration {
         let (own, other) = &self.timeouts;
         *own.get(name).unwrap_or(other) + LEASE_BEYOND
+    }
+
+    /// How long the slowest load of late took.
+    pub fn slowest(&self, name: &str) -> Option<Duration> {
+        self.known().get(name).and_then(|known| known.slowest)
     }
 
     /// Notes how long a load took.

@@ -3,7 +3,8 @@
 //! ```text
 //! shape:   parameters -> key, tags            plan: what the database says about the statements
 //! loaders: databases, budget, dictionaries    filler: lease, load, fill; making: what goes into the cache;
-//!                                             splitting: what becomes of a batch in which something is wrong
+//!                                             splitting: what becomes of a batch in which something is wrong;
+//!                                             patience: how long one may be kept waiting
 //! warm:    the job that loads all values of a warmer, or the hottest
 //! invalidation: what people make invalid
 //! status:  what is cached and how well it serves, for people; texts: stored bytes -> texts
@@ -16,6 +17,7 @@ mod hot;
 mod invalidation;
 mod loaders;
 mod making;
+mod patience;
 mod plan;
 mod rows;
 mod shape;

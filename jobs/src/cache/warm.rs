@@ -180,14 +180,15 @@ impl Warm {
             .chunks(warmer.batch)
             .map(|keys| keys.iter().map(|texts| Wanted { texts: texts.clone(), token: None }).collect())
             .collect();
-        let fill = |wanted: Vec<Wanted>| async move {
+        let calls = batches.len();
+        let fill = |(call, wanted): (usize, Vec<Wanted>)| async move {
             ctx.go_on().map_err(Trouble::Job)?;
             let count = wanted.len();
-            Ok::<_, Trouble>((filler.fill(wanted).await?, count))
+            Ok::<_, Trouble>((filler.fill_first(wanted, calls - call).await?, count))
         };
         // While some are loaded, as many as the budget allows, others are put into the cache.
         let at_once = usize::try_from(ctx.reach.config.cache.loaders).unwrap_or(1).max(1) * 2;
-        let mut filling = stream::iter(batches.into_iter().map(fill)).buffer_unordered(at_once);
+        let mut filling = stream::iter(batches.into_iter().enumerate().map(fill)).buffer_unordered(at_once);
         let mut tally = Tally::default();
         while let Some((filled, count)) = filling.try_next().await? {
             tally.add(filled);

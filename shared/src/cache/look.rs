@@ -1,5 +1,7 @@
 //! Looking at a value without touching it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::cache::invalidate::MARKS_KEPT;
@@ -48,6 +50,23 @@ impl Look {
 type Held = (Option<String>, Option<i64>, Option<String>, Option<i64>);
 
 impl Caches {
+    /// When the first of the values at these keys ends; none where none is there, or none ends.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn soonest_end(&self, keys: &[String]) -> Result<Option<Duration>, StoreError> {
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.cmd("PTTL").arg(&self.entry(key).value);
+        }
+        let left: Vec<i64> = self.run_all("ask when values end", &pipe).await?;
+        // What is not there, or does not end, is below 0.
+        Ok(left.iter().filter_map(|left| u64::try_from(*left).ok()).min().map(Duration::from_millis))
+    }
+
     /// Looks at the value at `key`.
     ///
     /// # Errors

@@ -1,8 +1,12 @@
 //! Jobs: found by word, kind and time, a page at a time, and what is known of one.
 
+use std::time::Duration;
+
+use brasa_shared::queue::{Held, Retry};
+use brasa_tests::hand::Hand;
 use serde_json::json;
 
-use super::{Dashboard, has};
+use super::{Dashboard, has, part};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_says_what_it_did_not_look_at_and_where_to_go_on() {
@@ -41,4 +45,33 @@ async fn a_job_shows_the_trace_that_it_belongs_to() {
     dashboard.world.queue("default").enqueue(&job).await.unwrap();
     let page = dashboard.page("viewer", &format!("/jobs/default/{}", job.id)).await;
     has(&page, &["<dt>Trace</dt>", "4bf92f3577b34da6a3ce929d0e0e4736"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_shows_who_held_it_when_and_what_came_of_it() {
+    let dashboard = Dashboard::open("select 1", "").await;
+    let queue = dashboard.world.queue("default");
+    let id = dashboard.world.enqueue("sql.run", json!({})).await;
+    let claimed = Hand::new("web-1-8125", &["sql.run"]).claim(&queue, 1).await.remove(0);
+    let page = dashboard.page("viewer", &format!("/jobs/default/{id}")).await;
+    has(&page, &["</time> enqueued", "</time> attempt 1 began on web-1-8125", "leased for "]);
+
+    let held = Held { id: id.clone(), nonce: claimed.nonce };
+    let note = "1785000000000 1 failed on web-1-8125 after 12 ms: no connection".to_owned();
+    let again = Retry { held, delay: Duration::from_secs(60), snooze: false, note };
+    queue.retry(&[again]).await.unwrap();
+    let page = dashboard.page("viewer", &format!("/jobs/default/{id}")).await;
+    has(&page, &["</time> attempt 1 failed on web-1-8125 after 12 ms: no connection", "</time> it is due"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_shows_all_of_its_limits() {
+    let limits = "[queues.default]\nmax_length = 5000\nconcurrency = 3\nkinds.\"http.post\" = { concurrency = 2, rate = \
+                  { starts = 50, per = \"1s\" } }\nper_share = { concurrency = 1 }\n";
+    let dashboard = Dashboard::open("select 1", limits).await;
+    let card = part(&dashboard.page("viewer", "/queues").await, "queue-default").to_owned();
+    has(&card, &[
+        "5\u{202f}000 jobs at most, 3 at once, http.post 2 at once, http.post 50 starts per 1.0 s, each share key 1 at once",
+        "nothing waits",
+    ]);
 }

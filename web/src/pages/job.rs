@@ -51,6 +51,7 @@ async fn show(
         p.id { code { (view.id) } }
         (buttons(&view, &who))
         (facts(&desk, &view, why.as_ref()))
+        h2 { "What became of it" }
         (timeline(&desk, &view))
         (payload(&view, &who))
     };
@@ -90,7 +91,7 @@ fn facts(desk: &Desk, view: &JobView, why: Option<&Why>) -> Markup {
             dt { "Enqueued" } dd { (at(view.enqueued_ms)) }
             @match view.state {
                 JobState::Delayed => { dt { "Due" } dd { (at(view.state_ms)) } },
-                JobState::Running => { dt { "Runs since" } dd { (at(view.started_ms)) ", leased until " (at(view.state_ms)) } },
+                JobState::Running => { dt { "Runs since" } dd { (at(view.started_ms)) ", leased for " (format::ago(view.state_ms, now).trim_start_matches("in ")) " more" } },
                 JobState::Blocked => { dt { "Waits for" } dd { (view.waits_for) " jobs to end" } },
                 _ => {},
             }
@@ -114,26 +115,49 @@ fn facts(desk: &Desk, view: &JobView, why: Option<&Why>) -> Markup {
     }
 }
 
-/// How earlier attempts ended.
+/// When it was enqueued, who held it when and how that ended, and how it stands.
 fn timeline(desk: &Desk, view: &JobView) -> Markup {
     let now = desk.site.clock.now();
-    let steps: Vec<(i64, String)> = view
-        .trail
-        .iter()
-        .map(|step| {
-            step.split_once(' ')
-                .map_or((0, step.clone()), |(at, told)| (at.parse().unwrap_or(0), told.to_owned()))
-        })
-        .collect();
+    let by = view.schedule.as_ref().map(|name| format!("enqueued by the schedule {name}"));
+    let mut steps = vec![(view.enqueued_ms, by.unwrap_or_else(|| "enqueued".to_owned()))];
+    steps.extend(view.trail.iter().map(|step| {
+        let (at, told) = step.split_once(' ').unwrap_or(("0", step));
+        (at.parse().unwrap_or(0), earlier(told))
+    }));
+    let attempt = view.attempt;
+    steps.extend(match view.state {
+        JobState::Waiting | JobState::Blocked => None,
+        JobState::Delayed => Some((view.state_ms, "it is due".to_owned())),
+        JobState::Running => Some((view.started_ms, format!("attempt {attempt} began on {}", view.worker))),
+        JobState::Done | JobState::Dead => Some((view.state_ms, format!("{}{}", standing(view), last(view)))),
+    });
     html! {
-        @if !steps.is_empty() {
-            h2 { "Earlier attempts" }
-            ol.timeline {
-                @for (at, told) in steps {
-                    li { time title=(format::instant(at)) { (format::ago(at, now)) } " attempt " (told) }
-                }
+        ol.timeline {
+            @for (at, told) in steps {
+                li { time title=(format::instant(at)) { (format::ago(at, now)) } " " (told) }
             }
         }
+    }
+}
+
+/// How an earlier attempt ended, from a line of the trail: which it was, what became of it, and the rest.
+fn earlier(told: &str) -> String {
+    let mut words = told.splitn(3, ' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(attempt), Some("lost"), Some(who)) => format!("attempt {attempt} was lost with {who}"),
+        (Some(attempt), Some("crashed"), Some(rest)) => {
+            let (who, how) = rest.split_once(' ').unwrap_or((rest, ""));
+            format!("attempt {attempt} took {who} down: {how}")
+        }
+        _ => format!("attempt {told}"),
+    }
+}
+
+/// Which attempt was the last, and whose.
+fn last(view: &JobView) -> String {
+    match view.worker.as_str() {
+        "" | "-" => String::new(),
+        worker => format!(" with attempt {} on {worker}", view.attempt),
     }
 }
 

@@ -196,17 +196,17 @@ pub(super) fn table(desk: &Desk, views: &[JobView], who: &Identity) -> Markup {
     let now = desk.site.clock.now();
     html! {
         div.wide { table {
-            thead { tr { th { "Job" } th { "Kind" } th { "Queue" } th { "State" } th.n { "Attempt" } th { "When" } th { "What is said of it" } } }
+            thead { tr { th { "Job" } th { "State" } th { "Kind" } th { "When" } th { "What is said of it" } th { "Queue" } th.n { "Attempt" } } }
             tbody {
                 @for view in views {
                     tr {
                         td { a href=(path_of(&view.queue, &view.id)) { code { (format::short(&view.id, 34)) } } }
-                        td { (view.kind) }
-                        td { (view.queue) }
                         td { span class=(format!("state-{}", standing(view))) { (standing(view)) } }
-                        td.n { (view.attempt) }
+                        td { (view.kind) }
                         td { time title=(format::instant(view.time_ms())) { (format::ago(view.time_ms(), now)) } }
                         td.text { (format::short(&told(view, who), 120)) }
+                        td { (view.queue) }
+                        td.n { (view.attempt) }
                     }
                 }
             }

@@ -94,9 +94,14 @@ fn cache(desk: &Desk) -> Markup {
     html! {
         section.card {
             h2 { a href="/cache" { "Cache" } }
-            p.big { (all.map_or("-".into(), format::percent)) }
-            (chart::area(&rates, "share of reads that found something, over the last hour at most"))
-            p.dim { "of the reads found something, as far as readers count them" }
+            @match all {
+                Some(all) => {
+                    p.big { (format::percent(all)) }
+                    (chart::area(&rates, "share of reads that found something, over the last hour at most"))
+                    p.dim { "of the reads found something, as far as readers count them" }
+                },
+                None => { p.dim { "No read was counted yet. Plain GETs are counted by nobody." } },
+            }
         }
     }
 }

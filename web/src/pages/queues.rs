@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use brasa_shared::config::Role;
+use brasa_shared::config::{Limit, Role};
 use brasa_shared::queue::Counts;
 use maud::{Markup, html};
 
@@ -40,7 +40,7 @@ pub(super) fn to_empty(waiting: u64, pace: Pace) -> Option<f64> {
 /// The same in words.
 pub(super) fn until_empty(waiting: u64, pace: Pace) -> String {
     match to_empty(waiting, pace) {
-        Some(0.0) => "empty".to_owned(),
+        Some(0.0) => "0 s".to_owned(),
         Some(seconds) => {
             Duration::try_from_secs_f64(seconds).map_or_else(|_| "never".into(), format::lasting)
         }
@@ -85,8 +85,11 @@ fn card(desk: &Desk, name: &str, counts: &Counts, who: &Identity) -> Markup {
             (chart::area(&done, &format!("jobs done per second in {name}, over the last hour at most")))
             p.dim {
                 (format::rate(pace.enqueued)) " in, " (format::rate(pace.done)) " done, " (format::rate(pace.failed)) " failed · "
-                "oldest " @match counts.oldest_ms { Some(ms) => (format::ago(ms, now)), None => "-" } " · "
-                "empty: " (until_empty(counts.waiting, pace)) " · " (format::bytes(counts.bytes))
+                @match counts.oldest_ms {
+                    Some(ms) => { "oldest " (format::ago(ms, now)) " · empty in " (until_empty(counts.waiting, pace)) },
+                    None => "nothing waits",
+                }
+                " · " (format::bytes(counts.bytes))
                 @if counts.parked > 0 { " · " (format::count(counts.parked)) " held back by limits" }
             }
             (limits(desk, name))
@@ -100,15 +103,23 @@ fn limits(desk: &Desk, name: &str) -> Markup {
     let Some(queue) = desk.site.config.queues.get(name) else {
         return html! { p.dim { "Not in the configuration of this process." } };
     };
-    let limit = queue.limits.queue;
     let bounds = [
         (queue.max_length > 0).then(|| format!("{} jobs at most", format::count(queue.max_length))),
         (queue.max_bytes > 0).then(|| format!("{} at most", format::bytes(queue.max_bytes))),
-        (limit.concurrency > 0).then(|| format!("{} at once", limit.concurrency)),
-        limit.rate.map(|(starts, per)| format!("{starts} starts per {}", format::lasting(per))),
     ];
-    let said: Vec<String> = bounds.into_iter().flatten().collect();
+    let mut said: Vec<String> = bounds.into_iter().flatten().chain(limit(queue.limits.queue)).collect();
+    for (kind, of_kind) in &queue.limits.kinds {
+        said.extend(limit(*of_kind).map(|limit| format!("{kind} {limit}")));
+    }
+    said.extend(limit(queue.limits.per_share).map(|limit| format!("each share key {limit}")));
     html! { @if !said.is_empty() { p.dim { "Limits: " (said.join(", ")) } } }
+}
+
+/// What runs at once and what starts in a time, where that is limited.
+fn limit(limit: Limit) -> impl Iterator<Item = String> {
+    let at_once = (limit.concurrency > 0).then(|| format!("{} at once", limit.concurrency));
+    let rate = limit.rate.map(|(starts, per)| format!("{starts} starts per {}", format::lasting(per)));
+    at_once.into_iter().chain(rate)
 }
 
 fn buttons(name: &str, counts: &Counts, who: &Identity) -> Markup {

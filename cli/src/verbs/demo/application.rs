@@ -1,11 +1,12 @@
-//! The demo's application: it reads the caches as an application would, with a plain `GET`, and enqueues a
-//! job for what it need not do itself.
+//! The demo's application: it reads the caches as an application would, mostly with a plain `GET`, and enqueues a
+//! job for what it need not do itself. One of its readers is the library's own, which counts what it finds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use brasa_jobs::aggregates::install;
+use brasa_shared::cache::{Cache, Warmed};
 use brasa_shared::queue::{Envelope, Queue, State};
 use brasa_shared::store::Store;
 use brasa_worker::Shutdown;
@@ -19,6 +20,8 @@ use crate::failure::{Failure, chain};
 /// How many readers there are, and how long each rests between two requests.
 const READERS: usize = 4;
 const READ_EVERY: Duration = Duration::from_millis(4);
+/// The warmer whose reads are counted.
+const COUNTED: &str = "airlines";
 /// How often a search is recorded, and how many at once.
 const SEARCH_EVERY: Duration = Duration::from_millis(50);
 const SEARCHES: usize = 5;
@@ -54,6 +57,10 @@ impl Application {
         for _ in 0..READERS {
             let reader = read(app.store.apart(), Arc::clone(&keys), Arc::clone(&reads));
             tasks.push(spawn(reader, shutdown));
+        }
+        if let Some(url) = &app.config.redis.url {
+            let cache = Cache::builder().without_l1().open(url.expose(), &app.config.redis.prefix)?;
+            tasks.push(spawn(read_counted(cache.warmer(COUNTED), keys, reads), shutdown));
         }
         tasks.push(spawn(search(app.queue("default")), shutdown));
         Ok(Self(tasks))
@@ -113,6 +120,20 @@ async fn read(store: Store, keys: Arc<Vec<String>>, reads: Arc<Reads>) {
         match store.run::<Option<Vec<u8>>>("read the cache", redis::cmd("GET").arg(key)).await {
             Ok(Some(_)) => reads.hits.fetch_add(1, Ordering::Relaxed),
             Ok(None) => reads.misses.fetch_add(1, Ordering::Relaxed),
+            Err(_) => 0,
+        };
+        tokio::time::sleep(READ_EVERY).await;
+    }
+}
+
+/// The same with the library's reader.
+async fn read_counted(airlines: Warmed, keys: Arc<Vec<String>>, reads: Arc<Reads>) {
+    let carriers: Vec<&str> = keys.iter().filter_map(|key| key.strip_prefix("airline:")).collect();
+    loop {
+        let Some(carrier) = carriers.get(rand::random_range(0..carriers.len().max(1))) else { return };
+        match airlines.get(&[carrier]).await {
+            Ok(read) if read.is_missing() => reads.misses.fetch_add(1, Ordering::Relaxed),
+            Ok(_) => reads.hits.fetch_add(1, Ordering::Relaxed),
             Err(_) => 0,
         };
         tokio::time::sleep(READ_EVERY).await;

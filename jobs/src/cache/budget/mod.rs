@@ -87,6 +87,11 @@ impl Budget {
         }
     }
 
+    /// How many batches may ever run at once.
+    pub fn most(&self) -> usize {
+        self.0.caps.most()
+    }
+
     /// How the budget stands.
     pub fn state(&self) -> BudgetState {
         self.0.state().sum_up(Instant::now())

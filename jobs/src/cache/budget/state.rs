@@ -106,8 +106,7 @@ impl State {
 
     /// Lets a batch begin that cannot wait, if fewer run than ever may.
     pub(super) fn admit_soon(&mut self, caps: &Caps, now: Instant) -> Option<(Instant, u64)> {
-        let most = usize::try_from(caps.batches).unwrap_or(usize::MAX).max(1);
-        if self.running.len() >= most {
+        if self.running.len() >= caps.most() {
             return None;
         }
         self.running.push(now);

@@ -20,6 +20,13 @@ pub struct Caps {
     pub replica_lag: Duration,
 }
 
+impl Caps {
+    /// The most batches at once.
+    pub(super) fn most(&self) -> usize {
+        usize::try_from(self.batches).unwrap_or(usize::MAX).max(1)
+    }
+}
+
 impl Default for Caps {
     fn default() -> Self {
         Self {
