@@ -191,7 +191,8 @@ impl Loaders {
     /// How long whoever loads a value of this warmer may take: four times as long as the slowest of late. Between two
     /// seconds and what the database allows.
     pub fn lease(&self, name: &str) -> Duration {
-        self.slowest(name).map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE_MIN, self.lease_max(name)))
+        self.slowest(name)
+            .map_or(LEASE_AT_FIRST, |slowest| (slowest * 4).clamp(LEASE_MIN, self.lease_max(name)))
     }
 
     /// The longest lease: somewhat longer than a statement may run.

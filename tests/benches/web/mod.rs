@@ -20,6 +20,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_util::sync::CancellationToken;
 
 mod calls;
+mod guesses;
 mod pages;
 
 /// Who asks.
@@ -34,7 +35,8 @@ const REPEATS: usize = 7;
 pub(super) fn measure(stage: &Stage) -> Result<Report> {
     let ground = Ground::new(stage.is_quick)?;
     let only = std::env::var("PART").ok();
-    let parts: [(&str, Part); 2] = [("calls", calls::rows), ("pages", pages::rows)];
+    let parts: [(&str, Part); 3] =
+        [("calls", calls::rows), ("guesses", guesses::rows), ("pages", pages::rows)];
     let mut report = Report::default();
     for (what, rows) in parts {
         if only.as_deref().is_none_or(|only| only == what) {

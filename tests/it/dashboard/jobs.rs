@@ -70,8 +70,11 @@ async fn a_queue_shows_all_of_its_limits() {
                   { starts = 50, per = \"1s\" } }\nper_share = { concurrency = 1 }\n";
     let dashboard = Dashboard::open("select 1", limits).await;
     let card = part(&dashboard.page("viewer", "/queues").await, "queue-default").to_owned();
-    has(&card, &[
-        "5\u{202f}000 jobs at most, 3 at once, http.post 2 at once, http.post 50 starts per 1.0 s, each share key 1 at once",
-        "nothing waits",
-    ]);
+    has(
+        &card,
+        &[
+            "5\u{202f}000 jobs at most, 3 at once, http.post 2 at once, http.post 50 starts per 1.0 s, each share key 1 at once",
+            "nothing waits",
+        ],
+    );
 }

@@ -9,7 +9,6 @@ use brasa_jobs::Site;
 use brasa_shared::clock::Clock;
 use brasa_shared::config::{Role, Token};
 use brasa_shared::hash::hex;
-use subtle::ConstantTimeEq as _;
 
 use super::Identity;
 use super::attempts::Attempts;
@@ -79,7 +78,7 @@ impl Keys {
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
         for (name, known) in tokens.iter() {
-            if bool::from(known.hash.ct_eq(&hash)) {
+            if Token::is_same(&known.hash, &hash) {
                 found = Some((name, known));
             }
         }

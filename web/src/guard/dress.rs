@@ -62,7 +62,10 @@ pub(crate) async fn dress(mut request: Request, next: Next) -> Response {
 
 fn bare(status: StatusCode) -> Refused {
     match status {
-        StatusCode::NOT_FOUND => Refused::absent("there is nothing under this address", ""),
+        StatusCode::NOT_FOUND => Refused::absent(
+            "there is nothing under this address",
+            "the API says what there is at /api/v1/openapi.json",
+        ),
         StatusCode::METHOD_NOT_ALLOWED => Refused::new(status, "this cannot be done there", ""),
         _ => Refused::new(status, status.canonical_reason().unwrap_or("that was refused"), ""),
     }

@@ -96,7 +96,7 @@ fn facts(desk: &Desk, view: &JobView, why: Option<&Why>) -> Markup {
                 _ => {},
             }
             @if let Some(expires) = view.expires_ms { dt { "Not to start after" } dd { (at(expires)) } }
-            @if view.attempt > 0 { dt { "Attempt" } dd { (view.attempt) @if view.lost > 0 { ", " (view.lost) " of its holders were lost" } } }
+            @if view.attempt > 0 { dt { "Attempt" } dd { (view.attempt) @if view.lost > 0 { ", lost with " (view.lost) @if view.lost == 1 { " worker" } @else { " workers" } } } }
             @if !matches!(view.worker.as_str(), "" | "-") { dt { "Worker" } dd { (view.worker) } }
             @if let Some(schedule) = &view.schedule { dt { "Schedule" } dd { a href="/schedules" { (schedule) } } }
             @if let Some(trace) = &view.trace { dt { "Trace" } dd { code { (trace) } } }
