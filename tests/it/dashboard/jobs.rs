@@ -58,7 +58,7 @@ async fn a_job_shows_who_held_it_when_and_what_came_of_it() {
 
     let held = Held { id: id.clone(), nonce: claimed.nonce };
     let note = "1785000000000 1 failed on web-1-8125 after 12 ms: no connection".to_owned();
-    let again = Retry { held, delay: Duration::from_secs(60), snooze: false, note };
+    let again = Retry { held, delay: Duration::from_mins(1), snooze: false, note };
     queue.retry(&[again]).await.unwrap();
     let page = dashboard.page("viewer", &format!("/jobs/default/{id}")).await;
     has(&page, &["</time> attempt 1 failed on web-1-8125 after 12 ms: no connection", "</time> it is due"]);
