@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench faults build docs setup
+.PHONY: help demo test lint bench faults build docs release setup
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -21,7 +21,7 @@ ROUNDS ?=
 SEED ?=
 
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: build ## see it at work, on a Redis, a Postgres and real data of its own
 	@$(TARGET)/debug/brasa demo $(ARGS)
@@ -58,6 +58,9 @@ build: setup ## build the program, for debugging
 docs: ## build the documentation of the code
 	@cargo doc --workspace --no-deps --locked
 	@echo "docs: open $(TARGET)/doc/brasa/index.html"
+
+release: ## build what is handed out, with a list of what is in it and hashes, signed if BRASA_RELEASE_KEY names a key
+	@scripts/release
 
 setup:
 	@scripts/setup
