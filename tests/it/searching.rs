@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use brasa_shared::queue::{Found, Queue, Search, State};
+use brasa_shared::queue::{Flow, Found, Queue, Search, State};
 use brasa_tests::World;
-use brasa_tests::hand::{Hand, dead};
+use brasa_tests::hand::{Hand, dead, done};
 use brasa_tests::process::Brasa;
 use serde_json::{Value, json};
 
@@ -53,6 +53,9 @@ async fn every_job_is_on_one_page_of_a_list_in_every_state() {
     let graves: Vec<_> =
         Hand::new("w", &["test.dead"]).claim(&queue, 7).await.iter().map(|job| dead(job, "why")).collect();
     queue.bury(&graves).await.unwrap();
+    several(&world, "test.done", 7).await;
+    let ended = Hand::new("w", &["test.done"]).claim(&queue, 7).await;
+    queue.finish(&ended.iter().map(done).collect::<Vec<_>>()).await.unwrap();
     several(&world, "test.run", 7).await;
     let _held = Hand::new("w", &["test.run"]).claim(&queue, 7).await;
     several(&world, "test.wait", 7).await;
@@ -62,7 +65,7 @@ async fn every_job_is_on_one_page_of_a_list_in_every_state() {
     }
     queue.enqueue_all(&later).await.unwrap();
 
-    for state in [State::Dead, State::Running, State::Waiting, State::Delayed] {
+    for state in [State::Dead, State::Done, State::Running, State::Waiting, State::Delayed] {
         let (mut all, pages) = through(&queue, Search::all(state, 3)).await;
         all.sort_unstable();
         all.dedup();
@@ -76,6 +79,49 @@ async fn every_job_is_on_one_page_of_a_list_in_every_state() {
             "none wanted says whether there are any: {state:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn jobs_that_take_turns_by_share_key_are_on_one_page_each() {
+    let world = World::with_manual_clock();
+    let queue = world.queue("default");
+    for share in ["a", "b", "c"] {
+        let mut jobs: Vec<_> = (0..300).map(|n| world.job("test.shared", &json!({ "n": n }))).collect();
+        jobs.iter_mut().step_by(3).for_each(|job| job.priority = 5);
+        for job in &mut jobs {
+            job.share = Some(share.to_owned());
+        }
+        queue.enqueue_all(&jobs).await.unwrap();
+        world.advance(Duration::from_mins(1));
+    }
+    let (mut all, pages) = through(&queue, Search::all(State::Waiting, 50)).await;
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!((all.len(), pages), (900, 18));
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_others_are_on_one_page_each() {
+    let world = World::of_queues();
+    let members: Vec<_> = (0..700).map(|n| world.job("test.member", &json!({ "n": n }))).collect();
+    let flow = Flow::chain("c", members).unwrap();
+    world.queue("default").enqueue_flow(&flow).await.unwrap();
+    let (mut all, _) = through(&world.queue("default"), Search::all(State::Blocked, 50)).await;
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 699);
+}
+
+#[tokio::test]
+async fn what_jobs_left_behind_in_line_hides_none_behind_them() {
+    let world = World::of_queues();
+    let queue = world.queue("default");
+    for id in several(&world, "test.many", 400).await {
+        queue.cancel(&id, "ana", "").await.unwrap();
+    }
+    let last = several(&world, "test.last", 1).await;
+    let listed = queue.list(State::Waiting, 10).await.unwrap();
+    assert_eq!(listed.into_iter().map(|view| view.id).collect::<Vec<_>>(), last);
 }
 
 #[tokio::test]
@@ -140,6 +186,11 @@ async fn the_command_line_finds_by_kind_time_and_words_what_is_behind_its_limit(
     assert!(refused.stderr.contains("add --all"), "{refused:?}");
     let refused = brasa.run(["dead", "retry", &rare[0], "--since", "1h"]).await.with_code(2);
     assert!(refused.stderr.contains("add --all"), "{refused:?}");
+    let refused = brasa.run(["dead", "delete", "--group", "g", "--since", "1h", "--yes"]).await.with_code(2);
+    assert!(refused.stderr.contains("beside a group"), "{refused:?}");
+    // A variable of the shell that is not set would choose all.
+    let refused = brasa.run(["jobs", "cancel", "--all", "--text", "", "--yes"]).await.with_code(2);
+    assert!(refused.stderr.contains("--text"), "{refused:?}");
     let said = brasa.run(["jobs", "cancel", "--all", "--text", "test.rare", "--yes"]).await.with_code(0);
     assert_eq!(said.stdout, format!("{} is cancelled\n", rare[0]));
 }

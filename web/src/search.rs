@@ -21,7 +21,7 @@ pub(crate) const LISTED: (usize, usize) = (50, 200);
 /// How many jobs a page looks at.
 const LOOKED_AT: usize = 2_000;
 /// How many jobs of a queue and state may be passed over.
-const PASSED_MAX: usize = 99_999;
+const PASSED_MAX: usize = 20_000;
 /// How long a text to look for may be, in bytes.
 pub(crate) const TEXT_MAX: usize = 200;
 /// What has not ended.
@@ -49,6 +49,8 @@ pub(crate) struct Found {
     pub(crate) looked_at: usize,
     /// Where to go on, if that was not all.
     pub(crate) next: Option<Place>,
+    /// Whether there are some that no page leads to: a narrower search does.
+    pub(crate) are_left_out: bool,
 }
 
 /// Where a page begins.
@@ -115,13 +117,18 @@ fn word(state: JobState) -> &'static str {
     STATES.iter().find(|(_, known)| *known == state).map_or("", |(word, _)| word)
 }
 
+/// Makes sure that a text to look for is not too long.
+pub(crate) fn check_text(text: &str) -> Result<(), Refused> {
+    if text.len() <= TEXT_MAX {
+        return Ok(());
+    }
+    Err(Refused::bad("that is too much to look for", format!("look for at most {TEXT_MAX} bytes")))
+}
+
 /// Looks for jobs, as somebody may see them.
 pub(crate) async fn find(desk: &Desk, wanted: &Wanted<'_>, who: &Identity) -> Result<Found, Refused> {
     let limit = limit(wanted.limit)?;
-    if wanted.text.len() > TEXT_MAX {
-        let help = format!("look for at most {TEXT_MAX} bytes");
-        return Err(Refused::bad("that is too much to look for", help));
-    }
+    check_text(wanted.text)?;
     let states = match wanted.state {
         Some(state) => vec![state],
         None if wanted.text.is_empty() => OPEN.to_vec(),
@@ -151,29 +158,21 @@ pub(crate) async fn find(desk: &Desk, wanted: &Wanted<'_>, who: &Identity) -> Re
             text: given(wanted.text),
             in_args: who.sees_payloads(),
             from: after.map_or(0, |after| after.passed(queue.name(), state)),
-            looks: LOOKED_AT - all.looked_at,
-            // With nothing left of these it only says whether there are more.
+            // On a page that is full it only says whether there are more.
+            looks: if all.jobs.len() < limit { LOOKED_AT - all.looked_at } else { 0 },
             ..Search::all(state, limit - all.jobs.len())
         };
         let found = queue.search(&search).await?;
         all.jobs.extend(found.jobs);
         all.looked_at += found.looked_at;
-        if let Some(passed) = found.next {
-            all.next = Some(Place { queue: queue.name().to_owned(), state, passed });
-            break;
+        match found.next {
+            Some(passed) if passed <= PASSED_MAX => {
+                all.next = Some(Place { queue: queue.name().to_owned(), state, passed });
+                break;
+            }
+            Some(_) => all.are_left_out = true,
+            None => {}
         }
     }
     Ok(all)
-}
-
-impl Found {
-    /// Whether there is more that no page leads to: a narrower search does.
-    pub(crate) fn is_too_far(&self) -> bool {
-        self.next.as_ref().is_some_and(|next| next.passed > PASSED_MAX)
-    }
-
-    /// Where the next page begins.
-    pub(crate) fn next(&self) -> Option<&Place> {
-        self.next.as_ref().filter(|_| !self.is_too_far())
-    }
 }

@@ -140,7 +140,7 @@ impl<'a> Filler<'a> {
             return Ok(tally);
         }
         // The wait may be long, and leases are not to end meanwhile.
-        let permit = self.enter(wanted.iter().map(|one| one.texts.as_slice()), left).await;
+        let permit = self.enter(wanted.iter().map(|one| one.texts.as_slice()).collect(), left).await;
         let ready = async { Ok((self.lease(wanted, &mut tally).await?, self.origin().await?)) };
         let (mut leased, mut origin) = match ready.await {
             Ok((leased, origin)) if !leased.is_empty() => (leased, origin),
@@ -222,7 +222,7 @@ impl<'a> Filler<'a> {
     ) -> Result<(Batch, Duration), FillError> {
         let permit = match permit {
             Some(permit) => permit,
-            None => self.enter(asked.iter().map(|one| one.texts.as_slice()), 1).await,
+            None => self.enter(asked.iter().map(|one| one.texts.as_slice()).collect(), 1).await,
         };
         let waited = Instant::now();
         let mut connection = self.connect(origin).await?;
@@ -296,7 +296,7 @@ impl<'a> Filler<'a> {
         tally: &mut Tally,
     ) -> Result<(), FillError> {
         // Which values it gives is not known yet: those of the warmer are asked when they end.
-        let permit = self.enter(std::iter::empty(), left).await;
+        let permit = self.enter(Vec::new(), left).await;
         let ready = async { Ok((self.loaders.caches.before().await?, self.origin().await?)) };
         let (before, origin) = match ready.await {
             Ok(ready) => ready,

@@ -21,24 +21,32 @@ const SPARE: Duration = Duration::from_secs(2);
 impl Filler<'_> {
     /// Waits until the budget lets a batch run, or until it is high time for it. Of the batches like it that are still
     /// to be loaded this is the first of `left`; those of a loader whose keys nobody knows before give none.
-    pub(super) async fn enter<'k>(&self, keys: impl Iterator<Item = &'k [String]>, left: usize) -> Permit {
+    pub(super) async fn enter(&self, wanted: Vec<&[String]>, left: usize) -> Permit {
         let budget = &self.loaders.budget;
         if self.is_urgent {
             return budget.enter_soon().await;
         }
         let in_turn = async {
-            let mut turn = pin!(budget.enter());
-            let end = tokio::select! {
-                biased;
-                permit = &mut turn => return Some(permit),
-                end = self.soonest_end(keys) => end.unwrap_or_else(|error| {
-                    tracing::debug!(warmer = self.name, %error, "could not ask when values end");
-                    None
-                }),
-            };
-            match end {
-                Some(end) => timeout(end.saturating_sub(self.takes(left)), turn).await.ok(),
-                None => Some(turn.await),
+            let (mut turn, mut keys, mut found) = (pin!(budget.enter()), None, false);
+            loop {
+                let end = tokio::select! {
+                    biased;
+                    permit = &mut turn => return Some(permit),
+                    end = self.soonest_end(&mut keys, &wanted) => end,
+                };
+                // What could not be asked is taken for what nobody finds. What ended meanwhile has been found before.
+                let Some(end) = end.unwrap_or_default() else {
+                    return if found { None } else { Some(turn.await) };
+                };
+                found = true;
+                let patience = end.saturating_sub(self.takes(left));
+                if patience.is_zero() {
+                    return None;
+                }
+                // Somebody else may have loaded them by then: they are asked again.
+                if let Ok(permit) = timeout(patience, &mut turn).await {
+                    return Some(permit);
+                }
             }
         };
         match in_turn.await {
@@ -47,21 +55,32 @@ impl Filler<'_> {
         }
     }
 
-    /// When the first of these values ends that readers find now; none where they find none, or none ends.
-    async fn soonest_end<'k>(
+    /// When the first of these values ends that readers find now; none where they find none, or none ends. Their keys
+    /// are found out once.
+    async fn soonest_end(
         &self,
-        keys: impl Iterator<Item = &'k [String]>,
+        keys: &mut Option<Vec<String>>,
+        wanted: &[&[String]],
     ) -> Result<Option<Duration>, StoreError> {
+        if keys.is_none() {
+            *keys = Some(self.keys_of(wanted).await?);
+        }
+        self.loaders.caches.soonest_end(keys.as_deref().unwrap_or_default()).await
+    }
+
+    /// Some of the keys of these values; or of those of the warmer that are known, where there are none.
+    async fn keys_of(&self, wanted: &[&[String]]) -> Result<Vec<String>, StoreError> {
         let key_of = |texts: &[String]| Some(self.shape.entry(texts).ok()?.key);
-        let mut known: Vec<String> = keys.filter_map(key_of).take(ASKED_MAX).collect();
+        let step = wanted.len().div_ceil(ASKED_MAX).max(1);
+        let mut keys: Vec<String> = wanted.iter().step_by(step).filter_map(|texts| key_of(texts)).collect();
         for warm in [true, false] {
-            if known.is_empty() {
+            if keys.is_empty() {
                 let (_, found) = self.namespace.walk(warm, 0).await?;
                 let texts = found.iter().filter_map(|params| texts_of(params));
-                known = texts.filter_map(|texts| key_of(&texts)).take(ASKED_MAX).collect();
+                keys = texts.filter_map(|texts| key_of(&texts)).take(ASKED_MAX).collect();
             }
         }
-        self.loaders.caches.soonest_end(&known).await
+        Ok(keys)
     }
 
     /// How long it takes until so many batches are loaded, as many at once as may be; generously.

@@ -57,11 +57,12 @@ pub struct Search {
 }
 
 impl Search {
-    /// The same where a text is looked for in the last week only, unless a time is given.
+    /// The same where a text is looked for in the last week only, or in the one before `until`, unless it is said since
+    /// when.
     #[must_use]
     pub fn within_reason(mut self, now: Timestamp) -> Self {
         if self.text.is_some() && self.since.is_none() {
-            self.since = now.checked_sub(TEXT_SINCE).ok();
+            self.since = self.until.unwrap_or(now).checked_sub(TEXT_SINCE).ok();
         }
         self
     }

@@ -127,6 +127,7 @@ impl Queue {
             return Ok((0, None));
         }
         let first = self.line(std::slice::from_ref(lane), if some_left { LOOKED_AT } else { 1 }).await?;
+        let first: Vec<LaneEntry> = first.into_iter().flatten().collect();
         if !some_left {
             return Ok((entries, first.first().map(|entry| entry.rank_ms)));
         }
@@ -152,11 +153,15 @@ impl Queue {
 
     /// The first entry of every lane that has one.
     async fn heads(&self, lanes: &[String]) -> Result<Vec<LaneEntry>, QueueError> {
-        self.line(lanes, 1).await
+        Ok(self.line(lanes, 1).await?.into_iter().flatten().collect())
     }
 
-    /// The first entries of lanes.
-    pub(super) async fn line(&self, lanes: &[String], most: usize) -> Result<Vec<LaneEntry>, QueueError> {
+    /// The first entries of each of these lanes.
+    pub(super) async fn line(
+        &self,
+        lanes: &[String],
+        most: usize,
+    ) -> Result<Vec<Vec<LaneEntry>>, QueueError> {
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
@@ -166,7 +171,8 @@ impl Queue {
             pipe.cmd(walk).arg(self.keys().lane(lane)).arg(0).arg(most.saturating_sub(1));
         }
         let entries: Vec<Vec<String>> = self.run_all("look into the lanes", &pipe).await?;
-        Ok(entries.into_iter().flatten().filter_map(|entry| entry_of(&entry)).collect())
+        let read = |entries: Vec<String>| entries.iter().filter_map(|entry| entry_of(entry)).collect();
+        Ok(entries.into_iter().map(read).collect())
     }
 
     /// Whether these jobs, [`BATCH_MAX`] per round trip, are still to be waited for.

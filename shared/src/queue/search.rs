@@ -1,15 +1,19 @@
 //! Looking for jobs that a queue still knows, a stretch at a time: a queue may have a million of them.
 //!
 //! Whoever looks says how many jobs may be looked at. An answer says whether that was all of them, and else where to go
-//! on: what was not looked at is never taken for absent.
+//! on: how many places in line have been looked at. Jobs that come and go in between move the others: some may be missed
+//! then, or be met twice.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use crate::queue::view::entry_of;
 use crate::queue::{BATCH_MAX, JobView, Queue, QueueError, State};
 
 /// More jobs than a queue can have.
 const ALL: usize = 1 << 40;
+
+/// How many entries are read at a time where all have to be gone through.
+const WALK: usize = 1_000;
 
 /// What is looked for in a queue.
 #[derive(Debug, Clone, Copy)]
@@ -73,14 +77,11 @@ impl Search<'_> {
             && text.is_none_or(|text| says(view, text, self.in_args))
     }
 
-    /// How many are looked at, at most: where nothing is looked for in them, not many more than are wanted.
-    fn looks(&self) -> usize {
-        let is_plain = self.kind.is_none() && self.text.is_none() && !self.is_timed();
-        if is_plain { self.looks.min(self.most.saturating_add(BATCH_MAX)) } else { self.looks }
-    }
-
-    fn is_timed(&self) -> bool {
-        self.since_ms.is_some() || self.until_ms.is_some()
+    /// How many are looked at first: where nothing is looked for in them, not many more than are wanted.
+    fn first_stretch(&self) -> usize {
+        let is_plain =
+            self.kind.is_none() && self.text.is_none() && self.since_ms.is_none() && self.until_ms.is_none();
+        if is_plain { self.most.saturating_add(BATCH_MAX) } else { self.looks }
     }
 }
 
@@ -98,45 +99,72 @@ impl Queue {
     /// # Errors
     /// Redis is out of reach.
     pub async fn search(&self, wanted: &Search<'_>) -> Result<Found, QueueError> {
-        let ids = self.ids_of(wanted).await?;
         let text = wanted.text.map(str::to_lowercase);
-        let mut found = Found::default();
-        let (mut rest, looks) = (ids.as_slice(), wanted.looks());
-        while !rest.is_empty() && found.jobs.len() < wanted.most && found.looked_at < looks {
-            let (chunk, behind) = rest.split_at(rest.len().min(BATCH_MAX).min(looks - found.looked_at));
+        let (mut all, mut stretch) = (Found::default(), wanted.first_stretch());
+        loop {
+            let part = Search {
+                from: wanted.from + all.looked_at,
+                most: wanted.most - all.jobs.len(),
+                looks: stretch.min(wanted.looks - all.looked_at),
+                ..*wanted
+            };
+            let found = self.look_through(&part, text.as_deref()).await?;
+            all.jobs.extend(found.jobs);
+            (all.looked_at, all.next) = (all.looked_at + found.looked_at, found.next);
+            if all.next.is_none() || all.jobs.len() == wanted.most || all.looked_at >= wanted.looks {
+                return Ok(all);
+            }
+            // Much of what was looked at stands for nothing any more.
+            stretch = stretch.saturating_mul(4);
+        }
+    }
+
+    /// Looks at so many, or at fewer where all that are wanted are found.
+    async fn look_through(&self, wanted: &Search<'_>, text: Option<&str>) -> Result<Found, QueueError> {
+        // One more, to know whether there are more.
+        let ids = self.ids_of(wanted, wanted.looks.saturating_add(1)).await?;
+        let (mut found, mut rest) = (Found::default(), ids.as_slice());
+        while !rest.is_empty() && found.jobs.len() < wanted.most && found.looked_at < wanted.looks {
+            let chunk = &rest[..rest.len().min(BATCH_MAX).min(wanted.looks - found.looked_at)];
             let mut looked = 0;
             for view in self.views(chunk).await? {
                 if found.jobs.len() == wanted.most {
                     break;
                 }
                 looked += 1;
-                found.jobs.extend(view.filter(|view| wanted.finds(view, text.as_deref())));
+                found.jobs.extend(view.filter(|view| wanted.finds(view, text)));
             }
             found.looked_at += looked;
-            rest = if looked == chunk.len() { behind } else { &rest[looked..] };
+            rest = &rest[looked..];
         }
         found.next = (!rest.is_empty()).then(|| wanted.from + found.looked_at);
         Ok(found)
     }
 
-    /// The ids of what is to be looked at, and of one more.
-    async fn ids_of(&self, wanted: &Search<'_>) -> Result<Vec<String>, QueueError> {
-        let (keys, reach) = (self.keys(), wanted.looks().saturating_add(1));
+    /// The ids at so many places. What stands at a place for nothing has no id.
+    async fn ids_of(&self, wanted: &Search<'_>, count: usize) -> Result<Vec<String>, QueueError> {
+        let keys = self.keys();
         // What is put together from several places can only be passed over once it is there.
-        let through = reach.saturating_add(wanted.from);
+        let through = count.saturating_add(wanted.from);
         let ids = match wanted.state {
-            State::Delayed => return self.by_time(&keys.delayed, false, wanted).await,
-            State::Dead => return self.by_time(&keys.dead, true, wanted).await,
+            State::Delayed => return self.by_time(&keys.delayed, false, wanted, count).await,
+            State::Dead => return self.by_time(&keys.dead, true, wanted, count).await,
             State::Waiting => self.waiting_ids(through).await?,
             State::Blocked => self.blocked_ids(through).await?,
             State::Running => self.running_ids().await?,
             State::Done => self.done_ids(through).await?,
         };
-        Ok(ids.into_iter().skip(wanted.from).take(reach).collect())
+        Ok(ids.into_iter().skip(wanted.from).take(count).collect())
     }
 
     /// Of a set whose scores are the times of its jobs.
-    async fn by_time(&self, set: &str, latest: bool, wanted: &Search<'_>) -> Result<Vec<String>, QueueError> {
+    async fn by_time(
+        &self,
+        set: &str,
+        latest: bool,
+        wanted: &Search<'_>,
+        count: usize,
+    ) -> Result<Vec<String>, QueueError> {
         let bound = |ms: Option<i64>, none: &str| ms.map_or_else(|| none.to_owned(), |ms| ms.to_string());
         let (low, high) = (bound(wanted.since_ms, "-inf"), bound(wanted.until_ms, "+inf"));
         let mut command = redis::cmd("ZRANGE");
@@ -146,33 +174,56 @@ impl Queue {
         } else {
             command.arg(low).arg(high).arg("BYSCORE");
         }
-        command.arg("LIMIT").arg(wanted.from).arg(signed(wanted.looks().saturating_add(1)));
+        command.arg("LIMIT").arg(wanted.from).arg(signed(count));
         self.run("list jobs", &command).await
     }
 
+    /// Those that stand in line, lane by lane as they will be served: an entry comes before what is younger in other
+    /// lanes, and behind all that are before it in its own. So what the first places are does not depend on how many
+    /// are asked for. Those that a limit holds back stand behind all others.
     async fn waiting_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let lanes = self.lanes().await?;
-        let mut entries = self.line(&lanes, most).await?;
-        entries.sort_by_key(|entry| entry.rank_ms);
-        let mut ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(&self.keys().parked).arg(0).arg(signed(most.saturating_sub(1)));
-        let parked: Vec<String> = self.run("list jobs", &command).await?;
-        ids.extend(parked.iter().filter_map(|member| {
-            let entry = member.splitn(3, ' ').nth(2)?;
-            entry_of(entry).map(|entry| entry.id)
-        }));
+        let mut lanes = self.lanes().await?;
+        lanes.sort_unstable();
+        let mut line = Vec::new();
+        for entries in self.line(&lanes, most).await? {
+            let mut rank_ms = 0;
+            for entry in entries {
+                rank_ms = entry.rank_ms.max(rank_ms);
+                line.push((rank_ms, entry.id));
+            }
+        }
+        line.sort_by_key(|(rank_ms, _)| *rank_ms);
+        let mut ids: Vec<String> = line.into_iter().map(|(_, id)| id).collect();
+        if ids.len() < most {
+            let mut command = redis::cmd("ZRANGE");
+            command.arg(&self.keys().parked).arg(0).arg(signed(most.saturating_sub(1)));
+            let parked: Vec<String> = self.run("list jobs", &command).await?;
+            let entry = |member: &String| entry_of(member.splitn(3, ' ').nth(2)?);
+            ids.extend(parked.iter().filter_map(entry).map(|entry| entry.id));
+        }
+        ids.truncate(most);
         // A job may have left entries behind, elsewhere in line.
-        let mut seen = BTreeSet::new();
-        ids.retain(|id| seen.insert(id.clone()));
+        let mut seen = HashSet::new();
+        for id in &mut ids {
+            if !seen.insert(id.clone()) {
+                id.clear();
+            }
+        }
         Ok(ids)
     }
 
     async fn blocked_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut command = redis::cmd("HRANDFIELD");
-        command.arg(&self.keys().blocked).arg(signed(most));
-        let mut ids: Vec<String> = self.run("list jobs", &command).await?;
-        ids.sort_unstable();
+        let (mut ids, mut cursor) = (Vec::new(), 0_u64);
+        while ids.len() < most {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(&self.keys().blocked).arg(cursor).arg("COUNT").arg(WALK);
+            let (next, found): (u64, Vec<(String, String)>) = self.run("list jobs", &scan).await?;
+            ids.extend(found.into_iter().map(|(id, _)| id));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
         Ok(ids)
     }
 
@@ -189,16 +240,26 @@ impl Queue {
         Ok(ids)
     }
 
+    /// Those that are kept for a time of their own, and then the others, the latest first.
     async fn done_ids(&self, most: usize) -> Result<Vec<String>, QueueError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("LRANGE").arg(&self.keys().done).arg(-signed(most)).arg(-1);
-        pipe.cmd("ZRANGE").arg(&self.keys().kept).arg(0).arg(signed(most.saturating_sub(1))).arg("REV");
-        let (entries, kept): (Vec<String>, Vec<String>) = self.run_all("list ended jobs", &pipe).await?;
-        let mut ids = kept;
-        ids.extend(entries.iter().rev().flat_map(|entry| {
-            let ended: Vec<_> = entry.split(' ').skip(2).map(ToOwned::to_owned).collect();
-            ended.into_iter().rev()
-        }));
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(&self.keys().kept).arg(0).arg(signed(most.saturating_sub(1))).arg("REV");
+        let mut ids: Vec<String> = self.run("list ended jobs", &command).await?;
+        // An entry stands for all that ended together.
+        let mut behind = 0;
+        while ids.len() < most {
+            let mut command = redis::cmd("LRANGE");
+            command.arg(&self.keys().done).arg(-signed(behind + WALK)).arg(-signed(behind + 1));
+            let entries: Vec<String> = self.run("list ended jobs", &command).await?;
+            behind += WALK;
+            for entry in entries.iter().rev() {
+                let ended: Vec<&str> = entry.split(' ').skip(2).collect();
+                ids.extend(ended.into_iter().rev().map(ToOwned::to_owned));
+            }
+            if entries.len() < WALK {
+                break;
+            }
+        }
         Ok(ids)
     }
 }

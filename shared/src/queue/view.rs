@@ -84,8 +84,8 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// The instant by which it is looked for, ms since 1970: when it ended or died, when it is due, since when it runs
-    /// or may start, or when it was enqueued.
+    /// The instant by which it is looked for, ms since 1970: when it ended or died, when it is due, or since when it
+    /// runs; for one that waits, when it was enqueued or due first.
     pub fn time_ms(&self) -> i64 {
         match self.state {
             State::Waiting | State::Delayed | State::Done | State::Dead => self.state_ms,

@@ -73,6 +73,8 @@ pub(super) struct Listed {
     looked_at: usize,
     /// Where to go on, if that was not all.
     next: Option<String>,
+    /// Whether there are jobs to which no `next` leads: ask for a kind, a time or a text.
+    are_left_out: bool,
 }
 
 /// List jobs.
@@ -96,9 +98,9 @@ pub(super) async fn list(
         limit: search.limit,
     };
     let found = find(&desk, &wanted, &who).await?;
-    let next = found.next().map(ToString::to_string);
+    let next = found.next.map(|next| next.to_string());
     let jobs = found.jobs.into_iter().map(|view| Job::of(view, who.sees_payloads())).collect();
-    Ok(Json(Listed { jobs, looked_at: found.looked_at, next }))
+    Ok(Json(Listed { jobs, looked_at: found.looked_at, next, are_left_out: found.are_left_out }))
 }
 
 /// Look at a job. A token for enqueuing sees the jobs that it may enqueue, and no others.

@@ -91,8 +91,7 @@ impl Span {
 }
 
 /// A moment as people write it: so long ago, or an instant.
-#[derive(Debug, Clone, Copy, ToSchema)]
-#[schema(value_type = String, example = "2h", pattern = "^[0-9]{1,6}(w|d|h|m|s|ms)$|^2[0-9]{3}-0[1-9]-[01][0-9]T[01][0-9]:[0-5][0-9]:[0-5][0-9]Z$")]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct When(pub(super) Moment);
 
 impl<'de> Deserialize<'de> for When {

@@ -10,7 +10,7 @@ use brasa_shared::units::{Moment, NoMoment};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::past;
+use super::past::{self, Next};
 use crate::acts::Started;
 use crate::acts::jobs::STATES;
 pub(super) use crate::acts::jobs::standing;
@@ -19,7 +19,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{Route, VIEWER};
-use crate::search::{Found, TEXT_MAX, Wanted, find, state_of};
+use crate::search::{Found, TEXT_MAX, Wanted, check_text, find, limit, state_of};
 use crate::view::{format, layout};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -46,6 +46,7 @@ impl Asked {
     }
 
     fn wanted(&self) -> Result<Wanted<'_>, Refused> {
+        check_text(self.q.trim())?;
         let is_past = self.wants_past();
         Ok(Wanted {
             queue: &self.queue,
@@ -101,9 +102,15 @@ async fn show(
     let form = form(&desk, &asked).await?;
     if asked.wants_past() {
         let (found, next) = past::search(&desk, &wanted, &asked.after).await?;
-        let next = next.map(|next| asked.page_at(&next.to_string()));
-        let body =
-            html! { (form) (past::table(&desk, &found, &who)) (more(next.as_deref(), "Earlier ones")) };
+        let body = html! {
+            (form)
+            (past::table(&desk, &found, &who))
+            @match next {
+                Next::At(passed) => (more(Some(&asked.page_at(&passed.to_string())), "Earlier ones")),
+                Next::TooFar => (narrower()),
+                Next::None => {},
+            }
+        };
         return Ok(layout::page("Jobs", "/jobs", &who, false, &body).into_response());
     }
     // Whoever writes an id wants that job.
@@ -126,18 +133,26 @@ async fn show(
 /// Whether that was all of them, and else where to go on.
 fn end_of(found: &Found, asked: &Asked) -> Markup {
     let looked = format::count(found.looked_at as u64);
-    let next = found.next().map(|next| asked.page_at(&next.to_string()));
+    let next = found.next.as_ref().map(|next| asked.page_at(&next.to_string()));
+    // Whether the page ends because it is full, or because enough was looked at.
+    let is_full = limit(asked.limit).is_ok_and(|limit| found.jobs.len() == limit);
     html! {
         @if found.jobs.is_empty() {
-            @if found.next.is_some() {
+            @if found.next.is_some() || found.are_left_out {
                 (layout::nothing(&format!("None among the {looked} jobs that were looked at."), ""))
             } @else {
                 (layout::nothing("No jobs.", "Ended jobs are kept for a while only: keep_done and keep_dead of the queue."))
             }
         }
-        (more(next.as_deref(), if found.jobs.is_empty() { "Look further" } else { "More" }))
-        @if found.is_too_far() { p.dim { "There are more. Say which: a kind, a time or a word." } }
+        @if !is_full && !found.jobs.is_empty() && next.is_some() { p.dim { (looked) " jobs were looked at." } }
+        (more(next.as_deref(), if is_full { "More" } else { "Look further" }))
+        @if found.are_left_out { (narrower()) }
     }
+}
+
+/// What to do about those to which no page leads.
+fn narrower() -> Markup {
+    html! { p.dim { "There are more. Say which: a kind, a time or a word." } }
 }
 
 fn more(next: Option<&str>, label: &str) -> Markup {

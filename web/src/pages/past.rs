@@ -18,13 +18,23 @@ pub(super) const STATE: &str = "history";
 /// How many jobs of the history may be passed over.
 const PASSED_MAX: u32 = 100_000;
 
+/// Where the next page begins.
+pub(super) enum Next {
+    /// There is none.
+    None,
+    /// Behind so many.
+    At(u32),
+    /// Behind more than may be passed over.
+    TooFar,
+}
+
 /// Jobs of the history, the latest first: of this id, or with the text in their reason, where one is given. With where
 /// the next page begins, if there may be one.
 pub(super) async fn search(
     desk: &Desk,
     wanted: &Wanted<'_>,
     after: &str,
-) -> Result<(Vec<Past>, Option<u32>), Refused> {
+) -> Result<(Vec<Past>, Next), Refused> {
     let Some(pool) = &desk.pool else {
         return Err(Refused::bad("there is no history", "give the address of Postgres in DATABASE_URL"));
     };
@@ -42,7 +52,7 @@ pub(super) async fn search(
     if let Some(id) = given(wanted.text) {
         let ends = history::find(pool, &id).await?;
         if !ends.is_empty() {
-            return Ok((ends, None));
+            return Ok((ends, Next::None));
         }
     }
     let limit = u32::try_from(limit(wanted.limit)?).unwrap_or(u32::MAX);
@@ -59,7 +69,11 @@ pub(super) async fn search(
         ..Search::default()
     };
     let mut found = history::search(pool, &search.within_reason(now)).await?;
-    let next = (found.len() > limit as usize).then_some(skip + limit).filter(|next| *next <= PASSED_MAX);
+    let next = match skip + limit {
+        _ if found.len() <= limit as usize => Next::None,
+        passed if passed <= PASSED_MAX => Next::At(passed),
+        _ => Next::TooFar,
+    };
     found.truncate(limit as usize);
     Ok((found, next))
 }

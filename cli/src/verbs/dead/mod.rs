@@ -185,7 +185,7 @@ impl Chosen {
     }
 
     async fn by_queue(&self, app: &App, out: &mut Output) -> Result<Vec<(String, Vec<String>)>, Failure> {
-        self.filter.belongs_to_all(self.all || self.group.is_some())?;
+        self.filter.belongs_to_all(self.all, self.group.is_some())?;
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         let mut add = |queue: String, id: String| match groups.iter_mut().find(|(name, _)| *name == queue) {
             Some((_, ids)) => ids.push(id),

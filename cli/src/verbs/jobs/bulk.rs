@@ -43,7 +43,7 @@ impl Chosen {
         states: &[State],
         out: &mut Output,
     ) -> Result<Vec<(Queue, JobView)>, Failure> {
-        self.filter.belongs_to_all(self.all)?;
+        self.filter.belongs_to_all(self.all, false)?;
         let mut found = Vec::new();
         if !self.all {
             for id in &self.ids {

@@ -3,6 +3,7 @@
 use brasa_shared::queue::{JobView, Search, State};
 use brasa_shared::units::Moment;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub(super) until: Option<Moment>,
     /// Only jobs of which this is said, in large letters or small ones: an error, a part of their arguments or id
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(super) text: Option<String>,
 }
 
@@ -38,18 +39,17 @@ impl Filter {
         self.queue.as_deref()
     }
 
-    /// Refuses a filter beside jobs that are named one by one: it would choose none of them.
-    pub(crate) fn belongs_to_all(&self, is_all: bool) -> Result<(), Failure> {
-        let is_given = self.queue.is_some()
-            || self.kind.is_some()
-            || self.since.is_some()
-            || self.until.is_some()
-            || self.text.is_some();
+    /// Refuses a filter beside jobs that are chosen otherwise: it would choose none of them. A group may be of one queue.
+    pub(crate) fn belongs_to_all(&self, is_all: bool, is_group: bool) -> Result<(), Failure> {
+        let is_narrow =
+            self.kind.is_some() || self.since.is_some() || self.until.is_some() || self.text.is_some();
+        let is_given = is_narrow || (self.queue.is_some() && !is_group);
         if is_all || !is_given {
             return Ok(());
         }
+        let beside = if is_group { "beside a group, but for --queue" } else { "beside jobs that are named" };
         let help = "add --all to choose by it, or leave it out";
-        Err(Failure::usage(format!("a filter chooses nothing beside jobs that are named\n  help: {help}")))
+        Err(Failure::usage(format!("a filter chooses nothing {beside}\n  help: {help}")))
     }
 
     /// Jobs in these states, at most so many of each queue and state. Where some were not looked at, that is said.
@@ -75,12 +75,10 @@ impl Filter {
                     ..Search::all(*state, limit)
                 };
                 let found = queue.search(&wanted).await?;
-                if found.next.is_some() && found.jobs.len() < limit {
-                    let state = format!("{state:?}").to_lowercase();
-                    out.aside(format!(
-                        "only the first {} {state} jobs of `{name}` were looked at",
-                        found.looked_at
-                    ))?;
+                // A list that is full is what was asked for; of all jobs there may be more than are taken at once.
+                if found.next.is_some() && (found.jobs.len() < limit || limit > LOOKED_AT) {
+                    let (state, looked) = (format!("{state:?}").to_lowercase(), found.looked_at);
+                    out.aside(format!("only the first {looked} {state} jobs of `{name}` were looked at"))?;
                 }
                 views.extend(found.jobs);
             }
