@@ -18,6 +18,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{Route, VIEWER};
+use crate::view::database::look_ahead;
 use crate::view::series::{Sample, look};
 use crate::view::{chart, format, lately, layout};
 
@@ -45,6 +46,9 @@ async fn show(
     let span = if asked.span == "day" { Span::Day } else { Span::Hour };
     let now = look(&desk).await?;
     let (lately, database) = tokio::join!(lately::look(&desk, span), database(&desk));
+    if let Some(pool) = &desk.pool {
+        look_ahead(&desk, pool);
+    }
     let lately = lately?;
     let body = html! {
         div.figures { (figures(&desk, &now)) }

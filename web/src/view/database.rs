@@ -23,7 +23,7 @@ use crate::desk::Desk;
 /// For how long a look is good enough.
 const FRESH_MS: i64 = 5_000;
 /// For how long it is shown while it is looked anew, so that whoever comes back need not wait.
-const SHOWN_MS: i64 = 60_000;
+const SHOWN_MS: i64 = 600_000;
 /// How far back statements are summed up.
 const STATEMENTS: Duration = Duration::from_hours(24);
 /// In how many days an index must not have been used.
@@ -87,13 +87,7 @@ pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
         return seen;
     }
     if let Some(seen) = desk.database.within(SHOWN_MS, now_ms()) {
-        if let Ok(turn) = Arc::clone(&desk.database.turn).try_lock_owned() {
-            let (desk, pool) = (desk.clone(), pool.clone());
-            tokio::spawn(async move {
-                look_anew(&desk, &pool).await;
-                drop(turn);
-            });
-        }
+        look_beside(desk, pool);
         return seen;
     }
     let _turn = desk.database.turn.lock().await;
@@ -102,6 +96,23 @@ pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
         Some(seen) => seen,
         None => look_anew(desk, pool).await,
     }
+}
+
+/// Looks for whoever opens the overview, and is likely to go on to the database: unless that was done a while ago.
+pub(crate) fn look_ahead(desk: &Desk, pool: &PgPool) {
+    if desk.database.within(SHOWN_MS, desk.site.clock.now().as_millisecond()).is_none() {
+        look_beside(desk, pool);
+    }
+}
+
+/// Looks while nobody waits for it, unless somebody looks already.
+fn look_beside(desk: &Desk, pool: &PgPool) {
+    let Ok(turn) = Arc::clone(&desk.database.turn).try_lock_owned() else { return };
+    let (desk, pool) = (desk.clone(), pool.clone());
+    tokio::spawn(async move {
+        look_anew(&desk, &pool).await;
+        drop(turn);
+    });
 }
 
 async fn look_anew(desk: &Desk, pool: &PgPool) -> Arc<Seen> {

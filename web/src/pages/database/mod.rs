@@ -27,6 +27,9 @@ use crate::view::{format, layout};
 const RUNS: [(&str, &str); 3] =
     [("analyze", "db.analyze"), ("vacuum", "db.vacuum"), ("reindex", "db.reindex")];
 
+/// From when on it is said at the top that a look is old.
+const OLD_MS: i64 = 60_000;
+
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/database", VIEWER, get(show)), Route::post("/database/run/{what}", ADMIN, post(run))]
 }
@@ -36,7 +39,11 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
         return Ok(layout::page("Database", "/database", &who, false, &layout::no_postgres()));
     };
     let seen = seen(&desk, pool).await;
+    let is_old = desk.site.clock.now().as_millisecond() - seen.at_ms > OLD_MS;
     let body = html! {
+        @if is_old {
+            p.state.warn { "This is what was seen " (format::ago(seen.at_ms, desk.site.clock.now())) ". It is being looked at again: open the page again in a moment." }
+        }
         div.figures { (figures(&desk, &seen)) }
         (plan::card(&desk, &seen, &who))
         (indexes::wasted(&desk, &seen))
