@@ -39,7 +39,8 @@ async fn hold(fixture: &Fixture, names: &[&str]) {
             let words =
                 format!("{}: {estimate:?} is off by {off} % of {truth}, of {:?}", shape.name, index.size);
             assert!(off <= 10, "{words}");
-            assert!(if is_fresh { share <= 0.1 } else { share >= 0.3 }, "{words}: {share}");
+            // How much is waste of one that is worn out depends on what Postgres could clear away meanwhile.
+            assert!(if is_fresh { share <= 0.1 } else { share >= 0.15 }, "{words}: {share}");
         }
         if is_fresh {
             fixture.churn(&mut connection).await.unwrap();
