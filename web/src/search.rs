@@ -83,7 +83,7 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// What is left of a list of queues, or of the states of one of them, from here on.
+    /// Whether a state of a queue is before it, where states come in this order.
     fn is_past(&self, queue: &str, states: &[JobState], state: JobState) -> bool {
         let at = |wanted: JobState| states.iter().position(|known| *known == wanted);
         queue < self.queue.as_str() || queue == self.queue && at(state) < at(self.state)
