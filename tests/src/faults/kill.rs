@@ -24,7 +24,8 @@ pub(super) async fn run(mut plan: Plan) -> Report {
     let mut crew = Crew::start(stage.team(), count);
     for _ in 0..plan.rounds {
         stage.open_at_most(BACKLOG).await;
-        let jobs = stage.notes(|| plan.dice.random_range(0..60), JOBS);
+        // Long enough for most kills to hit one: a few rounds are to prove something, too.
+        let jobs = stage.notes(|| plan.dice.random_range(0..150), JOBS);
         stage.enqueue(&jobs).await;
         tokio::time::sleep(Duration::from_millis(plan.dice.random_range(0..200))).await;
         crew.kill_any(&mut plan.dice).await;
