@@ -14,9 +14,6 @@ use crate::verbs::jobs::{Filter, find, show, table};
 
 mod groups;
 
-/// The most jobs of a queue that one bulk verb looks at.
-const BULK_MAX: usize = 1_000_000;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
     /// Group dead jobs by what they died of, the largest group first
@@ -198,7 +195,7 @@ impl Chosen {
                 }
             }
         } else if self.all {
-            let all = self.filter.find(app, &[State::Dead], BULK_MAX, out).await?;
+            let all = self.filter.find_all(app, &[State::Dead], out).await?;
             for view in all {
                 add(view.queue, view.id);
             }

@@ -8,9 +8,6 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::verbs::jobs::{Filter, Place, find};
 
-/// The most jobs of a queue and state that one bulk verb acts on.
-const BULK_MAX: usize = 1_000_000;
-
 /// Jobs by name, or all of a filter.
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
@@ -52,7 +49,7 @@ impl Chosen {
             return Ok(found);
         }
         let states = self.state.map_or_else(|| states.to_vec(), |state| vec![state.into()]);
-        for view in self.filter.find(app, &states, BULK_MAX, out).await? {
+        for view in self.filter.find_all(app, &states, out).await? {
             found.push((app.queue(&view.queue), view));
         }
         Ok(found)

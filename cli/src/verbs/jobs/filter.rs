@@ -13,6 +13,9 @@ use crate::verbs::arguments::moment;
 /// How many jobs of a queue and state are looked at, so that a list of few ends soon in a queue of a million.
 const LOOKED_AT: usize = 100_000;
 
+/// The most jobs of a queue and state that one bulk verb acts on.
+const BULK_MAX: usize = 1_000_000;
+
 /// Jobs by where they are, what they are, when that was, and what is said of them.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
@@ -52,6 +55,16 @@ impl Filter {
         Err(Failure::usage(format!("a filter chooses nothing {beside}\n  help: {help}")))
     }
 
+    /// All jobs in these states, for a verb that acts on them; where there are more than it takes at once, that is said.
+    pub(crate) async fn find_all(
+        &self,
+        app: &App,
+        states: &[State],
+        out: &mut Output,
+    ) -> Result<Vec<JobView>, Failure> {
+        self.find(app, states, BULK_MAX, out).await
+    }
+
     /// Jobs in these states, at most so many of each queue and state. Where some were not looked at, that is said.
     pub(crate) async fn find(
         &self,
@@ -76,7 +89,7 @@ impl Filter {
                 };
                 let found = queue.search(&wanted).await?;
                 // A list that is full is what was asked for; of all jobs there may be more than are taken at once.
-                if found.next.is_some() && (found.jobs.len() < limit || limit > LOOKED_AT) {
+                if found.next.is_some() && (found.jobs.len() < limit || limit == BULK_MAX) {
                     let (state, looked) = (format!("{state:?}").to_lowercase(), found.looked_at);
                     out.aside(format!("only the first {looked} {state} jobs of `{name}` were looked at"))?;
                 }
