@@ -31,15 +31,34 @@ async function draw() {
   for (const one of fresh.querySelectorAll("details[id]")) one.open = open.has(one.id);
   const at = place();
   main().replaceChildren(...fresh.childNodes);
+  if (fresh.dataset.live) main().dataset.live = fresh.dataset.live;
+  else rest();
   if (at) document.querySelector(at)?.focus({ preventScroll: true });
 }
 
+const light = document.querySelector(".live");
+let events;
+
+function again() {
+  return draw().catch(() => light?.classList.add("away"));
+}
+
 function follow() {
-  const events = new EventSource("/events");
-  const light = document.querySelector(".live");
-  events.onopen = () => light?.classList.remove("away");
+  events = new EventSource("/events");
+  events.onopen = () => {
+    light?.classList.remove("away");
+    // What the page lacks may have been found before anybody could be told.
+    if (main().dataset.live === "soon") again();
+  };
   events.onerror = () => light?.classList.add("away");
-  events.addEventListener("change", () => draw().catch(() => light?.classList.add("away")));
+  events.addEventListener("change", again);
+}
+
+// The page is whole, and shows one moment from now on.
+function rest() {
+  delete main().dataset.live;
+  light?.setAttribute("hidden", "");
+  events.close();
 }
 
 // On a narrow screen the page that is shown may stand beside what is seen of the menu. The menu is moved and not the

@@ -82,6 +82,24 @@ async fn the_overview_draws_what_happened_lately() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_database_is_drawn_once_it_was_looked_at() {
+    let Some(mut scene) = Scene::new().await else { return };
+    let mut holder = scene.world.pool.begin().await.unwrap();
+    let lock = "lock table brasa.care_actions in access exclusive mode";
+    sqlx::query(lock).execute(&mut *holder).await.unwrap();
+    let told = scene.browser.step(json!({ "step": "get_in", "token": TOKEN })).await;
+    assert_eq!(told["found"], json!(303));
+
+    let told = scene.browser.go("/database").await;
+
+    assert!(told["look"]["text"].as_str().unwrap().contains("is being looked at"), "{told}");
+    scene.browser.step(json!({ "step": "see", "text": "Who is connected" })).await;
+    let told =
+        scene.browser.step(json!({ "step": "drawn", "what": "[data-live], .live:not([hidden])" })).await;
+    assert_eq!(told["found"], json!([]), "it shows one moment from then on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn schedules_are_paused_and_resumed() {
     let Some(mut scene) = Scene::new().await else { return };
     let fleet = scene.world.fleet();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brasa_tests::eventually;
 
-use super::{Dashboard, LEFT_OUT, has};
+use super::{Dashboard, LEFT_OUT, LOOKED_AT, has};
 
 const TABLES: &str = "create table events (id bigint generated always as identity primary key, kind text, body text);
     insert into events (kind, body) select 'k' || n % 9, repeat('x', 60) || n from generate_series(1, 60000) n;
@@ -95,6 +95,26 @@ async fn what_is_slow_does_not_hold_up_the_page() {
         history.contains(LEFT_OUT)
             && page.contains("public.events_body")
             && page.contains("Idle in a transaction")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_first_is_told_that_it_is_looked_at_and_does_not_wait_for_it() {
+    let dashboard = scene(CONFIG).await;
+    let mut holder = dashboard.world.pool.begin().await.unwrap();
+    // What was done is waited for, for half a second, and a page does not wait for that.
+    sqlx::query("lock table brasa.care_actions in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+
+    let page = dashboard.page_at_once("viewer", "/database").await;
+
+    has(&page, &[LOOKED_AT, "data-live=\"soon\""]);
+    eventually("it is whole, and stays as it is", async || {
+        let page = dashboard.page_at_once("viewer", "/database").await;
+        page.contains("Who is connected") && !page.contains("data-live")
     })
     .await;
 }

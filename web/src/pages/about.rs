@@ -11,6 +11,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{Route, VIEWER};
 use crate::view::layout;
+use crate::view::layout::Again;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/about", VIEWER, get(show))]
@@ -36,5 +37,5 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             tbody { @for kind in site.catalog.kinds() { tr { td { code { (kind.name) } } td { (kind.policy.queue) } td.text { (kind.about) } } } }
         } }
     };
-    Ok(layout::page("About", "/about", &who, false, &body))
+    Ok(layout::page("About", "/about", &who, Again::Never, &body))
 }

@@ -19,6 +19,7 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::part::{looking, ready, within};
 use crate::view::{format, layout};
 
@@ -33,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
     let configured = &desk.site.config.aggregates;
     let Some(pool) = &desk.pool else {
-        return Ok(layout::page("Aggregates", "/aggregates", &who, false, &layout::no_postgres()));
+        return Ok(layout::page("Aggregates", "/aggregates", &who, Again::Never, &layout::no_postgres()));
     };
     ready(pool, 1).await;
     let found = within("brasa aggregates status", async {
@@ -49,7 +50,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             div.cards { @for (name, versions) in &all { (card(&desk, name, versions, &who)) } }
         },
     };
-    Ok(layout::page("Aggregates", "/aggregates", &who, true, &body))
+    Ok(layout::page("Aggregates", "/aggregates", &who, Again::Live, &body))
 }
 
 fn nothing() -> Markup {

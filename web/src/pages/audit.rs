@@ -14,6 +14,7 @@ use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{Route, VIEWER};
 use crate::view::layout;
+use crate::view::layout::Again;
 
 /// How many rows a page shows.
 const SHOWN: u32 = 100;
@@ -39,7 +40,7 @@ async fn show(
             "Acts are kept in Postgres, and no address of one was given.",
             "They are logged: look for `somebody acts`.",
         );
-        return Ok(layout::page("Audit log", "/audit", &who, false, &body));
+        return Ok(layout::page("Audit log", "/audit", &who, Again::Never, &body));
     };
     let rows = list(pool, before, SHOWN).await?;
     let body = html! {
@@ -61,5 +62,5 @@ async fn show(
             }
         }
     };
-    Ok(layout::page("Audit log", "/audit", &who, false, &body))
+    Ok(layout::page("Audit log", "/audit", &who, Again::Never, &body))
 }

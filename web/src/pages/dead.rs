@@ -19,6 +19,7 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::{format, graves, layout};
 
 /// How many groups a page shows.
@@ -51,7 +52,8 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             }
         }
     };
-    Ok(layout::page("Dead letter", "/dead", &who, true, &body))
+    let again = if counted.is_some() { Again::Live } else { Again::Soon };
+    Ok(layout::page("Dead letter", "/dead", &who, again, &body))
 }
 
 fn group(desk: &Desk, grave: &Grave, who: &Identity) -> Markup {

@@ -20,6 +20,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::{chart, format, layout};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -57,7 +58,7 @@ async fn show(
     };
     let is_open = !matches!(view.state, JobState::Done | JobState::Dead);
     let title = if view.kind.is_empty() { "A job that cannot be read" } else { &view.kind };
-    Ok(layout::page(title, "/jobs", &who, is_open, &body))
+    Ok(layout::page(title, "/jobs", &who, Again::live(is_open), &body))
 }
 
 fn buttons(view: &JobView, who: &Identity) -> Markup {

@@ -20,6 +20,7 @@ use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{Route, VIEWER};
 use crate::search::{Found, TEXT_MAX, Wanted, check_text, find, limit, state_of};
+use crate::view::layout::Again;
 use crate::view::{format, layout};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -111,7 +112,7 @@ async fn show(
                 Next::None => {},
             }
         };
-        return Ok(layout::page("Jobs", "/jobs", &who, false, &body).into_response());
+        return Ok(layout::page("Jobs", "/jobs", &who, Again::Never, &body).into_response());
     }
     // Whoever writes an id wants that job.
     if !wanted.text.is_empty()
@@ -127,7 +128,7 @@ async fn show(
     };
     // Whoever reads a page that was looked for does not want it to move.
     let is_live = wanted.text.is_empty() && wanted.after.is_none();
-    Ok(layout::page("Jobs", "/jobs", &who, is_live, &body).into_response())
+    Ok(layout::page("Jobs", "/jobs", &who, Again::live(is_live), &body).into_response())
 }
 
 /// Whether that was all of them, and else where to go on.

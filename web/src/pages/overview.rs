@@ -19,6 +19,7 @@ use crate::error::Refused;
 use crate::guard::query;
 use crate::routes::{Route, VIEWER};
 use crate::view::database::look_ahead;
+use crate::view::layout::Again;
 use crate::view::series::{Sample, look};
 use crate::view::{chart, format, lately, layout};
 
@@ -61,7 +62,7 @@ async fn show(
         (machines(&lately))
         (queues(&desk, &now))
     };
-    Ok(layout::page("Overview", "/", &who, true, &body))
+    Ok(layout::page("Overview", "/", &who, Again::Live, &body))
 }
 
 fn figures(desk: &Desk, sample: &Sample) -> Markup {

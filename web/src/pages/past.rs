@@ -10,6 +10,7 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::search::{Wanted, limit};
+use crate::view::layout::Again;
 use crate::view::{format, layout};
 
 /// What stands for them where a state is chosen.
@@ -126,7 +127,7 @@ pub(super) async fn job(
         (payload(last, who))
     };
     let title = if last.kind.is_empty() { "A job that cannot be read" } else { &last.kind };
-    Ok(Some(layout::page(title, "/jobs", who, false, &body)))
+    Ok(Some(layout::page(title, "/jobs", who, Again::Never, &body)))
 }
 
 fn facts(desk: &Desk, past: &Past) -> Markup {

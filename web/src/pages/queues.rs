@@ -17,6 +17,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::series::{Pace, look};
 use crate::view::{chart, format, layout};
 
@@ -58,7 +59,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             @for (name, counts) in &now.queues { (card(&desk, name, counts, &who)) }
         }
     };
-    Ok(layout::page("Queues", "/queues", &who, true, &body))
+    Ok(layout::page("Queues", "/queues", &who, Again::Live, &body))
 }
 
 fn card(desk: &Desk, name: &str, counts: &Counts, who: &Identity) -> Markup {

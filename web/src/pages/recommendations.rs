@@ -19,6 +19,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::part::{Missing, Part, looking, ready, within};
 use crate::view::{format, layout};
 
@@ -36,14 +37,20 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
     let Some(pool) = &desk.pool else {
-        return Ok(layout::page("Recommendations", "/recommendations", &who, false, &layout::no_postgres()));
+        return Ok(layout::page(
+            "Recommendations",
+            "/recommendations",
+            &who,
+            Again::Never,
+            &layout::no_postgres(),
+        ));
     };
     ready(pool, 1).await;
     let body = match within("brasa db recommendations", known(pool)).await {
         Err(missing) => html! { (missing) },
         Ok(all) => html! { (shown(&all, &who)) },
     };
-    Ok(layout::page("Recommendations", "/recommendations", &who, false, &body))
+    Ok(layout::page("Recommendations", "/recommendations", &who, Again::Never, &body))
 }
 
 async fn known(pool: &PgPool) -> Part<Vec<Kept>> {

@@ -18,6 +18,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::{format, layout};
 
 /// How many ticks ahead are shown, and how many of the past.
@@ -65,7 +66,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
         @for card in &cards { (card) }
         @for (name, pause) in &pauses { (forgotten(&desk, name, pause, &who)) }
     };
-    Ok(layout::page("Schedules", "/schedules", &who, true, &body))
+    Ok(layout::page("Schedules", "/schedules", &who, Again::Live, &body))
 }
 
 fn card(

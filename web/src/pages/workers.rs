@@ -11,6 +11,7 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::{format, layout};
 
 /// How many running jobs of a queue are looked at.
@@ -53,5 +54,5 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             }
         }
     };
-    Ok(layout::page("Workers", "/workers", &who, true, &body))
+    Ok(layout::page("Workers", "/workers", &who, Again::Live, &body))
 }

@@ -24,6 +24,8 @@ use crate::desk::Desk;
 const FRESH_MS: i64 = 5_000;
 /// For how long it is shown while it is looked anew, so that whoever comes back need not wait.
 const SHOWN_MS: i64 = 600_000;
+/// For how long a page waits for a look before it says that there is one under way.
+const WAIT_MAX: Duration = Duration::from_millis(60);
 /// How far back statements are summed up.
 const STATEMENTS: Duration = Duration::from_hours(24);
 /// In how many days an index must not have been used.
@@ -49,8 +51,8 @@ impl Looks {
         last.as_ref().filter(|seen| now_ms - seen.at_ms < age_ms).map(Arc::clone)
     }
 
-    fn keep(&self, seen: &Arc<Seen>) {
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(seen));
+    fn keep(&self, seen: Seen) {
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(seen));
     }
 }
 
@@ -80,22 +82,20 @@ pub(crate) struct Statements {
     pub(crate) all: Vec<(StatementUse, Vec<Flag>)>,
 }
 
-/// What is to be seen of the database now, or was until a moment ago.
-pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
-    let now_ms = || desk.site.clock.now().as_millisecond();
-    if let Some(seen) = desk.database.within(FRESH_MS, now_ms()) {
-        return seen;
+/// What is to be seen of the database now, or was until a moment ago; nothing where it is looked at for the first time
+/// in a while right now, and that takes its time.
+pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Option<Arc<Seen>> {
+    let last = |age_ms| desk.database.within(age_ms, desk.site.clock.now().as_millisecond());
+    if let Some(seen) = last(FRESH_MS) {
+        return Some(seen);
     }
-    if let Some(seen) = desk.database.within(SHOWN_MS, now_ms()) {
-        look_beside(desk, pool);
-        return seen;
+    look_beside(desk, pool);
+    if let Some(seen) = last(SHOWN_MS) {
+        return Some(seen);
     }
-    let _turn = desk.database.turn.lock().await;
-    // Whoever had the turn before may have looked just now.
-    match desk.database.within(FRESH_MS, now_ms()) {
-        Some(seen) => seen,
-        None => look_anew(desk, pool).await,
-    }
+    // Whoever looks has the turn until that is done.
+    drop(tokio::time::timeout(WAIT_MAX, desk.database.turn.lock()).await);
+    last(SHOWN_MS)
 }
 
 /// Looks for whoever opens the overview, and is likely to go on to the database: unless that was done a while ago.
@@ -110,16 +110,13 @@ fn look_beside(desk: &Desk, pool: &PgPool) {
     let Ok(turn) = Arc::clone(&desk.database.turn).try_lock_owned() else { return };
     let (desk, pool) = (desk.clone(), pool.clone());
     tokio::spawn(async move {
-        look_anew(&desk, &pool).await;
+        ready(&pool, CONNECTIONS.min(pool.options().get_max_connections() as usize)).await;
+        let seen = Box::pin(look_at(&desk, &pool)).await;
+        desk.database.keep(seen);
         drop(turn);
+        // Pages that could not wait for it are drawn again.
+        desk.changes.send_modify(|number| *number += 1);
     });
-}
-
-async fn look_anew(desk: &Desk, pool: &PgPool) -> Arc<Seen> {
-    ready(pool, CONNECTIONS.min(pool.options().get_max_connections() as usize)).await;
-    let seen = Arc::new(Box::pin(look_at(desk, pool)).await);
-    desk.database.keep(&seen);
-    seen
 }
 
 async fn look_at(desk: &Desk, pool: &PgPool) -> Seen {

@@ -25,15 +25,41 @@ const MENU: &[(&str, &str)] = &[
 /// Changes with each release, so that browsers do not show an old style.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A page. One that is `live` is drawn again when something changes, as far as nobody is writing in it.
-pub(crate) fn page(title: &str, at: &str, who: &Identity, is_live: bool, body: &Markup) -> Markup {
+/// When a page is drawn again by itself, as far as nobody is writing in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Never: whoever wants to see it as it is now opens it again.
+    Never,
+    /// When something changes.
+    Live,
+    /// At once, and then when something changes: it lacks what is being looked at.
+    Soon,
+}
+
+impl Again {
+    pub(crate) fn live(is_live: bool) -> Self {
+        if is_live { Self::Live } else { Self::Never }
+    }
+
+    /// What the script of the pages knows it by.
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Never => None,
+            Self::Live => Some("yes"),
+            Self::Soon => Some("soon"),
+        }
+    }
+}
+
+/// A page.
+pub(crate) fn page(title: &str, at: &str, who: &Identity, again: Again, body: &Markup) -> Markup {
     frame(
         title,
         &html! {
             a.skip href="#main" { "To the content" }
             header.top {
                 a.brand href="/" { "Brasa" }
-                span.live hidden[!is_live] title="Drawn again as things change" { "live" }
+                span.live hidden[again == Again::Never] title="Drawn again as things change" { "live" }
                 span.who { (who.name) " · " (who.role.word()) }
                 form method="post" action="/logout" { button.quiet type="submit" { "Log out" } }
             }
@@ -42,7 +68,7 @@ pub(crate) fn page(title: &str, at: &str, who: &Identity, is_live: bool, body: &
                     a href=(path) aria-current=[(*path == at).then_some("page")] { (name) }
                 }
             }
-            main #main data-live=[is_live.then_some("yes")] {
+            main #main data-live=[again.word()] {
                 h1 { (title) }
                 (body)
             }

@@ -22,6 +22,7 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::part::PART_MAX;
 use crate::view::{format, layout};
 
@@ -41,7 +42,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             (layout::nothing("Nothing is kept warm.", "Write it into the configuration: [warm.NAME] with the statement that loads it, and its key."))
             (strangers(&desk, &described))
         };
-        return Ok(layout::page("Cache", "/cache", &who, true, &body));
+        return Ok(layout::page("Cache", "/cache", &who, Again::Live, &body));
     }
     let each = desk.site.config.warm.iter().map(|(name, warmer)| {
         let (site, caches, known) = (&desk.site, &caches, described.get(name));
@@ -57,7 +58,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
         (strangers(&desk, &described))
         p.dim { "Reads with a plain GET are counted by nobody." }
     };
-    Ok(layout::page("Cache", "/cache", &who, true, &body))
+    Ok(layout::page("Cache", "/cache", &who, Again::Live, &body))
 }
 
 /// What waits in the change log, as far as that is to be had quickly.

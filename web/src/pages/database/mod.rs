@@ -21,6 +21,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{ADMIN, Route, VIEWER};
 use crate::view::database::{Seen, seen};
+use crate::view::layout::Again;
 use crate::view::{format, layout};
 
 /// What can be run now: its name in addresses, the act, and the kind of job.
@@ -36,13 +37,17 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
     let Some(pool) = &desk.pool else {
-        return Ok(layout::page("Database", "/database", &who, false, &layout::no_postgres()));
+        return Ok(layout::page("Database", "/database", &who, Again::Never, &layout::no_postgres()));
     };
-    let seen = seen(&desk, pool).await;
+    let Some(seen) = seen(&desk, pool).await else {
+        let body = html! { p { "The database is being looked at; this page is drawn again in a moment." } };
+        return Ok(layout::page("Database", "/database", &who, Again::Soon, &body));
+    };
     let is_old = desk.site.clock.now().as_millisecond() - seen.at_ms > OLD_MS;
+    let again = if is_old { Again::Soon } else { Again::Never };
     let body = html! {
         @if is_old {
-            p.state.warn { "This is what was seen " (format::ago(seen.at_ms, desk.site.clock.now())) ". It is being looked at again: open the page again in a moment." }
+            p.state.warn { "This is what was seen " (format::ago(seen.at_ms, desk.site.clock.now())) ". It is being looked at again; this page is drawn again in a moment." }
         }
         div.figures { (figures(&desk, &seen)) }
         (plan::card(&desk, &seen, &who))
@@ -55,7 +60,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
         (lacking(&seen))
         p.dim { "Looked at " (format::ago(seen.at_ms, desk.site.clock.now())) "; each part for 1.5 s at most. Open the page again to look again." }
     };
-    Ok(layout::page("Database", "/database", &who, false, &body))
+    Ok(layout::page("Database", "/database", &who, again, &body))
 }
 
 fn figures(desk: &Desk, seen: &Seen) -> Markup {

@@ -22,6 +22,7 @@ use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::Form;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
+use crate::view::layout::Again;
 use crate::view::part::{ready, within};
 use crate::view::{format, layout};
 
@@ -39,7 +40,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
     let config = &desk.site.config;
     let Some(pool) = &desk.pool else {
-        return Ok(layout::page("Writes", "/writes", &who, false, &layout::no_postgres()));
+        return Ok(layout::page("Writes", "/writes", &who, Again::Never, &layout::no_postgres()));
     };
     ready(pool, 2).await;
     let found =
@@ -63,7 +64,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             Ok(counts) => { (dead::list(pool, counts, &who).await) }
         }
     };
-    Ok(layout::page("Writes", "/writes", &who, true, &body))
+    Ok(layout::page("Writes", "/writes", &who, Again::Live, &body))
 }
 
 fn nothing() -> Markup {
