@@ -111,6 +111,25 @@ async fn a_job_that_takes_its_worker_down_three_times_is_quarantined_with_its_hi
 }
 
 #[tokio::test]
+async fn a_process_whose_log_cannot_be_written_goes_on_and_ends_when_it_is_told_to() {
+    let world = World::new().await;
+    let brasa = Brasa::configured(&world, &format!("[web]\nlisten = \"127.0.0.1:0\"\n{NAP}"));
+    drop(brasa.run(["migrate"]).await.with_code(0));
+    let queue = world.queue("default");
+    let process = brasa.with_a_full_log().start(["run"]);
+
+    // What fails is told by a line of the log each time, and so is what ends.
+    for name in ["nothing", "nap"] {
+        let job = json!({ "name": name, "seconds": 0.1 });
+        let id = world.enqueue("sql.run", job).await;
+        let end = if name == "nap" { State::Done } else { State::Dead };
+        eventually("a job ends", async || show(&queue, &id).await.state == end).await;
+    }
+    process.signal(Signal::Terminate);
+    drop(process.ended(DRAIN_LIMIT).await.with_code(0));
+}
+
+#[tokio::test]
 async fn a_job_that_runs_apart_is_handed_back_when_nobody_is_left_to_see_it_crash() {
     let world = World::new().await;
     let brasa = Brasa::configured(&world, &format!("[worker]\nlease = \"1s\"\n{NAP}"));

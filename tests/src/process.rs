@@ -35,6 +35,7 @@ pub struct Brasa {
     env: Vec<(String, OsString)>,
     folder: PathBuf,
     memory_kib_max: Option<u64>,
+    is_log_full: bool,
 }
 
 impl Default for Brasa {
@@ -52,7 +53,7 @@ impl Brasa {
         let mut env = vec![("RUST_BACKTRACE".to_owned(), "1".into())];
         env.extend(env::var_os("PATH").map(|path| ("PATH".to_owned(), path)));
         // Nobody keeps a brasa.toml there.
-        Self { program: program("brasa"), env, folder: PathBuf::from("/"), memory_kib_max: None }
+        Self { program: program("brasa"), env, folder: PathBuf::from("/"), memory_kib_max: None, is_log_full: false }
     }
 
     /// The same with the servers of a world.
@@ -80,6 +81,13 @@ impl Brasa {
     #[must_use]
     pub fn within_memory(mut self, kib: u64) -> Self {
         self.memory_kib_max = Some(kib);
+        self
+    }
+
+    /// The same where nothing can be written to standard error: the disk is full.
+    #[must_use]
+    pub fn with_a_full_log(mut self) -> Self {
+        self.is_log_full = true;
         self
     }
 
@@ -133,7 +141,8 @@ impl Brasa {
     }
 
     fn start_with<A: AsRef<OsStr>>(&self, input: Stdio, args: impl IntoIterator<Item = A>) -> Running {
-        let (out, err) = (nameless_file(), nameless_file());
+        let out = nameless_file();
+        let err = if self.is_log_full { full_file() } else { nameless_file() };
         let share = |file: &File| file.try_clone().expect("a file can be shared");
         let mut command = match self.memory_kib_max {
             None => Command::new(&self.program),
@@ -363,6 +372,11 @@ fn nameless_file() -> File {
     let file = file.expect("a temporary file");
     fs::remove_file(&path).expect("a temporary file loses its name");
     file
+}
+
+/// A file that takes nothing, as if its disk was full.
+fn full_file() -> File {
+    OpenOptions::new().write(true).open("/dev/full").expect("a file that is always full")
 }
 
 fn read_all(file: &File) -> String {

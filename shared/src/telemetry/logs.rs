@@ -26,8 +26,13 @@ pub fn install(form: LogForm, level: &str) {
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let json = form == LogForm::Json || (form == LogForm::Auto && !terminal);
-    let base =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_timer(SystemTime);
+    // What cannot be written (the disk is full, whoever reads the pipe is gone) is lost, and the work goes on: the
+    // subscriber would say so on standard error, and panic where that cannot be written either.
+    let base = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_timer(SystemTime)
+        .log_internal_errors(false);
     // An error means that a subscriber is there already, which then goes on.
     let _installed = if json {
         base.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()

@@ -28,8 +28,9 @@ const REASONS: [&str; 4] = [
     "duplicate key value violates unique constraint \"orders_pkey\"",
     "endpoint `mail` answered 422 Unprocessable Entity: no such address",
 ];
-/// The pages of the menu, and searches that cannot ask an index.
+/// The pages of the menu, that which is the longest to look at first, and searches that cannot ask an index.
 const PAGES: [&str; 16] = [
+    "/database",
     "/",
     "/queues",
     "/jobs",
@@ -41,7 +42,6 @@ const PAGES: [&str; 16] = [
     "/cache",
     "/aggregates",
     "/writes",
-    "/database",
     "/recommendations",
     "/audit",
     "/about",
