@@ -53,7 +53,13 @@ impl Brasa {
         let mut env = vec![("RUST_BACKTRACE".to_owned(), "1".into())];
         env.extend(env::var_os("PATH").map(|path| ("PATH".to_owned(), path)));
         // Nobody keeps a brasa.toml there.
-        Self { program: program("brasa"), env, folder: PathBuf::from("/"), memory_kib_max: None, is_log_full: false }
+        Self {
+            program: program("brasa"),
+            env,
+            folder: PathBuf::from("/"),
+            memory_kib_max: None,
+            is_log_full: false,
+        }
     }
 
     /// The same with the servers of a world.

@@ -85,15 +85,19 @@ pub(super) fn read_rate(
     unit: &'static str,
     what: &str,
 ) -> Option<(u32, Duration)> {
-    section.optional_table("rate", |section| {
+    let example = format!("{unit} = 100, per = \"1m\"");
+    section.optional_table("rate", &example, |section| {
         let number = section.whole(unit, 1..=LIMIT_MAX);
         let per = section.duration("per", Duration::from_millis(1));
-        let example = format!("rate = {{ {unit} = 100, per = \"1m\" }}");
         if number.is_none() && !section.has(unit) {
-            section.report_missing(format!("`{unit}` is missing"), format!("write {what}: {example}"));
+            section.report_missing(
+                format!("`{unit}` is missing"),
+                format!("write {what}: rate = {{ {example} }}"),
+            );
         }
         if per.is_none() && !section.has("per") {
-            section.report_missing("`per` is missing", format!("write in which time: {example}"));
+            section
+                .report_missing("`per` is missing", format!("write in which time: rate = {{ {example} }}"));
         }
         Some((number?, per?))
     })

@@ -176,7 +176,7 @@ impl Late {
         if !section.has_table("late") {
             return section.choice("late", LATE).unwrap_or(Self::RunOnce);
         }
-        let late = section.optional_table("late", |section| {
+        let late = section.optional_table("late", r#"policy = "run-all", max = 100"#, |section| {
             let policy = section.choice("policy", LATE);
             let max = section.whole("max", 1..=RUN_ALL_MAX);
             if !section.has("policy") {

@@ -87,22 +87,33 @@ impl<'a> Section<'a> {
 
     /// A table inside this one; where there is none, `read` sees an empty one and takes its defaults.
     pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        self.table_such_as(key, "…", read)
+    }
+
+    /// The same; `example` is what may be in it.
+    fn table_such_as<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
         let absent = DeTable::new();
         let value = self.take(key);
         let line = self.table.get_key_value(key).map_or(0, |(key, _)| self.line_of(key));
-        let table =
-            value.and_then(|value| self.as_table(key, value, &self.help_table(key))).unwrap_or(&absent);
+        let help = self.help_table(key, example);
+        let table = value.and_then(|value| self.as_table(key, value, &help)).unwrap_or(&absent);
         self.inner(table, self.path_of(key), line).read(read)
     }
 
-    /// A table inside this one, if there is one.
+    /// A table inside this one, if there is one; `example` is what may be in it, for whoever wrote something else.
     pub(super) fn optional_table<T>(
         &mut self,
         key: &'static str,
+        example: &str,
         read: impl FnOnce(&mut Section<'_>) -> Option<T>,
     ) -> Option<T> {
         let is_table = self.has_table(key);
-        self.table(key, |section| if is_table { read(section) } else { None })
+        self.table_such_as(key, example, |section| if is_table { read(section) } else { None })
     }
 
     /// The tables of a family, by name; without those that `read` could make nothing of.
@@ -211,9 +222,10 @@ impl<'a> Section<'a> {
         table
     }
 
-    /// How to write a table.
-    pub(super) fn help_table(&self, key: &str) -> String {
-        format!("write `{key} = {{ … }}`, or begin it with `[{}]` on a line of its own", self.path_of(key))
+    /// How to write a table; `example` is what may be in it.
+    pub(super) fn help_table(&self, key: &str, example: &str) -> String {
+        let path = self.path_of(key);
+        format!("write `{key} = {{ {example} }}`, or begin it with `[{path}]` on a line of its own")
     }
 
     /// A table inside this one, as a section.

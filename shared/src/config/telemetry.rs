@@ -16,6 +16,9 @@ const LISTEN_VARIABLE: &str = "BRASA_LISTEN";
 /// Where it is answered unless it is said otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600);
 
+/// What `otlp` may be made of.
+const OTLP: &str = r#"endpoint = "http://collector:4318""#;
+
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 /// The section `[telemetry]`.
@@ -61,7 +64,7 @@ impl Telemetry {
             listen_explicit,
             log: section.choice("log", FORMS).unwrap_or(default.log),
             level: section.parsed("level", level).unwrap_or(default.level),
-            otlp: section.optional_table("otlp", Otlp::read),
+            otlp: section.optional_table("otlp", OTLP, Otlp::read),
             sql_comments: section.flag("sql_comments").unwrap_or(default.sql_comments),
         }
     }

@@ -150,7 +150,7 @@ impl Section<'_> {
     /// A table of free content, as JSON; none if it is not written.
     pub(super) fn json(&mut self, key: &'static str) -> Option<Map<String, Value>> {
         let value = self.take(key)?;
-        let table = self.as_table(key, value, &self.help_table(key))?;
+        let table = self.as_table(key, value, &self.help_table(key, "…"))?;
         let report = |at: &Spanned<DeValue<'_>>, path: &str, complaint: Complaint| {
             self.complain_at(at, path, complaint);
         };

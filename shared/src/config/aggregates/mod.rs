@@ -28,6 +28,9 @@ const BUCKETS: (u32, u32) = (31, 10_000);
 /// What the bucket is called in the view.
 const BUCKET: &str = "bucket";
 
+/// What `publish` may be made of.
+const PUBLISH: &str = r#"key = "dash:sales", buckets = 31"#;
+
 const HELP_SOURCE: &str = r#"write the table whose rows are counted, as in source = "public.flights""#;
 const HELP_TIME: &str = r#"write the column that says when, as in time = "created_at""#;
 const HELP_MEASURES: &str = r#"write what is computed, as in measures = { flights = "count(*)" }"#;
@@ -134,7 +137,7 @@ impl Aggregate {
             origin,
             every: section.duration("every", Duration::from_millis(10)).unwrap_or(EVERY),
             frozen_after: section.duration("frozen_after", Duration::from_hours(1)),
-            publish: section.optional_table("publish", |section| Publish::read(section, &by)),
+            publish: section.optional_table("publish", PUBLISH, |section| Publish::read(section, &by)),
             definition: definition?,
         })
     }

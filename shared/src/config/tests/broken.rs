@@ -46,6 +46,13 @@ fn values_of_the_wrong_type() {
         ("redis.url = [\"a\"]", 1, "redis.url", "expected a text, found a list", "double quotes"),
         ("redis = true", 1, "redis", "expected a table, found `true`", "`[redis]`"),
         ("[[queues]]\nweight = 1", 1, "queues", "expected a table, found a list", "`[queues.NAME]`"),
+        (
+            "[queues.a]\nrate = \"100/1m\"",
+            2,
+            "queues.a.rate",
+            "expected a table",
+            "write `rate = { starts = 100, per = \"1m\" }`",
+        ),
         ("[queues]\na = 1.5", 2, "queues.a", "expected a table, found the number 1.5", "`[queues.NAME]`"),
         ("worker.lease = 30", 1, "worker.lease", "expected a duration, found the number 30", "\"30s\""),
         ("worker.lease = -3", 1, "worker.lease", "found the number -3", "such as \"30s\""),

@@ -30,6 +30,9 @@ const KEYS_MAX: (u64, u32) = (100_000, 10_000_000);
 /// The most bytes that a value may have, unless the warmer says otherwise.
 const BYTES_MAX: u64 = 1 << 20;
 
+/// What `for_each` may be made of.
+const FOR_EACH: &str = r#"sql = "select id from products", params = ["id"]"#;
+
 const HELP_KEY: &str = r#"write it as in key = "board:{origin}", with columns of the rows in braces"#;
 
 /// One of `[warm.NAME]`.
@@ -71,7 +74,7 @@ impl Warmer {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let sql = Sql::read(section);
         let is_looped = section.has("for_each");
-        let for_each = section.optional_table("for_each", ForEach::read);
+        let for_each = section.optional_table("for_each", FOR_EACH, ForEach::read);
         let has_own = section.has("params");
         let own = Param::read_all(section);
         // Without readable ones nobody knows how many parameters there should be.

@@ -21,6 +21,9 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9700
 /// How long a login lasts: unless it is said otherwise, and at least.
 const SESSION: (Duration, Duration) = (Duration::from_hours(12), Duration::from_mins(1));
 
+/// What `tls` is made of.
+const TLS: &str = r#"certificate_file = "tls.crt", key_file = "tls.key""#;
+
 const HELP_HOST: &str = r#"write what browsers send, as in hosts = ["brasa.example.com"]"#;
 const HELP_OPEN: &str = "add a token with `brasa tokens new`, and write `tls` or behind_proxy = true";
 
@@ -89,7 +92,7 @@ impl Web {
             listen_explicit,
             behind_proxy: section.flag("behind_proxy").unwrap_or(false),
             hosts: section.parsed_each("hosts", host).unwrap_or_default(),
-            tls: section.optional_table("tls", Tls::read),
+            tls: section.optional_table("tls", TLS, Tls::read),
             session: section.duration("session", SESSION.1).unwrap_or(default.session),
             tokens: section.named("tokens", Token::read),
         };
@@ -116,7 +119,7 @@ impl Web {
 
 impl Tls {
     fn read(section: &mut Section<'_>) -> Option<Self> {
-        let help = r#"write tls = { certificate_file = "tls.crt", key_file = "tls.key" }"#;
+        let help = format!("write tls = {{ {TLS} }}");
         let (certificate, key) = (section.text("certificate_file"), section.text("key_file"));
         if certificate.is_none() || key.is_none() {
             section.report_missing("needs both `certificate_file` and `key_file`", help);
