@@ -15,6 +15,7 @@ use brasa_worker::Shutdown;
 
 use crate::app::{App, config_path, env};
 use crate::failure::{Failure, chain};
+use crate::verbs::doctor::Servers;
 
 /// How many connections to Postgres pages and the API use at most.
 const CONNECTIONS: u32 = 5;
@@ -37,7 +38,8 @@ pub(crate) async fn serve(app: &App, listen: Option<SocketAddr>, shutdown: &Shut
         Failure::environment(format!("cannot listen at {address}: {error}\n  help: {help}"))
     })?;
     let address = listener.local_addr()?;
-    let desk = Desk::new(app.site().clone(), app.pool_for("web", CONNECTIONS)?, fire(app.site()));
+    let pool = app.pool_for("web", CONNECTIONS)?;
+    let desk = Desk::new(app.site().clone(), pool, fire(app.site()), doctor(app)?);
     let server = Server::new(desk, address).map_err(|error| Failure::usage(chain(&error)))?;
     tracing::info!(%address, "serving the dashboard and the API");
     // Not through the log, which others read and keep: it may hold the token of this run.
@@ -66,6 +68,15 @@ fn fire(site: &Site) -> brasa_web::Fire {
             fire_now(&plan, &site.clock).await.map_err(|error| chain(&error))
         })
     })
+}
+
+/// Examines the servers, as `brasa doctor` does.
+fn doctor(app: &App) -> Result<brasa_web::Doctor, Failure> {
+    let servers = Arc::new(Servers::of(app)?);
+    Ok(Arc::new(move || {
+        let servers = Arc::clone(&servers);
+        Box::pin(async move { servers.examine().await })
+    }))
 }
 
 /// Reads the tokens again when the file has changed.

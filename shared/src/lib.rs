@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod crontab;
 pub mod db;
+pub mod finding;
 pub mod hash;
 pub mod minutes;
 pub mod name;

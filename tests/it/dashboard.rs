@@ -1,5 +1,6 @@
 //! The dashboard, as people use it: pages, what can be done on them, who may, and what is written down.
 
+mod about;
 mod aggregates;
 mod cache;
 mod database;
@@ -7,6 +8,7 @@ mod jobs;
 mod overview;
 mod recommendations;
 mod schedules;
+mod workers;
 mod writes;
 
 use std::net::SocketAddr;
@@ -29,8 +31,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 const PAGE_MAX: Duration = Duration::from_mins(1);
 /// What a part says that took too long.
 const LEFT_OUT: &str = "This took longer than 1.5 s, and was left out";
-/// What the page of the database says while it is looked at for the first time.
-const LOOKED_AT: &str = "The database is being looked at";
+/// What a page says while what it is about is looked at for the first time.
+const LOOKED_AT: &str = "being looked at; this page is drawn again";
 
 /// A dashboard that is served, and the world that it shows.
 struct Dashboard {

@@ -21,6 +21,6 @@ mod serve;
 mod view;
 
 pub use auth::Identity;
-pub use desk::{Desk, Fire};
+pub use desk::{Desk, Doctor, Fire};
 pub use routes::{Need, Route, routes};
 pub use serve::{Reread, ServeError, Server};

@@ -19,7 +19,7 @@ mod completions;
 mod db;
 mod dead;
 mod demo;
-mod doctor;
+pub(crate) mod doctor;
 mod encryption;
 mod enqueue;
 mod flow;

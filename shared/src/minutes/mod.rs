@@ -145,6 +145,13 @@ impl Work {
     }
 }
 
+impl Vitals {
+    /// Whether it is that process' on that machine.
+    pub fn is_of(&self, host: &str, pid: u32) -> bool {
+        self.pid == pid && self.host == kept(host)
+    }
+}
+
 impl Minutes {
     /// What happened under `prefix`.
     pub fn new(store: Store, prefix: &str, clock: Clock) -> Self {
@@ -200,8 +207,7 @@ impl Minutes {
     /// # Errors
     /// Redis is out of reach.
     pub async fn tell(&self, vitals: &Vitals) -> Result<(), StoreError> {
-        let host: String = vitals.host.chars().take(HOST_MAX).collect();
-        let vitals = Vitals { host, ..vitals.clone() };
+        let vitals = Vitals { host: kept(&vitals.host).to_owned(), ..vitals.clone() };
         let key = keys::vitals(&self.prefix, self.minute());
         let call = Call::new(&TELL, [key.as_str()].into_iter(), std::iter::empty())
             .arg(format!("{} {}", vitals.host, vitals.pid))
@@ -217,7 +223,26 @@ impl Minutes {
     /// # Errors
     /// Redis is out of reach.
     pub async fn vitals(&self) -> Result<Vec<(i64, Vec<Vitals>)>, StoreError> {
-        let numbers = self.numbers(Span::Hour);
+        self.vitals_of(self.numbers(Span::Hour)).await
+    }
+
+    /// How processes are that said so within the last minute or two, each once.
+    ///
+    /// # Errors
+    /// Redis is out of reach.
+    pub async fn vitals_now(&self) -> Result<Vec<Vitals>, StoreError> {
+        let minute = self.minute();
+        let told = self.vitals_of(vec![minute, minute - 1]).await?;
+        let mut now: Vec<Vitals> = Vec::new();
+        for vitals in told.into_iter().flat_map(|(_, told)| told) {
+            if !now.iter().any(|known| known.is_of(&vitals.host, vitals.pid)) {
+                now.push(vitals);
+            }
+        }
+        Ok(now)
+    }
+
+    async fn vitals_of(&self, numbers: Vec<i64>) -> Result<Vec<(i64, Vec<Vitals>)>, StoreError> {
         let mut pipe = redis::pipe();
         for number in &numbers {
             pipe.cmd("HVALS").arg(keys::vitals(&self.prefix, *number));
@@ -234,6 +259,11 @@ impl Minutes {
         let steps = i64::try_from(span.steps()).unwrap_or(0);
         (last - steps + 1..=last).collect()
     }
+}
+
+/// What is kept of the name of a machine.
+fn kept(host: &str) -> &str {
+    host.char_indices().nth(HOST_MAX).map_or(host, |(end, _)| &host[..end])
 }
 
 fn ms(time: Duration) -> u64 {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
+use brasa_shared::queue::WorkerInfo;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,6 +34,10 @@ pub(super) struct Worker {
     classes: Vec<String>,
     /// How many jobs it runs at once.
     concurrency: usize,
+    /// How much memory its process holds, in bytes; none where it has not said so.
+    memory_bytes: Option<u64>,
+    /// Which share of the machine's processors its process uses, from 0 to 1; none where it has not said so.
+    cpu: Option<f64>,
 }
 
 /// The workers that live.
@@ -46,8 +51,12 @@ pub(super) struct Workers {
 #[utoipa::path(get, path = "/api/v1/workers", tag = "workers",
     responses((status = 200, description = "The workers", body = Workers)))]
 pub(super) async fn list(State(desk): State<Desk>) -> Result<Json<Workers>, Refused> {
-    let seen = desk.site.fleet().live_workers().await?.into_iter();
-    let workers = seen.map(|info| Worker {
+    let fleet = desk.site.fleet();
+    let vitals = fleet.minutes().vitals_now().await?;
+    let told = |info: &WorkerInfo| vitals.iter().find(|told| told.is_of(&info.host, info.pid));
+    let workers = fleet.live_workers().await?.into_iter().map(|info| Worker {
+        memory_bytes: told(&info).and_then(|told| told.own_memory),
+        cpu: told(&info).and_then(|told| told.own_cpu),
         name: info.worker,
         host: info.host,
         pid: info.pid,

@@ -46,7 +46,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
                 (layout::nothing("No job is dead.", "A job dies when its attempts are used up, or when its handler says that it never will."))
             }
             Some(counted) => {
-                p.dim { (counted.graves.len()) " groups, counted " (format::ago(counted.at_ms, now)) }
+                p.dim { (counted.graves.len()) (if counted.graves.len() == 1 { " group" } else { " groups" }) ", counted " (format::ago(counted.at_ms, now)) }
                 @for grave in counted.graves.iter().take(SHOWN) { (group(&desk, grave, &who)) }
                 @if counted.graves.len() > SHOWN { p.dim { "and " (counted.graves.len() - SHOWN) " smaller groups: " code { "brasa dead groups" } } }
             }

@@ -1,9 +1,10 @@
-//! Workers: what runs where, since when, and with which build.
+//! Workers: what runs where, since when, with which build, and what it takes of the machine.
 
 use axum::Extension;
 use axum::extract::State;
 use axum::routing::get;
-use brasa_shared::queue::{JobView, State as JobState};
+use brasa_shared::minutes::Vitals;
+use brasa_shared::queue::{JobView, State as JobState, WorkerInfo};
 use maud::{Markup, html};
 
 use super::jobs::path_of;
@@ -29,6 +30,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
     for queue in desk.site.all_queues().await?.values() {
         running.extend(queue.list(JobState::Running, RUNNING_MAX).await?);
     }
+    let vitals = desk.site.fleet().minutes().vitals_now().await?;
     let now = desk.site.clock.now();
     let slots: usize = workers.iter().map(|worker| worker.concurrency).sum();
     let body = html! {
@@ -42,6 +44,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
             section.card #(format!("worker-{}", worker.worker)) {
                 h2 { (worker.worker) }
                 p.dim { (worker.host) " · process " (worker.pid) " · build " (worker.version) " · since " (format::ago(worker.since, now)) }
+                @if let Some(told) = told(&vitals, worker) { p { (told) } }
                 p { (held.len()) " of " (worker.concurrency) " places taken · queues: " (worker.queues.join(", ")) }
                 @if !held.is_empty() {
                     ul.plain {
@@ -55,4 +58,14 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
         }
     };
     Ok(layout::page("Workers", "/workers", &who, Again::Live, &body))
+}
+
+/// How a worker's process is; nothing where it has not said so, as it does every few seconds.
+fn told(all: &[Vitals], worker: &WorkerInfo) -> Option<String> {
+    let told = all.iter().find(|told| told.is_of(&worker.host, worker.pid))?;
+    let memory = told.own_memory.map(|bytes| format!("holds {} of memory", format::bytes(bytes)));
+    let cpu =
+        told.own_cpu.map(|share| format!("uses {} of the machine's processors", format::percent(share)));
+    let words: Vec<String> = memory.into_iter().chain(cpu).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }

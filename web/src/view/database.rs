@@ -1,7 +1,7 @@
 //! What is seen of the database: looked at for one page at a time, and shown to all who ask within a few seconds, so that
 //! nobody who looks at a page is a burden to what the page is about.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use brasa_jobs::database::capability::{Capability, Standing, capabilities};
@@ -17,15 +17,10 @@ use brasa_jobs::database::whole::{Whole, whole};
 use jiff::Timestamp;
 use sqlx::PgPool;
 
+use super::looks::Look;
 use super::part::{Missing, PART_MAX, Part, looking, ready, within};
 use crate::desk::Desk;
 
-/// For how long a look is good enough.
-const FRESH_MS: i64 = 5_000;
-/// For how long it is shown while it is looked anew, so that whoever comes back need not wait.
-const SHOWN_MS: i64 = 600_000;
-/// For how long a page waits for a look before it says that there is one under way.
-const WAIT_MAX: Duration = Duration::from_millis(60);
 /// How far back statements are summed up.
 const STATEMENTS: Duration = Duration::from_hours(24);
 /// In how many days an index must not have been used.
@@ -37,30 +32,9 @@ const ACTIONS: u32 = 20;
 /// The node of the history that is the primary, and the other one.
 const NODES: [&str; 2] = ["primary", "replica"];
 
-/// The last look, and whose turn it is to look: one at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Looks {
-    last: RwLock<Option<Arc<Seen>>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Looks {
-    /// The last look, if it is no older than this.
-    fn within(&self, age_ms: i64, now_ms: i64) -> Option<Arc<Seen>> {
-        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|seen| now_ms - seen.at_ms < age_ms).map(Arc::clone)
-    }
-
-    fn keep(&self, seen: Seen) {
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(seen));
-    }
-}
-
 /// What was seen, part by part.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// When, ms since 1970.
-    pub(crate) at_ms: i64,
     pub(crate) indexes: Part<Vec<Index>>,
     pub(crate) uses: Part<Vec<IndexUse>>,
     pub(crate) statements: Part<Statements>,
@@ -82,44 +56,19 @@ pub(crate) struct Statements {
     pub(crate) all: Vec<(StatementUse, Vec<Flag>)>,
 }
 
-/// What is to be seen of the database now, or was until a moment ago; nothing where it is looked at for the first time
-/// in a while right now, and that takes its time.
-pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Option<Arc<Seen>> {
-    let last = |age_ms| desk.database.within(age_ms, desk.site.clock.now().as_millisecond());
-    if let Some(seen) = last(FRESH_MS) {
-        return Some(seen);
-    }
-    look_beside(desk, pool);
-    if let Some(seen) = last(SHOWN_MS) {
-        return Some(seen);
-    }
-    // Whoever looks has the turn until that is done.
-    drop(tokio::time::timeout(WAIT_MAX, desk.database.turn.lock()).await);
-    last(SHOWN_MS)
+/// What is to be seen of the database now, or was until a while ago; nothing while it is looked at for the first time.
+pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Option<Arc<Look<Seen>>> {
+    desk.database.see(desk, Box::pin(look_at(desk.clone(), pool.clone()))).await
 }
 
 /// Looks for whoever opens the overview, and is likely to go on to the database: unless that was done a while ago.
 pub(crate) fn look_ahead(desk: &Desk, pool: &PgPool) {
-    if desk.database.within(SHOWN_MS, desk.site.clock.now().as_millisecond()).is_none() {
-        look_beside(desk, pool);
-    }
+    desk.database.look_ahead(desk, Box::pin(look_at(desk.clone(), pool.clone())));
 }
 
-/// Looks while nobody waits for it, unless somebody looks already.
-fn look_beside(desk: &Desk, pool: &PgPool) {
-    let Ok(turn) = Arc::clone(&desk.database.turn).try_lock_owned() else { return };
-    let (desk, pool) = (desk.clone(), pool.clone());
-    tokio::spawn(async move {
-        ready(&pool, CONNECTIONS.min(pool.options().get_max_connections() as usize)).await;
-        let seen = Box::pin(look_at(&desk, &pool)).await;
-        desk.database.keep(seen);
-        drop(turn);
-        // Pages that could not wait for it are drawn again.
-        desk.changes.send_modify(|number| *number += 1);
-    });
-}
-
-async fn look_at(desk: &Desk, pool: &PgPool) -> Seen {
+async fn look_at(desk: Desk, pool: PgPool) -> Seen {
+    let (desk, pool) = (&desk, &pool);
+    ready(pool, CONNECTIONS.min(pool.options().get_max_connections() as usize)).await;
     let now = desk.site.clock.now();
     let has_replica = desk.site.config.postgres.replica_url.is_some();
     let nodes = NODES.get(..1 + usize::from(has_replica)).unwrap_or_default();
@@ -133,7 +82,7 @@ async fn look_at(desk: &Desk, pool: &PgPool) -> Seen {
         within("brasa db history", async { Ok(actions(pool, ACTIONS, None).await?) }),
         within("brasa db status", async { lacking(pool).await }),
     );
-    Seen { at_ms: now.as_millisecond(), indexes, uses, statements, sessions, tables, plan, actions, missing }
+    Seen { indexes, uses, statements, sessions, tables, plan, actions, missing }
 }
 
 /// How indexes were used, as far as that is known.

@@ -7,9 +7,9 @@ use brasa_shared::queue::{Counts, FleetKeys, WorkerInfo};
 use brasa_shared::seal::Keyring;
 use redis::cmd;
 
-use super::finding::Finding;
 use crate::app::App;
 use crate::failure::Failure;
+use brasa_shared::finding::Finding;
 
 /// A worker that has not been seen for this long is taken for gone, in ms. They report every few seconds.
 const GONE_AFTER_MS: i64 = 60_000;
@@ -218,7 +218,7 @@ mod tests {
     use brasa_shared::seal::Key;
 
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
 
     fn worker(version: &str, queues: &[&str]) -> WorkerInfo {
         WorkerInfo {

@@ -6,18 +6,18 @@
 
 use clap::Args;
 use serde_json::json;
+use sqlx::PgPool;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Output, plain};
 
-mod finding;
 mod fleet;
 mod postgres;
 mod redis;
 mod timing;
 
-use finding::{Finding, Level, Section};
+use brasa_shared::finding::{Finding, Level, Section};
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -28,7 +28,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn obey(self, app: &App, out: &mut Output) -> Result<(), Failure> {
-        let sections = examine(app).await?;
+        let sections = Servers::of(app)?.examine().await;
         let count = |level| {
             let all = sections.iter().flat_map(|section| &section.findings);
             all.filter(|finding| finding.level == level).count()
@@ -45,30 +45,36 @@ impl Doctor {
     }
 }
 
-async fn examine(app: &App) -> Result<Vec<Section>, Failure> {
-    // Addresses that cannot be understood are mistakes of the configuration, and told as such.
-    let primary = app.pool()?;
-    let replica = postgres::replica_pool(app)?;
-    let (redis, primary, replica) = tokio::join!(
-        Box::pin(redis::examine(app)),
-        Box::pin(postgres::examine(app, primary.as_ref())),
-        Box::pin(postgres::examine_replica(replica.as_ref()))
-    );
-    let mut sections = redis;
-    sections.extend(primary);
-    sections.extend(replica);
-    Ok(sections)
+/// The servers, which can be examined again and again.
+pub(crate) struct Servers {
+    app: App,
+    primary: Option<PgPool>,
+    replica: Option<PgPool>,
+}
+
+impl Servers {
+    /// Those of an installation. Addresses that cannot be understood are mistakes of the configuration, and told as such.
+    pub(crate) fn of(app: &App) -> Result<Self, Failure> {
+        let (primary, replica) = (app.pool_of(1)?, postgres::replica_pool(app)?);
+        Ok(Self { app: app.clone(), primary, replica })
+    }
+
+    /// Looks at all of them at once.
+    pub(crate) async fn examine(&self) -> Vec<Section> {
+        let (redis, primary, replica) = tokio::join!(
+            Box::pin(redis::examine(&self.app)),
+            Box::pin(postgres::examine(&self.app, self.primary.as_ref())),
+            Box::pin(postgres::examine_replica(self.replica.as_ref()))
+        );
+        let mut sections = redis;
+        sections.extend(primary);
+        sections.extend(replica);
+        sections
+    }
 }
 
 fn print(section: &Section, out: &mut Output) -> Result<(), Failure> {
-    let name = match section.server {
-        "redis" => "Redis",
-        "fleet" => "Fleet",
-        "postgres" => "Postgres",
-        "replica" => "Replica of Postgres",
-        other => other,
-    };
-    out.line(format!("{name} at {}", plain(&section.address)))?;
+    out.line(format!("{} at {}", section.name(), plain(&section.address)))?;
     for Finding { check, level, found, why, help } in &section.findings {
         out.line(format!("  {:<8} {check}: {}", level.word(), plain(found)))?;
         for (word, text) in [("why", why), ("help", help)] {

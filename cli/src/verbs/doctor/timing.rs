@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::finding::Finding;
+use brasa_shared::finding::Finding;
 
 /// How often a server is asked; the fastest answer says most about it and least about the moment.
 pub(super) const ROUNDS: usize = 5;
@@ -84,7 +84,7 @@ pub(super) fn span(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
 
     fn level(ahead_ms: i64, took_ms: u64) -> Level {
         let half_ms = i64::try_from(took_ms).unwrap() / 2;

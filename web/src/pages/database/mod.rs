@@ -28,9 +28,6 @@ use crate::view::{format, layout};
 const RUNS: [(&str, &str); 3] =
     [("analyze", "db.analyze"), ("vacuum", "db.vacuum"), ("reindex", "db.reindex")];
 
-/// From when on it is said at the top that a look is old.
-const OLD_MS: i64 = 60_000;
-
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/database", VIEWER, get(show)), Route::post("/database/run/{what}", ADMIN, post(run))]
 }
@@ -39,28 +36,27 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
     let Some(pool) = &desk.pool else {
         return Ok(layout::page("Database", "/database", &who, Again::Never, &layout::no_postgres()));
     };
-    let Some(seen) = seen(&desk, pool).await else {
+    let Some(look) = seen(&desk, pool).await else {
         let body = html! { p { "The database is being looked at; this page is drawn again in a moment." } };
         return Ok(layout::page("Database", "/database", &who, Again::Soon, &body));
     };
-    let is_old = desk.site.clock.now().as_millisecond() - seen.at_ms > OLD_MS;
-    let again = if is_old { Again::Soon } else { Again::Never };
+    let (seen, ago) = (&look.seen, format::ago(look.at_ms, desk.site.clock.now()));
     let body = html! {
-        @if is_old {
-            p.state.warn { "This is what was seen " (format::ago(seen.at_ms, desk.site.clock.now())) ". It is being looked at again; this page is drawn again in a moment." }
+        @if look.is_old(&desk) {
+            p.state.warn { "This is what was seen " (ago) ". It is being looked at again; this page is drawn again in a moment." }
         }
-        div.figures { (figures(&desk, &seen)) }
-        (plan::card(&desk, &seen, &who))
-        (indexes::wasted(&desk, &seen))
-        (indexes::unused(&seen))
-        (statements::list(&desk, &seen))
-        (sessions::list(&desk, pool, &seen))
-        (sessions::tables(&seen))
-        (plan::history(&desk, &seen))
-        (lacking(&seen))
-        p.dim { "Looked at " (format::ago(seen.at_ms, desk.site.clock.now())) "; each part for 1.5 s at most. Open the page again to look again." }
+        div.figures { (figures(&desk, seen)) }
+        (plan::card(&desk, seen, &who))
+        (indexes::wasted(&desk, seen))
+        (indexes::unused(seen))
+        (statements::list(&desk, seen))
+        (sessions::list(&desk, pool, seen))
+        (sessions::tables(seen))
+        (plan::history(&desk, seen))
+        (lacking(seen))
+        p.dim { "Looked at " (ago) "; each part for 1.5 s at most. Open the page again to look again." }
     };
-    Ok(layout::page("Database", "/database", &who, again, &body))
+    Ok(layout::page("Database", "/database", &who, look.again(&desk), &body))
 }
 
 fn figures(desk: &Desk, seen: &Seen) -> Markup {

@@ -6,13 +6,13 @@ use brasa_shared::db::changes::triggers::{self, TableState, TableStatus, Trigger
 use brasa_shared::db::changes::{ChangeLog, Waiting};
 use sqlx::PgPool;
 
-use super::super::finding::Finding;
 use super::super::timing::span;
 use super::facts::Facts;
 use super::{connect, within};
 use crate::app::App;
 use crate::failure::chain;
 use crate::verbs::cache::dependents;
+use brasa_shared::finding::Finding;
 
 /// Changes that wait for longer than this have nobody who carries them.
 const WAIT_MAX: Duration = Duration::from_mins(1);

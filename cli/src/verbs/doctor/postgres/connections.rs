@@ -1,7 +1,7 @@
 //! Are there connections for the pools of our workers?
 
-use super::super::finding::Finding;
 use super::facts::{Connections, Facts};
+use brasa_shared::finding::Finding;
 
 /// From here on connections are nearly used up, in percent.
 const FULL_PERCENT: i64 = 80;
@@ -31,7 +31,7 @@ fn judge(Connections { max, reserved, used, pool }: Connections) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
 
     #[test]
     fn connections_are_measured_against_what_others_use() {

@@ -1,7 +1,7 @@
 //! May the role write down what became of jobs?
 
-use super::super::finding::Finding;
 use super::facts::Facts;
+use brasa_shared::finding::Finding;
 
 /// Nothing where nobody wants it, or `brasa migrate` is to run first.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

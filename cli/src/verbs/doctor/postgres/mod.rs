@@ -8,10 +8,10 @@ use std::time::Duration;
 use brasa_shared::db::{self, PoolLimits};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::finding::{Finding, Section};
 use super::timing;
 use crate::app::App;
 use crate::failure::{Failure, chain};
+use brasa_shared::finding::{Finding, Section};
 
 mod cache;
 mod connections;

@@ -5,9 +5,9 @@
 
 use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
 
-use super::super::finding::Finding;
 use super::facts::Facts;
 use super::{connect, within};
+use brasa_shared::finding::Finding;
 
 const PID: &str = "select pg_backend_pid()";
 /// What PgBouncer says where even a transaction is too long for it.

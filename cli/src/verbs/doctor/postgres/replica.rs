@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sqlx::{Executor as _, PgPool, Row as _};
 
-use super::super::finding::Finding;
 use super::super::timing::span;
 use super::{connect, facts, within};
+use brasa_shared::finding::Finding;
 
 /// What has been received and replayed is no lag, however long ago the primary wrote last.
 const LAG: &str = "
@@ -71,7 +71,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
 
     fn levels(is_in_recovery: bool, lag_ms: Option<i64>, receivers: i64) -> Vec<Level> {
         let receivers = Some(receivers);

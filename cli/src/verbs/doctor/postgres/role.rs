@@ -1,7 +1,7 @@
 //! What the role may do, and need not.
 
-use super::super::finding::Finding;
 use super::facts::Facts;
+use brasa_shared::finding::Finding;
 
 /// Powers that no job needs.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -2,10 +2,10 @@
 
 use brasa_shared::db::Standing;
 
-use super::super::finding::Finding;
 use super::facts::Facts;
 use crate::owner::{self, Refusal};
 use brasa_shared::db::quoted;
+use brasa_shared::finding::Finding;
 
 /// What `brasa migrate` would do.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

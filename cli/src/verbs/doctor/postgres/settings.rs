@@ -1,7 +1,7 @@
 //! Settings of the server that what Brasa does rests on.
 
-use super::super::finding::Finding;
 use super::facts::Facts;
+use brasa_shared::finding::Finding;
 
 /// What is switched off and had better be on.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -1,8 +1,8 @@
 //! What happens when memory is short, and is it?
 
-use super::super::finding::Finding;
 use super::bytes;
 use super::facts::Facts;
+use brasa_shared::finding::Finding;
 
 /// From here on memory is nearly, and as good as, used up; in percent.
 const FULL_PERCENT: (u64, u64) = (80, 95);
@@ -83,7 +83,7 @@ pub(super) fn headroom(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
     use brasa_shared::telemetry::vitals::Info;
 
     fn facts(info: &str) -> Facts {

@@ -2,11 +2,11 @@
 
 use brasa_shared::store::StoreError;
 
-use super::finding::{Finding, Section};
 use super::{fleet, timing};
 use crate::app::App;
 use crate::failure::chain;
 use crate::output::{bytes, millis};
+use brasa_shared::finding::{Finding, Section};
 
 mod facts;
 mod memory;

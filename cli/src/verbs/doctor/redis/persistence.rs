@@ -1,7 +1,7 @@
 //! What would be lost, and does writing to the disk work? The classes are those of `docs/operations.md`.
 
-use super::super::finding::Finding;
 use super::facts::Facts;
+use brasa_shared::finding::Finding;
 
 const WHY: &str = "jobs that were enqueued since are gone, and jobs that were done since run again";
 const HELP: &str = "CONFIG SET appendonly yes, CONFIG SET appendfsync everysec, and CONFIG REWRITE";
@@ -93,7 +93,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
     use brasa_shared::telemetry::vitals::Info;
 
     fn facts(info: &str, settings: &[(&str, &str)]) -> Facts {

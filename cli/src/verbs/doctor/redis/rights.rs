@@ -8,10 +8,10 @@ use brasa_shared::queue::{FleetKeys, QueueKeys};
 use brasa_shared::store::Fault;
 use redis::{Script, cmd};
 
-use super::super::finding::Finding;
 use super::facts::Facts;
 use crate::app::App;
 use crate::failure::chain;
+use brasa_shared::finding::Finding;
 
 const CODE: &str = include_str!("rights.lua");
 

@@ -1,7 +1,7 @@
 //! Is it the server that takes writes, and of a kind that is spoken to?
 
-use super::super::finding::Finding;
 use super::facts::Facts;
+use brasa_shared::finding::Finding;
 
 /// Replicas, nodes of a cluster and Sentinels cannot hold the queues.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
@@ -65,7 +65,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
     use brasa_shared::telemetry::vitals::Info;
 
     fn facts(info: &str, wanted: &str) -> Facts {

@@ -1,9 +1,9 @@
 //! Scripts that held Redis for long: while one runs, nobody else is served.
 
-use super::super::finding::Finding;
 use super::super::timing::span;
 use super::facts::{Facts, SlowCall};
 use super::millis;
+use brasa_shared::finding::Finding;
 
 /// A script that took longer than this is a burden on everybody, in µs.
 const LONG_US: u64 = 100_000;
@@ -59,7 +59,7 @@ fn is_ours(call: &SlowCall, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::doctor::finding::Level;
+    use brasa_shared::finding::Level;
 
     fn facts(calls: &[(&str, u64)]) -> Facts {
         let call = |(command, took_us): &(&str, u64)| SlowCall {

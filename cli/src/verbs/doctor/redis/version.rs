@@ -1,8 +1,8 @@
 //! Is it new enough, and is it known to be vulnerable?
 
-use super::super::finding::Finding;
 use super::facts::Facts;
 use crate::app::{REDIS_MIN, VALKEY_MIN};
+use brasa_shared::finding::Finding;
 
 type Version = (u32, u32, u32);
 
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::doctor::finding::Level::{self, Note, Ok, Problem};
+    use brasa_shared::finding::Level::{self, Note, Ok, Problem};
     use brasa_shared::telemetry::vitals::Info;
 
     fn levels(info: &str) -> Vec<Level> {

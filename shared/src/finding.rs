@@ -1,11 +1,12 @@
-//! What an examination finds: how bad it is, what it is, why it matters, and what to do.
+//! What an examination of the servers finds: how bad it is, what it is, why it matters, and what to do. For whoever
+//! examines (`brasa doctor`) and whoever shows it.
 
 use serde::Serialize;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub enum Level {
     /// As it should be.
     Ok,
     /// Worth knowing.
@@ -18,7 +19,7 @@ pub(super) enum Level {
 
 impl Level {
     /// As it is printed.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Note => "note",
@@ -30,27 +31,27 @@ impl Level {
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+pub struct Finding {
     /// What was looked at.
-    pub(super) check: &'static str,
+    pub check: &'static str,
     /// How bad it is.
-    pub(super) level: Level,
+    pub level: Level,
     /// What is so.
-    pub(super) found: String,
+    pub found: String,
     /// Why it matters; empty where all is well.
-    pub(super) why: String,
+    pub why: String,
     /// The statement or the setting to use; empty where there is nothing to do.
-    pub(super) help: String,
+    pub help: String,
 }
 
 impl Finding {
     /// As it should be.
-    pub(super) fn fine(check: &'static str, found: impl Into<String>) -> Self {
+    pub fn fine(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, level: Level::Ok, found: found.into(), why: String::new(), help: String::new() }
     }
 
     /// Worth knowing.
-    pub(super) fn note(
+    pub fn note(
         check: &'static str,
         found: impl Into<String>,
         why: impl Into<String>,
@@ -60,7 +61,7 @@ impl Finding {
     }
 
     /// Works, and will hurt one day.
-    pub(super) fn warning(
+    pub fn warning(
         check: &'static str,
         found: impl Into<String>,
         why: impl Into<String>,
@@ -70,7 +71,7 @@ impl Finding {
     }
 
     /// Does not work, or loses jobs.
-    pub(super) fn problem(
+    pub fn problem(
         check: &'static str,
         found: impl Into<String>,
         why: impl Into<String>,
@@ -82,11 +83,24 @@ impl Finding {
 
 /// What was found at one place.
 #[derive(Debug, Serialize)]
-pub(super) struct Section {
+pub struct Section {
     /// `redis`, `fleet`, `postgres` or `replica`.
-    pub(super) server: &'static str,
+    pub server: &'static str,
     /// Where it is, without a password.
-    pub(super) address: String,
+    pub address: String,
     /// What was found, in the order of the checks.
-    pub(super) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
+}
+
+impl Section {
+    /// The server, for people.
+    pub fn name(&self) -> &'static str {
+        match self.server {
+            "redis" => "Redis",
+            "fleet" => "Fleet",
+            "postgres" => "Postgres",
+            "replica" => "Replica of Postgres",
+            other => other,
+        }
+    }
 }

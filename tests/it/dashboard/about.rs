@@ -1,0 +1,38 @@
+//! What runs here, and how the servers are.
+
+use super::{Dashboard, has};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_doctor_finds_is_shown_with_what_to_do_about_it() {
+    let dashboard = Dashboard::open("select 1", "").await;
+    let sent = dashboard.world.enqueue("sql.run", serde_json::json!({ "name": "nothing" })).await;
+    assert!(!sent.is_empty());
+    let told = dashboard.brasa.run(["doctor", "--json"]).await.json_anyway();
+
+    let page = dashboard.page("viewer", "/about").await;
+
+    let mut shown = 0;
+    for server in told["servers"].as_array().unwrap() {
+        let (_, part) =
+            page.split_once(&format!("id=\"server-{}\"", server["server"].as_str().unwrap())).unwrap();
+        let (part, _) = part.split_once("</section>").unwrap();
+        for finding in server["findings"].as_array().unwrap() {
+            has(part, &[finding["check"].as_str().unwrap()]);
+            shown += 1;
+        }
+    }
+    assert!(shown > 15, "{shown} findings: {told}");
+    // Nobody works, and a job waits.
+    has(
+        &page,
+        &[
+            "none was seen within the last minute, and there are 1 open job(s)",
+            "they wait until there is one",
+        ],
+    );
+    has(
+        &page,
+        &[&format!("{} problems, {} warnings", told["problems"], told["warnings"]), "Fills the cache"],
+    );
+    assert!(!page.contains("data-live"), "it shows one moment");
+}
