@@ -41,7 +41,7 @@ pub struct Desk {
     /// Counts up when something changed, while somebody looks.
     pub(crate) changes: Arc<watch::Sender<u64>>,
     /// What jobs died of.
-    pub(crate) graves: Arc<Graves>,
+    pub(crate) graves: Arc<Looks<Graves>>,
     /// What requests of programs share.
     pub(crate) hall: Arc<Hall>,
     /// What was seen of the database last.

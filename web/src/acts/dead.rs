@@ -8,7 +8,6 @@ use serde_json::json;
 use super::Actor;
 use crate::desk::Desk;
 use crate::error::Refused;
-use crate::view::graves;
 
 /// How many jobs are started or deleted in one step.
 const STEP: usize = 1_000;
@@ -54,7 +53,7 @@ pub(crate) async fn retry(desk: &Desk, signature: &str, actor: &Actor) -> Result
     let members = members(desk, signature).await?;
     actor.note(desk, "dead.retry", signature, json!({ "jobs": number(&members) })).await?;
     let begun = revive(&members).await;
-    graves::forget(desk);
+    desk.graves.forget();
     begun
 }
 
@@ -68,6 +67,6 @@ pub(crate) async fn delete(desk: &Desk, signature: &str, actor: &Actor) -> Resul
             gone += queue.forget(ids).await?.into_iter().filter(|gone| *gone).count();
         }
     }
-    graves::forget(desk);
+    desk.graves.forget();
     Ok(gone)
 }

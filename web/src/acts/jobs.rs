@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Actor;
 use crate::desk::Desk;
 use crate::error::Refused;
-use crate::view::{format, graves};
+use crate::view::format;
 
 /// The states, by their words.
 pub(crate) const STATES: &[(&str, JobState)] = &[
@@ -58,7 +58,7 @@ pub(crate) async fn retry(desk: &Desk, queue: &str, id: &str, actor: &Actor) -> 
         },
         _ => false,
     };
-    graves::forget(desk);
+    desk.graves.forget();
     if begun {
         return Ok(());
     }

@@ -1,11 +1,13 @@
 //! The dead letter: what jobs died of, by groups.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::routing::{get, post};
-use brasa_shared::queue::Grave;
+use brasa_shared::queue::{Grave, QueueError};
+use brasa_shared::telemetry::logs::chain;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,7 +17,8 @@ use crate::acts::dead as acts;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
-use crate::view::graves::{Counted, graves};
+use crate::view::graves::{Graves, graves};
+use crate::view::looks::Look;
 
 /// For how long a first count is waited for.
 const COUNT_MAX: Duration = Duration::from_secs(5);
@@ -89,8 +92,12 @@ impl From<Grave> for DeadGroup {
 #[utoipa::path(get, path = "/api/v1/dead", tag = "dead",
     responses((status = 200, description = "The groups", body = Groups)))]
 pub(super) async fn list(State(desk): State<Desk>) -> Result<Json<Groups>, Refused> {
-    let Counted { at_ms, graves } = counted(&desk).await?;
-    Ok(Json(Groups { counted_ms: at_ms, groups: graves.into_iter().map(DeadGroup::from).collect() }))
+    let look = counted(&desk).await?;
+    let uncounted = |error: &QueueError| {
+        Refused::away(format!("the dead cannot be counted: {}", chain(error)), "see `brasa doctor`")
+    };
+    let graves = look.seen.as_ref().map_err(uncounted)?;
+    Ok(Json(Groups { counted_ms: look.at_ms, groups: graves.iter().cloned().map(DeadGroup::from).collect() }))
 }
 
 /// Start the jobs of a group again, ten milliseconds apart.
@@ -119,12 +126,12 @@ pub(super) async fn delete(
     Ok(Json(GroupDone { group, jobs }))
 }
 
-/// The last count. One from before something was done to the dead does not count.
-async fn counted(desk: &Desk) -> Result<Counted, Refused> {
+/// The last count.
+async fn counted(desk: &Desk) -> Result<Arc<Look<Graves>>, Refused> {
     let begun = Instant::now();
     while begun.elapsed() < COUNT_MAX {
         // Each look waits a moment for the count that it began.
-        if let Some(counted) = graves(desk).await.filter(|counted| counted.at_ms > 0) {
+        if let Some(counted) = graves(desk).await {
             return Ok(counted);
         }
     }

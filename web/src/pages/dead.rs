@@ -8,6 +8,7 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use brasa_shared::config::Role;
 use brasa_shared::queue::{Ending, Grave};
+use brasa_shared::telemetry::logs::chain;
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -19,8 +20,9 @@ use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::routes::{ADMIN, OPERATOR, Route, VIEWER};
+use crate::view::graves::graves;
 use crate::view::layout::Again;
-use crate::view::{format, graves, layout};
+use crate::view::{format, layout};
 
 /// How many groups a page shows.
 const SHOWN: usize = 100;
@@ -37,22 +39,23 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
-    let counted = graves::graves(&desk).await;
+    let look = graves(&desk).await;
     let now = desk.site.clock.now();
     let body = html! {
-        @match &counted {
+        @match look.as_ref().map(|look| (&look.seen, look.at_ms)) {
             None => { p { "The dead are being counted; this page is drawn again in a moment." } }
-            Some(counted) if counted.graves.is_empty() => {
+            Some((Err(error), _)) => { p.state.warn { "The dead could not be counted: " (chain(error)) } }
+            Some((Ok(graves), _)) if graves.is_empty() => {
                 (layout::nothing("No job is dead.", "A job dies when its attempts are used up, or when its handler says that it never will."))
             }
-            Some(counted) => {
-                p.dim { (counted.graves.len()) (if counted.graves.len() == 1 { " group" } else { " groups" }) ", counted " (format::ago(counted.at_ms, now)) }
-                @for grave in counted.graves.iter().take(SHOWN) { (group(&desk, grave, &who)) }
-                @if counted.graves.len() > SHOWN { p.dim { "and " (counted.graves.len() - SHOWN) " smaller groups: " code { "brasa dead groups" } } }
+            Some((Ok(graves), at_ms)) => {
+                p.dim { (graves.len()) (if graves.len() == 1 { " group" } else { " groups" }) ", counted " (format::ago(at_ms, now)) }
+                @for grave in graves.iter().take(SHOWN) { (group(&desk, grave, &who)) }
+                @if graves.len() > SHOWN { p.dim { "and " (graves.len() - SHOWN) " smaller groups: " code { "brasa dead groups" } } }
             }
         }
     };
-    let again = if counted.is_some() { Again::Live } else { Again::Soon };
+    let again = if look.is_some() { Again::Live } else { Again::Soon };
     Ok(layout::page("Dead letter", "/dead", &who, again, &body))
 }
 
@@ -97,7 +100,7 @@ async fn canary(
     }
     let view = queue.wait_for_end(&id, CANARY_MAX).await?;
     let is_done = view.and_then(|view| view.outcome).is_some_and(|outcome| outcome.ending == Ending::Done);
-    graves::forget(&desk);
+    desk.graves.forget();
     // It says for itself what became of it, and the others are left as they are.
     if !is_done {
         return Ok(Redirect::to(&path_of(queue.name(), &id)));

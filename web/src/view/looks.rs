@@ -1,8 +1,8 @@
 //! What takes long to look at: looked at by one at a time, and shown to all who ask within a while, so that nobody who
 //! looks at a page is a burden to what the page is about, and no page waits for long.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use crate::desk::Desk;
 use crate::view::layout::Again;
@@ -11,16 +11,23 @@ use crate::view::layout::Again;
 const FRESH_MS: i64 = 5_000;
 /// From when on it is said at the top of a page that a look is old.
 const OLD_MS: i64 = 60_000;
-/// For how long it is shown while it is looked anew, so that whoever comes back need not wait.
+/// For how long it is shown while it is looked at anew.
 const SHOWN_MS: i64 = 600_000;
-/// For how long a page waits for a look before it says that there is one under way.
+/// For how long a page waits for a look before it shows an older one, or says that there is one under way.
 const WAIT_MAX: Duration = Duration::from_millis(60);
 
 /// The last look, and whose turn it is to look: one at a time.
 #[derive(Debug)]
 pub(crate) struct Looks<T> {
-    last: RwLock<Option<Arc<Look<T>>>>,
+    last: RwLock<Last<T>>,
     turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The last look, and how often what was seen is true no more.
+#[derive(Debug)]
+struct Last<T> {
+    look: Option<Arc<Look<T>>>,
+    forgotten: u64,
 }
 
 /// What was seen.
@@ -34,7 +41,7 @@ pub(crate) struct Look<T> {
 
 impl<T> Default for Looks<T> {
     fn default() -> Self {
-        Self { last: RwLock::default(), turn: Arc::default() }
+        Self { last: RwLock::new(Last { look: None, forgotten: 0 }), turn: Arc::default() }
     }
 }
 
@@ -51,8 +58,8 @@ impl<T> Look<T> {
 }
 
 impl<T: Send + Sync + 'static> Looks<T> {
-    /// What is to be seen now, or was until a while ago; nothing where it is looked at for the first time in a while
-    /// right now, and that takes its time. `look` is run only where it is wanted.
+    /// What is to be seen now, or was until a while ago where it takes its time to look again; nothing where that is so
+    /// at the first time in a while. `look` is run only where it is wanted.
     pub(crate) async fn see(
         self: &Arc<Self>,
         desk: &Desk,
@@ -62,9 +69,6 @@ impl<T: Send + Sync + 'static> Looks<T> {
             return Some(seen);
         }
         self.look_beside(desk, look);
-        if let Some(seen) = self.within(SHOWN_MS, desk) {
-            return Some(seen);
-        }
         // Whoever looks has the turn until that is done.
         drop(tokio::time::timeout(WAIT_MAX, self.turn.lock()).await);
         self.within(SHOWN_MS, desk)
@@ -80,22 +84,40 @@ impl<T: Send + Sync + 'static> Looks<T> {
     /// Looks while nobody waits for it, unless somebody looks already.
     fn look_beside(self: &Arc<Self>, desk: &Desk, look: impl Future<Output = T> + Send + 'static) {
         let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return };
-        let (looks, desk) = (Arc::clone(self), desk.clone());
+        let (looks, desk, begun) = (Arc::clone(self), desk.clone(), Instant::now());
         tokio::spawn(async move {
-            let at_ms = now_ms(&desk);
+            let (at_ms, forgotten) = (now_ms(&desk), looks.read().forgotten);
             let seen = look.await;
-            *looks.last.write().unwrap_or_else(PoisonError::into_inner) =
-                Some(Arc::new(Look { at_ms, seen }));
+            looks.keep(Look { at_ms, seen }, forgotten);
             drop(turn);
-            // Pages that could not wait for it are drawn again.
-            desk.changes.send_modify(|number| *number += 1);
+            if begun.elapsed() >= WAIT_MAX {
+                // Pages that could not wait for it are drawn again.
+                desk.changes.send_modify(|number| *number += 1);
+            }
         });
+    }
+
+    /// Forgets what was seen: something was done to it. Whoever looks at this moment does so in vain.
+    pub(crate) fn forget(&self) {
+        let mut last = self.last.write().unwrap_or_else(PoisonError::into_inner);
+        *last = Last { look: None, forgotten: last.forgotten + 1 };
+    }
+
+    /// Keeps a look that was begun when as much had been forgotten.
+    fn keep(&self, look: Look<T>, forgotten: u64) {
+        let mut last = self.last.write().unwrap_or_else(PoisonError::into_inner);
+        if last.forgotten == forgotten {
+            last.look = Some(Arc::new(look));
+        }
     }
 
     /// The last look, if it is no older than this.
     fn within(&self, age_ms: i64, desk: &Desk) -> Option<Arc<Look<T>>> {
-        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|look| now_ms(desk) - look.at_ms < age_ms).map(Arc::clone)
+        self.read().look.as_ref().filter(|look| now_ms(desk) - look.at_ms < age_ms).map(Arc::clone)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Last<T>> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
