@@ -70,9 +70,9 @@ fn fire(site: &Site) -> brasa_web::Fire {
     })
 }
 
-/// Examines the servers, as `brasa doctor` does.
+/// Examines the servers, as `brasa doctor` does where no jobs run.
 fn doctor(app: &App) -> Result<brasa_web::Doctor, Failure> {
-    let servers = Arc::new(Servers::of(app)?);
+    let servers = Arc::new(Servers::seen_by_a_dashboard(app)?);
     Ok(Arc::new(move || {
         let servers = Arc::clone(&servers);
         Box::pin(async move { servers.examine().await })

@@ -10,3 +10,5 @@ create role brasa_worker login;
 create role brasa_web login;
 
 grant create on database :"database" to brasa_owner;
+-- What workers make, parts of the history of jobs, can be looked after by the owner, too.
+grant brasa_worker to brasa_owner;

@@ -7,6 +7,7 @@ mod database;
 mod jobs;
 mod overview;
 mod recommendations;
+mod rights;
 mod schedules;
 mod workers;
 mod writes;
@@ -62,13 +63,20 @@ impl Dashboard {
 
     /// The dashboard of a world.
     async fn of(world: World, config: &str) -> Self {
+        let database_url = world.database_url.clone();
+        Self::connected_as(world, config, &database_url).await
+    }
+
+    /// The same, which connects to the database at this address; everything else does at that of the world.
+    async fn connected_as(world: World, config: &str, database_url: &str) -> Self {
         let tokens = ROLES.map(|role| {
             let hash = Token::spell(&Token::hash_of(&token(role)));
             format!("[web.tokens.{role}]\nrole = \"{role}\"\nhash = \"{hash}\"\n")
         });
         let config = format!("{}\n{}", config.replace("KEY", &world.prefix), tokens.concat());
         let brasa = Brasa::configured(&world, &config);
-        let serving = brasa.start(["web", "--listen", "127.0.0.1:0"]);
+        let web = brasa.clone().env("DATABASE_URL", database_url);
+        let serving = web.start(["web", "--listen", "127.0.0.1:0"]);
         let address = serving.address().await;
         Self { world, brasa, address, _serving: serving }
     }

@@ -44,7 +44,8 @@ const ABOUT: &str =
         where c.relkind in ('r', 'm', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_'
             and n.nspname not in ('information_schema', 'brasa') and not pg_has_role(c.relowner, 'usage')) as index_owners,
     exists (select from pg_extension where extname = 'pg_stat_statements') as has_statements,
-    current_setting('shared_preload_libraries', true) like '%pg_stat_statements%' as loads_statements,
+    (select setting like '%pg_stat_statements%' from pg_settings where name = 'shared_preload_libraries')
+        as loads_statements,
     exists (select from pg_extension where extname = 'pgstattuple') as has_tuples,
     to_regclass('brasa.care_actions') is not null as has_ledger,
     current_setting('track_counts') = 'on' as counts, current_setting('autovacuum') = 'on' as has_autovacuum";

@@ -16,7 +16,9 @@ async fn what_the_doctor_finds_is_shown_with_what_to_do_about_it() {
         let (_, part) =
             page.split_once(&format!("id=\"server-{}\"", server["server"].as_str().unwrap())).unwrap();
         let (part, _) = part.split_once("</section>").unwrap();
-        for finding in server["findings"].as_array().unwrap() {
+        // Whether jobs can be written down concerns those who run them.
+        let findings = server["findings"].as_array().unwrap().iter();
+        for finding in findings.filter(|finding| finding["check"] != "history") {
             has(part, &[finding["check"].as_str().unwrap()]);
             shown += 1;
         }

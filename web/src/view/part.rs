@@ -81,10 +81,12 @@ impl From<sqlx::Error> for Missing {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
             Some("57014" | "55P03") => Self::slow(),
-            Some("42501") => Self::new(
-                "The role of this process lacks a right to look at this.",
-                "`brasa db status` says what to grant",
-            ),
+            Some("42501") => {
+                let said =
+                    error.as_database_error().map(sqlx::error::DatabaseError::message).unwrap_or_default();
+                let why = format!("The role of this process lacks a right to look at this: {said}.");
+                Self::new(why, "grant it as the owner of schema `brasa`: see \"Roles\" in docs/production.md")
+            }
             Some("42P01" | "3F000" | "42703") => {
                 Self::new("This database has no tables for this, or older ones.", "run `brasa migrate`")
             }

@@ -50,20 +50,26 @@ pub(crate) struct Servers {
     app: App,
     primary: Option<PgPool>,
     replica: Option<PgPool>,
+    has_jobs: bool,
 }
 
 impl Servers {
     /// Those of an installation. Addresses that cannot be understood are mistakes of the configuration, and told as such.
     pub(crate) fn of(app: &App) -> Result<Self, Failure> {
         let (primary, replica) = (app.pool_of(1)?, postgres::replica_pool(app)?);
-        Ok(Self { app: app.clone(), primary, replica })
+        Ok(Self { app: app.clone(), primary, replica, has_jobs: true })
+    }
+
+    /// The same, as they are seen by somebody who runs no jobs, and needs no right to.
+    pub(crate) fn seen_by_a_dashboard(app: &App) -> Result<Self, Failure> {
+        Ok(Self { has_jobs: false, ..Self::of(app)? })
     }
 
     /// Looks at all of them at once.
     pub(crate) async fn examine(&self) -> Vec<Section> {
         let (redis, primary, replica) = tokio::join!(
             Box::pin(redis::examine(&self.app)),
-            Box::pin(postgres::examine(&self.app, self.primary.as_ref())),
+            Box::pin(postgres::examine(&self.app, self.primary.as_ref(), self.has_jobs)),
             Box::pin(postgres::examine_replica(self.replica.as_ref()))
         );
         let mut sections = redis;

@@ -89,7 +89,7 @@ pub(super) struct Connections {
 }
 
 /// Asks for everything.
-pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Error> {
+pub(super) async fn gather(pool: &PgPool, app: &App, has_jobs: bool) -> Result<Facts, sqlx::Error> {
     let mut connection = connect(pool).await?;
     let answers = knock(&mut connection).await?;
     let skew = skew(&mut connection, app).await?;
@@ -100,7 +100,7 @@ pub(super) async fn gather(pool: &PgPool, app: &App) -> Result<Facts, sqlx::Erro
     let schema = within(db::standing(&mut connection)).await.map_err(|error| chain(&error));
     // A connection that breaks is told of by what is asked next.
     let refusal = Refusal::of(within(db::owner(&mut connection)).await, &app.config.redis.prefix);
-    let wants_history = app.config.history.enabled != Some(false);
+    let wants_history = has_jobs && app.config.history.enabled != Some(false);
     let history =
         if wants_history { within(rights(&mut connection)).await.unwrap_or_default() } else { None };
     Ok(Facts {

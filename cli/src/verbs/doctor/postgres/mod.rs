@@ -46,10 +46,10 @@ const CHECKS: &[fn(&Facts) -> Vec<Finding>] = &[
     cache::changes,
 ];
 
-/// Looks at the primary; nothing where no address of one was given.
-pub(super) async fn examine(app: &App, pool: Option<&PgPool>) -> Option<Section> {
+/// Looks at the primary; nothing where no address of one was given. `has_jobs` says that the role is to do what workers do.
+pub(super) async fn examine(app: &App, pool: Option<&PgPool>, has_jobs: bool) -> Option<Section> {
     let pool = pool?;
-    let findings = match facts::gather(pool, app).await {
+    let findings = match facts::gather(pool, app, has_jobs).await {
         Ok(facts) => {
             let mut findings = vec![timing::answers(facts.answers)];
             findings.extend(CHECKS.iter().flat_map(|check| check(&facts)));
