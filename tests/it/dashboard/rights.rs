@@ -5,7 +5,7 @@ use std::process::Stdio;
 use brasa_shared::queue::State;
 use brasa_tests::World;
 use brasa_tests::eventually;
-use brasa_tests::process::Brasa;
+use brasa_tests::process::{Brasa, Running};
 use redis::cmd;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -126,11 +126,19 @@ async fn psql(world: &World, url: &str, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_rights_of_the_manual_workers_do_all_and_the_dashboard_shows_and_does_all() {
     let split = Split::new().await;
-    let (world, dashboard) = (&split.dashboard.world, &split.dashboard);
     let worker = split.brasa("worker").start(["worker"]);
-    let _scheduler = dashboard.brasa.clone().without("DATABASE_URL").start(["scheduler"]);
+    let _scheduler = split.dashboard.brasa.clone().without("DATABASE_URL").start(["scheduler"]);
+    all_is_done(&split, &worker).await;
+    every_page_is_whole(&split).await;
+    every_act_takes_place(&split).await;
+    nothing_beyond_that(&split).await;
+    let world = &split.dashboard.world;
+    world.is(&world.enqueue("sql.run", json!({ "name": "fine" })).await, State::Done).await;
+}
 
-    // Workers: the outbox, the cache, an aggregate, rows that are handed over, and what became of jobs.
+/// The outbox, the cache, an aggregate, rows that are handed over, and what became of jobs.
+async fn all_is_done(split: &Split, worker: &Running) {
+    let world = &split.dashboard.world;
     let app = world.pool_at(&url(world, &format!("{}_app", split.role)));
     sqlx::query("select brasa.enqueue('sql.run', '{\"name\": \"wrong\"}')").execute(&app).await.unwrap();
     eventually("a job of the outbox dies", async || world.counts().await.dead == 1).await;
@@ -150,8 +158,10 @@ async fn with_the_rights_of_the_manual_workers_do_all_and_the_dashboard_shows_an
     .await;
     let cached: u64 = world.redis(cmd("EXISTS").arg(format!("{}:sale:51", world.prefix))).await;
     assert_eq!(cached, 1, "{}", worker.log());
+}
 
-    // Every page is whole, and every act takes place.
+async fn every_page_is_whole(split: &Split) {
+    let dashboard = &split.dashboard;
     for page in [
         "/",
         "/queues",
@@ -179,6 +189,10 @@ async fn with_the_rights_of_the_manual_workers_do_all_and_the_dashboard_shows_an
     assert!(!postgres.contains("history") && !postgres.contains("problem"), "{postgres}");
     drop(split.brasa("worker").run(["doctor"]).await.with_code(0));
     has(&dashboard.page("admin", "/writes").await, &["one that is much too long"]);
+}
+
+async fn every_act_takes_place(split: &Split) {
+    let (world, dashboard) = (&split.dashboard.world, &split.dashboard);
     let listed = split.brasa("owner").run(["db", "recommendations", "--json"]).await.json();
     let fingerprint = listed["recommendations"][0]["fingerprint"].as_str().unwrap().to_owned();
     let dead = world.rows("select id from brasa.write_dead order by id").await;
@@ -213,8 +227,11 @@ async fn with_the_rights_of_the_manual_workers_do_all_and_the_dashboard_shows_an
         world.rows("select page from visits where id = 2").await == json!([{ "page": "short" }])
     })
     .await;
+}
 
-    // And nothing beyond that: what was written down of acts is there for good, and jobs are not its to run.
+/// What was written down of acts is there for good, and what is the application's is none of its business.
+async fn nothing_beyond_that(split: &Split) {
+    let world = &split.dashboard.world;
     let web = world.pool_at(&url(world, &format!("{}_web", split.role)));
     for attempt in [
         "update brasa.audit set actor = 'somebody else'",
@@ -233,5 +250,4 @@ async fn with_the_rights_of_the_manual_workers_do_all_and_the_dashboard_shows_an
     }
     let acts: i64 = sqlx::query_scalar("select count(*) from brasa.audit").fetch_one(&web).await.unwrap();
     assert_eq!(acts, 18);
-    world.is(&world.enqueue("sql.run", json!({ "name": "fine" })).await, State::Done).await;
 }
