@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 /// Sales, by day of New York, shop and kind, kept by what changed; and by hour and shop, computed again.
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [aggregates.daily]
 source = "sales"
 time = "at"
@@ -37,7 +37,7 @@ by = ["shop"]
 measures = { n = "count(*)", top = "max(total)", least = "min(total)", buyers = "distinct(buyer)", p90 = "percentile(0.9, total)" }
 "#;
 
-const NAMES: [&str; 2] = ["daily", "peaks"];
+pub(crate) const NAMES: [&str; 2] = ["daily", "peaks"];
 
 /// What the view of each should give.
 fn truth(name: &str) -> &'static str {
@@ -112,7 +112,7 @@ async fn built(world: &World, name: &str) {
 }
 
 /// A scene in which all of [`CONFIG`] is installed and built.
-async fn kept() -> (World, Config) {
+pub(crate) async fn kept() -> (World, Config) {
     let world = scene().await;
     let config = world.config(CONFIG);
     for name in NAMES {
@@ -125,7 +125,7 @@ async fn kept() -> (World, Config) {
 const FOLDING: Folding<'_> = Folding { most: 1_000, publish: None, frozen_after: None };
 
 /// Moves everything that changed into the groups; returns how many rows of the log that were.
-async fn folded(world: &World, name: &str) -> i64 {
+pub(crate) async fn folded(world: &World, name: &str) -> i64 {
     let mut connection = world.pool.acquire().await.unwrap();
     let (mut rows, version) = (0, version(world, name).await);
     loop {

@@ -1,5 +1,10 @@
 //! Telling somebody what is wrong: once when it begins, once when it is over, whoever leads.
 
+mod cache;
+mod database;
+mod looks;
+mod queues;
+
 use std::time::Duration;
 
 use brasa_shared::queue::State;

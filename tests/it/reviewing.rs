@@ -19,7 +19,7 @@ use brasa_tests::World;
 use sqlx::{Connection as _, PgConnection};
 
 /// A world with the tables that recommendations are kept in.
-async fn scene(sql: &str) -> World {
+pub(crate) async fn scene(sql: &str) -> World {
     let world = World::new().await;
     migrate(&world.pool).await.unwrap();
     world.execute(sql).await;

@@ -18,7 +18,7 @@ use brasa_tests::{Worker, World, eventually};
 use redis::cmd;
 
 /// Visits, appended; and how many there were of each page, with the last title and the highest load.
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [writes.visits]
 table = "visits"
 
@@ -30,7 +30,7 @@ merge = { hits = "sum", peak = "max", first = "first" }
 "#;
 
 /// A world whose database has the tables.
-async fn scene() -> World {
+pub(crate) async fn scene() -> World {
     let world = World::new().await;
     migrate(&world.pool).await.unwrap();
     world
@@ -43,7 +43,7 @@ async fn scene() -> World {
     world
 }
 
-fn start(world: &World, config: &str) -> Worker {
+pub(crate) fn start(world: &World, config: &str) -> Worker {
     let mut settings = world.settings(catalog(), config);
     let pool = world.another_pool(4, Duration::from_secs(5));
     settings.writes = Some(brasa_worker::writes::Settings { store: world.store.apart(), pool });
@@ -55,13 +55,13 @@ fn streams(world: &World) -> Streams {
 }
 
 /// Hands over a row as any application does.
-async fn add(world: &World, name: &str, row: &str) {
+pub(crate) async fn add(world: &World, name: &str, row: &str) {
     let key = format!("{}:writes:{{{name}:0}}", world.prefix);
     world.redis::<String>(cmd("XADD").arg(key).arg("*").arg("d").arg(row)).await;
 }
 
 /// Waits until so many entries of a name are written or buried.
-async fn done(world: &World, name: &str, entries: i64) {
+pub(crate) async fn done(world: &World, name: &str, entries: i64) {
     eventually(&format!("{entries} entries of {name} are done"), async || {
         state(world, name).await.is_some_and(|progress| progress.done.entries == entries)
     })

@@ -30,11 +30,12 @@ pub(super) async fn look(watcher: &Watcher, look: &mut Look) {
     if let Some(limit) = limits.database_pool {
         look.take("database_pool", Ok(busy(site, limit)));
     }
-    let Some(pool) = &watcher.pool else { return };
+    let watched = watcher.watched();
+    let asked: Vec<_> = ASKED.into_iter().filter(|name| watched.contains(name)).collect();
+    let Some(pool) = watcher.pool.as_ref().filter(|_| !asked.is_empty()) else { return };
     // One that is away is waited for once.
     if let Err(error) = pool.acquire().await {
-        let names = watcher.watched();
-        for name in ASKED.into_iter().filter(|name| names.contains(name)) {
+        for name in asked {
             look.take(name, Err(chain(&error)));
         }
         return;

@@ -50,10 +50,10 @@ impl Rates {
         while self.0.get(1).is_some_and(|(at_ms, _)| *at_ms <= begins_ms) {
             self.0.pop_front();
         }
-        let before = self.0.front().map(|(_, before)| before.clone());
-        let lately = before.map(|before| {
-            let since =
-                |(name, now): (&String, &Counted)| Some((name.clone(), now.since(*before.get(name)?)));
+        let lately = (!self.0.is_empty()).then(|| {
+            // What came into being since is judged from when it was first seen.
+            let first = |name: &String| self.0.iter().find_map(|(_, before)| before.get(name));
+            let since = |(name, now): (&String, &Counted)| Some((name.clone(), now.since(*first(name)?)));
             counted.iter().filter_map(since).collect()
         });
         self.0.push_back((now_ms, counted));
@@ -79,6 +79,14 @@ mod tests {
         assert_eq!(at(&mut rates, 24, 1_010, 1_030), Some(Counted { good: 0, bad: 30 }));
         assert_eq!(at(&mut rates, 25, 1_011, 1_030), Some(Counted { good: 1, bad: 0 }));
         assert_eq!(at(&mut rates, 26, 3, 4), Some(Counted::default()), "they began anew");
+    }
+
+    #[test]
+    fn what_came_into_being_after_the_first_look_is_judged_from_when_it_was_seen() {
+        let mut rates = Rates::default();
+        assert_eq!(rates.add(0, BTreeMap::new()), None);
+        assert_eq!(at(&mut rates, 1, 100, 50), None, "nobody knows when that was");
+        assert_eq!(at(&mut rates, 2, 101, 70), Some(Counted { good: 1, bad: 20 }));
     }
 
     #[test]
