@@ -63,6 +63,7 @@ mod priorities;
 mod pruning;
 mod rates;
 mod reading;
+mod ready;
 mod rebuilding;
 mod replacing;
 mod retention;

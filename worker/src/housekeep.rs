@@ -128,6 +128,8 @@ impl Housekeeper {
             #[expect(clippy::cast_precision_loss, reason = "a gauge; exact up to 2^53 jobs")]
             metrics::queue_jobs(queue.name(), state).set(count as f64);
         }
+        #[expect(clippy::cast_precision_loss, reason = "a gauge; exact up to 2^53 jobs")]
+        metrics::queue_ready_jobs(queue.name()).set(queue.ready(&counts).await? as f64);
         let now = queue.clock().now().as_millisecond();
         let age_ms = counts.oldest_ms.map_or(0, |oldest| (now - oldest).max(0));
         #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]

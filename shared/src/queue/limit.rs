@@ -25,6 +25,22 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// How many more may start now under it, where so many run and its rate is idle again from `idle_ms` on, both ms since
+    /// 1970; none where that is not bounded. As `lua/parts/limit.lua` has it.
+    pub(crate) fn room(&self, running: u32, idle_ms: f64, now_ms: i64) -> Option<u64> {
+        let at_once = (self.at_once > 0).then(|| u64::from(self.at_once.saturating_sub(running)));
+        let by_rate = self.rate.filter(|(starts, _)| *starts > 0).map(|(starts, period)| {
+            let interval_ms = period.as_secs_f64() * 1_000.0 / f64::from(starts);
+            #[expect(clippy::cast_precision_loss, reason = "an instant in ms")]
+            let busy_ms = (idle_ms - now_ms as f64).max(0.0);
+            let free = (f64::from(starts) - busy_ms / interval_ms + 0.000_001).floor().max(0.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to u32::MAX")]
+            let free = free as u64;
+            free
+        });
+        at_once.into_iter().chain(by_rate).min()
+    }
+
     /// The four words that `lua/claim.lua` takes.
     pub(crate) fn words(&self) -> (String, u32, f64, u32) {
         let field = match &self.scope {

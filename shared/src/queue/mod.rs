@@ -36,6 +36,7 @@ mod limit;
 mod notes;
 pub mod outcome;
 mod pauses;
+mod ready;
 mod reclaim;
 mod reseal;
 mod scripts;

@@ -90,6 +90,9 @@ metrics! { "brasa_":
     gauge jobs_running [];
     /// Jobs of a queue in a state: waiting (the inbox and what a limit keeps back, too), delayed, running, done or dead.
     gauge queue_jobs [queue, state];
+    /// Jobs of a queue that a worker could take now: those that wait, but for those that a limit keeps back; none while the
+    /// queue is paused.
+    gauge queue_ready_jobs [queue];
     /// Age of the oldest waiting job of a queue, in seconds.
     gauge queue_oldest_seconds [queue];
     /// Jobs taken back from workers that did not renew their lease.
