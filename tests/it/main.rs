@@ -28,6 +28,7 @@ mod crontab_oracle;
 mod dashboard;
 mod dashboards;
 mod deadlines;
+mod deploying;
 mod doctor;
 mod doors;
 mod draining;
