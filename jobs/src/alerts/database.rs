@@ -30,8 +30,8 @@ pub(super) async fn look(watcher: &Watcher, look: &mut Look) {
     if let Some(limit) = limits.database_pool {
         look.take("database_pool", Ok(busy(site, limit)));
     }
-    let watched = watcher.watched();
-    let asked: Vec<_> = ASKED.into_iter().filter(|name| watched.contains(name)).collect();
+    let names = watcher.watched();
+    let asked: Vec<_> = ASKED.into_iter().filter(|name| names.contains(name)).collect();
     let Some(pool) = watcher.pool.as_ref().filter(|_| !asked.is_empty()) else { return };
     // One that is away is waited for once.
     if let Err(error) = pool.acquire().await {

@@ -66,6 +66,20 @@ pub(super) fn first_word(sql: &str) -> String {
     String::from_utf8_lossy(word).to_ascii_lowercase()
 }
 
+/// Which of these words, all in lower case, a statement uses first: as a name, not in a text or a comment.
+pub(super) fn first_of<'w>(sql: &str, words: &[&'w str]) -> Option<&'w str> {
+    let mut scanner = Scanner { bytes: sql.as_bytes(), at: 0 };
+    while scanner.at < scanner.bytes.len() {
+        let from = scanner.at;
+        scanner.step();
+        let token = sql.get(from..scanner.at).unwrap_or_default();
+        if let Some(word) = words.iter().find(|word| token.eq_ignore_ascii_case(word)) {
+            return Some(word);
+        }
+    }
+    None
+}
+
 /// Walks bytes: all that matters here is ASCII, and no byte of a longer character is.
 struct Scanner<'a> {
     bytes: &'a [u8],

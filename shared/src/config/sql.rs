@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::complaint::{Complaint, clip};
-use super::placeholders::{first_word, highest_placeholder};
+use super::placeholders::{first_of, first_word, highest_placeholder};
 use super::problem::Origin;
 use super::reader::read_text;
 use super::section::Section;
@@ -91,6 +91,7 @@ impl Sql {
             section.report(sql.key(), "the statement is empty", "write a statement of SQL");
             return None;
         }
+        refuse_session_locks(section, &sql);
         Some(sql)
     }
 
@@ -138,6 +139,22 @@ fn refuse_session(section: &Section<'_>, sql: &Sql) {
         let message = format!("`{word}` changes the connection, which other jobs use after this one");
         let help =
             "a statement runs in a transaction of its own; put several steps into one `with` or a function";
+        section.report(sql.key(), message, help);
+    }
+}
+
+/// Functions whose lock nobody would give back: it is the session's, and outlives the statement and its time limit.
+const SESSION_LOCKS: &[&str] =
+    &["pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared"];
+
+/// Records a problem if the statement takes a lock for its session.
+fn refuse_session_locks(section: &Section<'_>, sql: &Sql) {
+    if let Some(function) = first_of(&sql.text, SESSION_LOCKS) {
+        let message = format!("`{function}` locks for the connection, which other jobs use after this one");
+        let help = format!(
+            "write `{}`: such a lock ends with the statement",
+            function.replace("_lock", "_xact_lock")
+        );
         section.report(sql.key(), message, help);
     }
 }

@@ -27,9 +27,13 @@ pub(super) fn routes() -> Vec<Route> {
 async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> Result<Markup, Refused> {
     let workers = desk.site.fleet().live_workers().await?;
     let mut running: Vec<JobView> = Vec::new();
+    let mut runs = 0;
     for queue in desk.site.all_queues().await?.values() {
         running.extend(queue.list(JobState::Running, RUNNING_MAX).await?);
+        runs += queue.counts().await?.running;
     }
+    // Of more than are looked at nobody knows here who has the others.
+    let at_least = if u64::try_from(running.len()).is_ok_and(|seen| seen < runs) { "at least " } else { "" };
     let vitals = desk.site.fleet().minutes().vitals_now().await?;
     let now = desk.site.clock.now();
     let slots: usize = workers.iter().map(|worker| worker.concurrency).sum();
@@ -37,7 +41,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
         @if workers.is_empty() {
             (layout::nothing("No worker was seen within the last 20 seconds.", "Jobs wait until one is there: brasa worker, or brasa run."))
         } @else {
-            p.dim { (workers.len()) " workers for " (slots) " jobs at a time, " (running.len()) " run" }
+            p.dim { (workers.len()) " workers for " (slots) " jobs at a time, " (format::count(runs)) " run" }
         }
         @for worker in &workers {
             @let held: Vec<&JobView> = running.iter().filter(|view| view.worker == worker.worker).collect();
@@ -45,7 +49,7 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
                 h2 { (worker.worker) }
                 p.dim { (worker.host) " · process " (worker.pid) " · build " (worker.version) " · since " (format::ago(worker.since, now)) }
                 @if let Some(told) = told(&vitals, worker) { p { (told) } }
-                p { (held.len()) " of " (worker.concurrency) " places taken · queues: " (worker.queues.join(", ")) }
+                p { (at_least) (held.len()) " of " (worker.concurrency) " places taken · queues: " (worker.queues.join(", ")) }
                 @if !held.is_empty() {
                     ul.plain {
                         @for view in held.iter().take(SHOWN) {

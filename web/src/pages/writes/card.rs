@@ -7,6 +7,7 @@ use brasa_shared::config::{Mode, Role};
 use brasa_shared::db::writes::Progress;
 use maud::{Markup, html};
 
+use super::dead::REPLAYED_MAX;
 use crate::auth::Identity;
 use crate::desk::Desk;
 use crate::view::{chart, format, layout};
@@ -49,7 +50,7 @@ pub(super) fn card(
                 (format::rate(pace.iter().copied().fold(0.0, f64::max))) " at most in the last hour · " (format::bytes(bytes)) " in Redis"
             }
             (streams_of(streams, now_ms))
-            (acts(name, paused.is_some(), has_dead, who))
+            (acts(name, paused.is_some(), dead.unwrap_or_default(), who))
         }
     }
 }
@@ -112,7 +113,11 @@ fn writer(progress: Option<&Progress>) -> Markup {
     }
 }
 
-fn acts(name: &str, is_paused: bool, has_dead: bool, who: &Identity) -> Markup {
+fn acts(name: &str, is_paused: bool, dead: u64, who: &Identity) -> Markup {
+    let again = match dead {
+        ..=REPLAYED_MAX => "Write the dead rows again".to_owned(),
+        _ => format!("Write the oldest {REPLAYED_MAX} dead rows again"),
+    };
     let to = |verb: &str| format!("/writes/{}/{verb}", format::segment(name));
     html! {
         @if who.may(Role::Operator) {
@@ -124,7 +129,7 @@ fn acts(name: &str, is_paused: bool, has_dead: bool, who: &Identity) -> Markup {
                         button type="submit" title="Rows wait in Redis until it is resumed." { "Pause" }
                     }
                 }
-                (layout::button(&to("replay"), "Write the dead rows again", None, has_dead))
+                (layout::button(&to("replay"), &again, None, dead > 0))
             }
         }
     }

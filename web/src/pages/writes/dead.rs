@@ -25,7 +25,7 @@ use crate::view::{format, layout};
 /// How many rows a page shows.
 const SHOWN: usize = 50;
 /// How many are written again in one request, each in a transaction of its own.
-const REPLAYED_MAX: i64 = 500;
+pub(super) const REPLAYED_MAX: u64 = 500;
 /// How much of a row is shown, in characters.
 const ROW_CHARS: usize = 4_000;
 
@@ -147,7 +147,7 @@ pub(super) async fn replay_all(
     actor: Actor,
 ) -> Result<Redirect, Refused> {
     let (pool, _) = known(&desk, &name)?;
-    let found = dead(pool, Some(&name), None, REPLAYED_MAX).await?;
+    let found = dead(pool, Some(&name), None, REPLAYED_MAX.cast_signed()).await?;
     actor.note(&desk, "writes.replay", &name, json!({ "rows": found.len() })).await?;
     let left = replay_each(&desk.site.config, pool, &found, None).await?;
     refuse(found.len(), &left)?;
