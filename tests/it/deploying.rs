@@ -78,8 +78,8 @@ async fn every_process_answers_what_is_asked_of_it_where_the_environment_says() 
         let place = async || {
             let log = process.log();
             let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let own = events.filter(|event| event["message"] == "answering /metrics, /live and /ready");
-            own.filter_map(|event| event["address"].as_str()?.parse().ok()).next()
+            let mut own = events.filter(|event| event["message"] == "answering /metrics, /live and /ready");
+            own.find_map(|event| event["address"].as_str()?.parse().ok())
         };
         eventually("it says where it answers", async || place().await.is_some()).await;
         let address = place().await.unwrap();

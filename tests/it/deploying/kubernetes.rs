@@ -1,6 +1,7 @@
 //! deploy/kubernetes: what would be applied to a cluster.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,7 +14,8 @@ const FOLDER: &str = "deploy/kubernetes";
 /// All objects in the folder, with the files that they are in.
 fn objects() -> Vec<(String, Value)> {
     let names = fs::read_dir(path(FOLDER)).unwrap().map(|entry| entry.unwrap().file_name());
-    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".yaml"));
+    let names = names.map(|name| name.into_string().unwrap());
+    let names = names.filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "yaml"));
     let of = |name: String| {
         let all = documents(&format!("{FOLDER}/{name}"));
         all.into_iter().map(move |object| (name.clone(), object))

@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
+use brasa::servers::Scratch;
 use brasa_shared::config::Config;
-use brasa_tests::World;
 
 use super::{PROCESSES, text, time_to_end, verb};
 
@@ -58,17 +58,17 @@ fn the_table_of_the_manual_is_that_of_the_units() {
 }
 
 /// Where there is no systemd, this says so on standard error.
-#[tokio::test]
-async fn systemd_is_content_with_the_units() {
+#[test]
+fn systemd_is_content_with_the_units() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         let note = "SKIPPED: nobody looked at the units, for there is no systemd-analyze\n";
         return std::io::stderr().write_all(note.as_bytes()).unwrap();
     }
-    let world = World::of_queues();
+    let scratch = Scratch::new().unwrap();
     for process in PROCESSES {
         // It wants to see the program that a unit starts.
         let unit = unit(process).replace("/usr/local/bin/brasa", "/bin/sh");
-        let file = world.folder().join(format!("brasa-{process}.service"));
+        let file = scratch.path().join(format!("brasa-{process}.service"));
         fs::write(&file, unit).unwrap();
         let run = Command::new("systemd-analyze").arg("verify").arg(&file).output().unwrap();
         let said = String::from_utf8_lossy(&run.stderr);
