@@ -6,6 +6,7 @@ mod cache;
 mod database;
 mod jobs;
 mod overview;
+mod past;
 mod recommendations;
 mod rights;
 mod schedules;

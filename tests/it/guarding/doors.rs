@@ -102,8 +102,14 @@ async fn every_answer_tells_browsers_to_load_nothing_from_elsewhere() {
         let answer = scene.as_role("viewer", "GET", path).send().await.unwrap();
         let headers = answer.headers().clone();
         let policy = headers["content-security-policy"].to_str().unwrap().to_owned();
-        for word in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"]
-        {
+        for word in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+        ] {
             assert!(policy.contains(word), "{path}: {policy}");
         }
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
