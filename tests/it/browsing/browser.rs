@@ -79,10 +79,23 @@ impl Browser {
 
     /// Presses a button inside of something, with a reason where it wants one.
     pub(super) async fn press(&mut self, within: &str, button: &str, why: Option<&str>) -> Value {
-        let mut step = json!({ "step": "press", "within": within, "button": button });
-        if let Some(why) = why {
-            step["why"] = json!(why);
-        }
-        self.step(step).await
+        let fields = why.map_or_else(|| json!({}), |why| json!({ "reason": why }));
+        self.send(within, button, fields).await
+    }
+
+    /// Writes and chooses this in a form inside of something, by the names of the fields, and presses its button.
+    pub(super) async fn send(&mut self, within: &str, button: &str, fields: Value) -> Value {
+        self.step(json!({ "step": "press", "within": within, "button": button, "fields": fields })).await
+    }
+
+    /// Opens a page, and waits until it has all of its parts.
+    pub(super) async fn go_to_all_of(&mut self, path: &str) -> Value {
+        self.go(path).await;
+        self.step(json!({ "step": "whole" })).await
+    }
+
+    /// Waits until the page shows a text.
+    pub(super) async fn see(&mut self, text: &str) -> Value {
+        self.step(json!({ "step": "see", "text": text })).await
     }
 }

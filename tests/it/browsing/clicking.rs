@@ -8,28 +8,6 @@ use serde_json::{Value, json};
 use super::{Scene, TOKEN};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_is_fine_in_both_themes_and_on_a_phone() {
-    let Some(mut scene) = Scene::new().await else { return };
-    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light")] {
-        scene
-            .browser
-            .step(json!({ "step": "log_in", "token": TOKEN, "width": width, "scheme": scheme }))
-            .await;
-        let links = scene.browser.step(json!({ "step": "links" })).await["found"].clone();
-        let links: Vec<String> = serde_json::from_value(links).unwrap();
-        assert!(links.len() >= 8, "{links:?}");
-        for link in links {
-            let told = scene.browser.go(&link).await;
-            assert!(told["look"]["title"].as_str().unwrap().ends_with(" · Brasa"), "{told}");
-            assert_eq!(told["path"], json!(link));
-        }
-    }
-    // The first thing that the keyboard reaches leads past the menu.
-    scene.browser.go("/queues").await;
-    assert_eq!(scene.browser.step(json!({ "step": "keyboard" })).await["found"], json!("A skip"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn queues_are_paused_resumed_drained_and_opened() {
     let Some(mut scene) = Scene::new().await else { return };
     let queue = scene.world.queue("mail");

@@ -4,10 +4,11 @@ use brasa_shared::queue::State;
 use brasa_tests::eventually;
 use serde_json::json;
 
+use super::sowing::segment;
 use super::{Scene, TOKEN};
 
 /// What runs somewhere if it is not text: each marks the page, or sets `planted`.
-fn plants() -> Vec<String> {
+pub(super) fn plants() -> Vec<String> {
     const RUN: &str = "window.planted=1";
     let events = ["onerror", "onload", "onfocus", "onmouseover", "ontoggle", "onbegin", "onanimationstart"];
     let tags = [
@@ -104,12 +105,7 @@ async fn what_was_planted_in_jobs_is_text_on_every_page() {
     }
     // What is looked for is planted by whoever made the link.
     for plant in plants.iter().step_by(10).filter(|plant| plant.len() < 200 && !plant.contains('\0')) {
-        let encoded = brasa_shared::hash::hex(plant.as_bytes());
-        let encoded: String = encoded
-            .as_bytes()
-            .chunks(2)
-            .flat_map(|pair| ['%', char::from(pair[0]), char::from(pair[1])])
-            .collect();
+        let encoded = segment(plant);
         scene.browser.go(&format!("/jobs?q={encoded}&kind={encoded}")).await;
     }
 }

@@ -43,12 +43,20 @@ const STEPS = {
   },
   async go({ path }) { await page.goto(base + path); },
   async links() { return page.locator("nav.menu a").evaluateAll((links) => links.map((link) => link.getAttribute("href"))); },
-  async press({ within, button, why }) {
+  async press({ within, button, fields = {} }) {
     const place = page.locator(within).first();
     const form = place.locator("form", { has: page.getByRole("button", { name: button, exact: true }) }).first();
-    if (why !== undefined) await form.locator("input[name=reason]").fill(why);
+    for (const [name, value] of Object.entries(fields)) {
+      const field = form.locator(`[name=${name}]`);
+      if (await field.evaluate((one) => one.matches("select"))) await field.selectOption(value);
+      else await field.fill(value);
+    }
     await Promise.all([page.waitForNavigation(), form.getByRole("button", { name: button, exact: true }).click()]);
   },
+  // Opens what is folded.
+  async unfold({ what }) { await page.locator(`${what} > summary`).click(); },
+  // Waits until nothing is being looked at that the page lacks.
+  async whole() { await page.waitForFunction(() => document.getElementById("main")?.dataset.live !== "soon"); },
   // Waits until the page shows it without being loaded again.
   async see({ text }) { await page.locator("#main", { hasText: text }).waitFor(); },
   // How many of these can be seen, and how wide they are.
