@@ -85,7 +85,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     const look = await page.evaluate(LOOK);
     console.log(JSON.stringify({ found, look, path: new URL(page.url()).pathname, complaints }));
   } catch (error) {
-    console.log(JSON.stringify({ error: String(error), complaints }));
+    const look = await page?.evaluate(LOOK).catch(() => null);
+    console.log(JSON.stringify({ error: String(error), look, complaints }));
   }
 }
 await browser.close();
