@@ -24,6 +24,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::auth::cookie_of;
 use crate::desk::Desk;
 use crate::guard::{Door, Hosts, Peer, door, dress, host};
 use crate::{pages, routes, view};
@@ -72,7 +73,8 @@ impl Server {
         let tls = web.tls.as_ref().map(acceptor).transpose()?;
         let (router, needs) = routes::router();
         let keys = Arc::clone(&desk.keys);
-        let at = Door { keys, needs: Arc::new(needs), behind_proxy: web.behind_proxy };
+        let (cookie, _) = cookie_of(web);
+        let at = Door { keys, needs: Arc::new(needs), behind_proxy: web.behind_proxy, cookie };
         let router = router
             .fallback(async || axum::http::StatusCode::NOT_FOUND)
             .layer(from_fn_with_state(at, door))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use brasa_shared::config::Role;
 
 pub(crate) use keys::{Entry, Keys};
-pub(crate) use session::{COOKIE, SECURE_COOKIE};
+pub(crate) use session::cookie_of;
 
 /// Somebody who got in.
 #[derive(Debug, Clone, PartialEq, Eq)]

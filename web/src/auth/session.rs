@@ -1,14 +1,20 @@
 //! Logins: a cookie that says which token opened it, signed so that nobody else can make one.
 
-use brasa_shared::config::Token;
+use brasa_shared::config::{Token, Web};
 use brasa_shared::hash::hex;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 /// The cookie over plain connections, which are those of this machine alone.
-pub(crate) const COOKIE: &str = "brasa-session";
+const COOKIE: &str = "brasa-session";
 /// The cookie over TLS: browsers let nobody but this very host set it.
-pub(crate) const SECURE_COOKIE: &str = "__Host-brasa-session";
+const SECURE_COOKIE: &str = "__Host-brasa-session";
+
+/// The one cookie that counts where it is served so, and whether it is for TLS alone. Over TLS the other one does not
+/// count, which neighbours and whoever sits on the line could set.
+pub(crate) fn cookie_of(web: &Web) -> (&'static str, bool) {
+    if web.tls.is_some() || web.behind_proxy { (SECURE_COOKIE, true) } else { (COOKIE, false) }
+}
 
 /// What signs logins; of this process alone, so that they end with it.
 pub(super) struct Signer([u8; 32]);
@@ -83,5 +89,13 @@ mod tests {
             assert_eq!(signer.check(wrong, &token("one")), None, "{wrong}");
         }
         assert_ne!(cookie, signer.open("ann.smith", &token("one"), 5_000));
+    }
+
+    #[test]
+    fn what_is_forged_with_a_known_key_is_a_login_only_where_that_is_the_key() {
+        let known = Signer([0; 32]);
+        let forged = known.open("root", &token("one"), 5_000);
+        assert_eq!(known.check(&forged, &token("one")), Some(5_000));
+        assert_eq!(Signer::new().check(&forged, &token("one")), None);
     }
 }

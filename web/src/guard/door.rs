@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use crate::auth::{COOKIE, Entry, Identity, Keys, SECURE_COOKIE};
+use crate::auth::{Entry, Identity, Keys};
 use crate::error::Refused;
 use crate::routes::{Need, Needs};
 
@@ -19,6 +19,8 @@ pub(crate) struct Door {
     pub(crate) needs: Arc<Needs>,
     /// Whether what is in front of us says who called.
     pub(crate) behind_proxy: bool,
+    /// The name of the one cookie that counts.
+    pub(crate) cookie: &'static str,
 }
 
 /// The other end of the connection.
@@ -82,7 +84,7 @@ impl Door {
                 }
             };
         }
-        Ok(cookies(headers).find_map(|cookie| self.keys.recall(cookie)))
+        Ok(cookies(headers, self.cookie).find_map(|cookie| self.keys.recall(cookie)))
     }
 }
 
@@ -103,10 +105,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+fn cookies<'h>(headers: &'h HeaderMap, counts: &'static str) -> impl Iterator<Item = &'h str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| matches!(*name, COOKIE | SECURE_COOKIE)).map(|(_, value)| value)
+    pairs.filter(move |(name, _)| *name == counts).map(|(_, value)| value)
 }
 
 /// Whether another site may have made a browser send this. Looking changes nothing, so anybody may make it look.

@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use crate::auth::{COOKIE, Entry, Identity, SECURE_COOKIE};
+use crate::auth::{Entry, Identity, cookie_of};
 use crate::desk::Desk;
 use crate::error::Refused;
 use crate::guard::{Form, client, is_foreign};
@@ -83,9 +83,8 @@ async fn leave(State(desk): State<Desk>, headers: HeaderMap, method: Method) -> 
 
 /// Over TLS a cookie of ours is sent over TLS only, and can be set by nobody else.
 fn with_cookie(desk: &Desk, value: &str, seconds: u64, mut response: Response) -> Response {
-    let web = &desk.site.config.web;
-    let (name, secure) =
-        if web.tls.is_some() || web.behind_proxy { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+    let (name, is_secure) = cookie_of(&desk.site.config.web);
+    let secure = if is_secure { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
