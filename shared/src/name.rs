@@ -10,13 +10,13 @@ pub enum NameError {
     #[error("a name must not be empty")]
     Empty,
     /// It is longer than `NAME_LENGTH_MAX`.
-    #[error("the name `{}…` is longer than {NAME_LENGTH_MAX} characters", .0.chars().take(16).collect::<String>())]
+    #[error("the name `{}…` is longer than {NAME_LENGTH_MAX} characters", shown(.0.chars().take(16)))]
     Long(String),
     /// It begins with something else than a small letter or a digit.
-    #[error("the name `{0}` begins with `{1}`, and not with a small letter or a digit")]
+    #[error("the name `{}` begins with `{}`, and not with a small letter or a digit", shown(.0.chars()), shown([*.1]))]
     Start(String, char),
     /// It holds a character that no name may hold.
-    #[error("the name `{0}` holds `{1}`; names are made of a-z, 0-9, `_`, `.` and `-`")]
+    #[error("the name `{}` holds `{}`; names are made of a-z, 0-9, `_`, `.` and `-`", shown(.0.chars()), shown([*.1]))]
     Character(String, char),
 }
 
@@ -37,6 +37,15 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 
 fn plain(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+/// What somebody wrote, so that it moves no cursor and breaks no line.
+fn shown(written: impl IntoIterator<Item = char>) -> String {
+    let mut shown = String::new();
+    for c in written {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -61,5 +70,36 @@ mod tests {
         assert!(reason("{a}").contains("holds `{`"));
         assert!(reason("-a").contains("begins with `-`"));
         assert!(reason("größe").contains("holds `ö`"));
+    }
+
+    #[test]
+    fn what_steers_keys_paths_patterns_or_terminals_is_no_name_and_is_told_without_steering() {
+        let odd = [
+            ":",
+            "*",
+            "?",
+            "{",
+            "}",
+            "[",
+            "/",
+            "\\",
+            "\r\n",
+            "\n",
+            "\0",
+            "\t",
+            "\u{1b}[2J",
+            "\u{7f}",
+            "\u{9b}",
+        ];
+        let placed = odd.iter().flat_map(|odd| [(*odd).to_owned(), format!("a{odd}"), format!("a{odd}b")]);
+        let others = ["..", "../a", "a/../b", ".", "a..b/c", "{a}:b", "a:b:*", "", " ", "a ", "\u{feff}a"];
+        let huge = ["x", "\u{1b}", "é", ":"].map(|part| part.repeat(1 << 20));
+        for name in placed.chain(others.map(ToOwned::to_owned)).chain(huge) {
+            let refused = check_name(&name);
+            let Err(error) = refused else { panic!("{:?} is a name", name.get(..20).unwrap_or(&name)) };
+            let said = error.to_string();
+            assert!(!said.contains(char::is_control), "{said:?}");
+            assert!(said.len() < 500, "{} bytes", said.len());
+        }
     }
 }
