@@ -7,6 +7,7 @@ use brasa_shared::config::Config;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::catalog::without_values;
 use crate::context::JobContext;
 use crate::job::Policy;
 use crate::verdict::{JobError, JobResult};
@@ -73,6 +74,7 @@ pub(crate) async fn run_all<B: BatchJob>(raw: Vec<RawItem>) -> Vec<JobResult<Val
                 results.push(None);
             }
             Err(error) => {
+                let error = without_values(&error.to_string());
                 results.push(Some(Err(JobError::bury(format!("could not read the arguments: {error}")))));
             }
         }

@@ -155,6 +155,19 @@ fn read<P: DeserializeOwned>(payload: &str) -> Result<P, String> {
     })
 }
 
+/// What is wrong with a payload, without the values in it: whoever may not see what jobs are given sees what they died
+/// of. The names of fields stay.
+pub(crate) fn without_values(error: &str) -> String {
+    let quoting = ["invalid type: ", "invalid value: ", "unknown variant "];
+    let Some(kind) = quoting.into_iter().find(|kind| error.starts_with(kind)) else {
+        return error.to_owned();
+    };
+    let (found, expected) = error.rsplit_once(", expected ").unwrap_or((error, "something else"));
+    // serde says first what it is, and then, between quotes, which one.
+    let sort = found[kind.len()..].split(['"', '`']).next().unwrap_or_default();
+    format!("{}, expected {expected}", format!("{kind}{sort}").trim_end())
+}
+
 fn check<J: Job>(payload: &str, config: &Config) -> Result<(), String> {
     read::<J>(payload)?.check(config)
 }
@@ -164,7 +177,31 @@ async fn alone<B: BatchJob>(payload: String, ctx: Arc<JobContext>) -> JobResult<
 }
 
 async fn run<J: Job>(payload: String, ctx: Arc<JobContext>) -> JobResult<Value> {
-    let job =
-        read::<J>(&payload).map_err(|error| JobError::bury(format!("the arguments do not fit: {error}")))?;
+    let job = read::<J>(&payload)
+        .map_err(|error| JobError::bury(format!("the arguments do not fit: {}", without_values(&error))))?;
     job.run(&ctx).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_told_without_the_value() {
+        for (told, shown) in [
+            (
+                r#"invalid type: string "4111, expected 1", expected a sequence"#,
+                "invalid type: string, expected a sequence",
+            ),
+            ("invalid type: integer `5`, expected a string", "invalid type: integer, expected a string"),
+            ("invalid type: map, expected a string", "invalid type: map, expected a string"),
+            (r#"invalid value: string "a`b", expected x"#, "invalid value: string, expected x"),
+            ("unknown variant `4111`, expected `a` or `b`", "unknown variant, expected `a` or `b`"),
+            (r#"invalid type: string "cut"#, "invalid type: string, expected something else"),
+            ("unknown field `gait`, expected `name`", "unknown field `gait`, expected `name`"),
+            ("missing field `name`", "missing field `name`"),
+        ] {
+            assert_eq!(without_values(told), shown);
+        }
+    }
 }

@@ -103,7 +103,7 @@ async fn every_problem_is_reported_in_one_run_and_in_the_order_of_the_file() {
         found,
         [
             (2, "schedules.a.job", "there is no kind of job `sql.rum`"),
-            (6, "schedules.b.args", "args.n: expected a whole number (int4), found the text \"seven\""),
+            (6, "schedules.b.args", "args.n: expected a whole number (int4), found a text of 5 characters"),
             (10, "schedules.c.args", "invalid type: string \"flights\", expected a sequence"),
             (
                 16,

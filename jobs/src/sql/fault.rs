@@ -14,5 +14,22 @@ pub(crate) fn judge(error: Error, doing: &str) -> JobError {
         error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
     let verdict =
         if code.starts_with("42") || code.starts_with("22") { Verdict::Bury } else { Verdict::Retry };
-    JobError { verdict, cause: anyhow::Error::new(error).context(format!("could not {doing}")) }
+    // A value that does not fit is quoted, and it may be one that the job was given, which not everybody may see.
+    let cause = match error.as_database_error() {
+        Some(said) if code.starts_with("22") => {
+            anyhow::anyhow!("{} (SQLSTATE {code})", unquoted(said.message()))
+        }
+        _ => anyhow::Error::new(error),
+    };
+    JobError { verdict, cause: cause.context(format!("could not {doing}")) }
+}
+
+/// A message of Postgres without what it quotes.
+fn unquoted(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}\"…\"{}", &message[..first], &message[last + 1..])
+        }
+        _ => message.to_owned(),
+    }
 }

@@ -31,7 +31,7 @@ pub struct BindError {
     pub expected: &'static str,
     /// The type's name in Postgres.
     pub kind: String,
-    /// The value, shortened.
+    /// What sort of value it is. Not the value: whoever may not see what jobs are given sees what they died of.
     pub found: String,
 }
 
@@ -190,9 +190,12 @@ pub(crate) fn array_bytes<B: AsRef<[u8]>>(
 
 fn refuse(value: &Value, kind: &PgTypeInfo, expected: &'static str) -> BindError {
     let found = match value {
-        Value::String(text) => format!("the text {:?}", text.chars().take(60).collect::<String>()),
-        Value::Number(number) => format!("the number {number}"),
-        Value::Bool(truth) => truth.to_string(),
+        Value::String(text) => {
+            let length = text.chars().count();
+            format!("a text of {length} character{}", if length == 1 { "" } else { "s" })
+        }
+        Value::Number(_) => "a number".to_owned(),
+        Value::Bool(_) => "true or false".to_owned(),
         Value::Null => "null".to_owned(),
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
