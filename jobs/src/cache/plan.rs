@@ -14,8 +14,15 @@ use sqlx::postgres::{PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{Connection, PgConnection, Row, TypeInfo};
 
 /// The value as JSON text, and the same where it is JSON by itself.
-const VALUE: &str = r#"to_json(t."value")::text"#;
+const VALUE: &str = r#"pg_catalog.to_json(t."value")::text"#;
 const VALUE_OF_JSON: &str = r#"t."value"::text"#;
+
+/// Begins to read. A process that stands still in between does not keep the database from clearing up for ever.
+const BEGIN: &str = "begin read only; set local idle_in_transaction_session_timeout = '1min'";
+/// How long a statement may run, in ms.
+const LIMIT: &str = "/* brasa */ select pg_catalog.set_config('statement_timeout', $1, true)";
+/// Lets go of what no end of a transaction lets go of.
+const UNLOCK: &str = "/* brasa */ select pg_catalog.pg_advisory_unlock_all()";
 
 /// A warmer whose statements the database has accepted.
 #[derive(Debug, Clone)]
@@ -210,6 +217,10 @@ impl Plan {
     }
 
     /// Runs a statement that only reads, in a transaction that could not write, under the warmer's limit.
+    ///
+    /// A transaction that only reads may still set what holds for the session, notify others, make large objects (up to
+    /// version 15) and take locks that outlive it. So it is rolled back, and its locks are let go: whoever gets this
+    /// connection next finds nothing of it.
     async fn read(
         &self,
         connection: &mut PgConnection,
@@ -217,14 +228,18 @@ impl Plan {
         sql: &str,
         params: &[Param],
     ) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut transaction = connection.begin_with("begin read only").await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
         if let Some(timeout) = self.timeout {
             let limit = timeout.as_millis().to_string();
-            let set = sqlx::query("select set_config('statement_timeout', $1, true)").bind(limit);
-            set.execute(&mut *transaction).await?;
+            sqlx::query(LIMIT).bind(limit).execute(&mut *transaction).await?;
         }
-        let rows = db::fetch_for_job(&mut transaction, what, sql, params).await?;
-        transaction.commit().await?;
+        let rows = db::fetch_for_job(&mut transaction, what, sql, params).await;
+        let undone = transaction.rollback().await;
+        let unlocked = sqlx::query(UNLOCK).execute(connection).await;
+        // What the statement died of says more than that the connection went with it.
+        let rows = rows?;
+        undone?;
+        unlocked?;
         Ok(rows)
     }
 }
@@ -232,6 +247,10 @@ impl Plan {
 /// The columns of the key, and `value`, must be there.
 fn check_columns(returned: &[db::Column], columns: &[&str]) -> Result<(), LoaderProblem> {
     let returned: Vec<&str> = returned.iter().map(|column| column.name.as_str()).collect();
+    if returned.is_empty() {
+        let help = "write a statement that reads, as in `select origin, to_jsonb(t) as value from …`";
+        return Err(unfit("sql", "the loader is no query: it returns nothing", help));
+    }
     if !returned.contains(&"value") {
         let help = "name the column that holds it, as in `select origin, to_jsonb(t) as value from …`";
         return Err(unfit("sql", "the loader returns no column `value`", help));
@@ -327,12 +346,14 @@ fn stamped(loader: &str, columns: &[&str], casts: &[String], value: &str, keys_m
     let shown = shown.chain([value.to_owned()]);
     let limit = if casts.is_empty() { format!(" limit {}", keys_max + 1) } else { String::new() };
     let rows = wrap(&loader, ["true".to_owned()].into_iter().chain(shown), "t");
+    // Named in full, so that a function of the same name that fits a value better is not called for it.
     // Who may not see what others do counts those of its own role; none of them does not mean that there is nobody.
-    let others = "(select case when count(*) > 0 or pg_has_role('pg_read_all_stats', 'usage') then count(*) end \
-                  from pg_stat_activity where state = 'active' and backend_type = 'client backend' \
-                  and pid <> pg_backend_pid() and application_name <> 'brasa')";
+    let others = "(select case when count(*) > 0 or pg_catalog.pg_has_role('pg_read_all_stats', 'usage') \
+                  then count(*) end from pg_catalog.pg_stat_activity \
+                  where state = 'active' and backend_type = 'client backend' \
+                  and pid <> pg_catalog.pg_backend_pid() and application_name <> 'brasa')";
     format!(
-        "select pg_current_snapshot()::text, pg_is_in_recovery(), {others}, r.* \
+        "select pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_is_in_recovery(), {others}, r.* \
          from (select 1) one left join lateral (\n{rows}{limit}\n) r on true"
     )
 }

@@ -173,7 +173,10 @@ pub fn array_of_some_texts<'t>(texts: impl Iterator<Item = Option<&'t str>>) -> 
 /// What the database says.
 pub async fn type_name(connection: &mut PgConnection, kind: &PgTypeInfo) -> Result<String, sqlx::Error> {
     let Some(oid) = kind.oid() else { return Ok(kind.name().to_owned()) };
-    sqlx::query_scalar("/* brasa */ select format_type($1, -1)").bind(oid).fetch_one(connection).await
+    sqlx::query_scalar("/* brasa */ select pg_catalog.format_type($1, -1)")
+        .bind(oid)
+        .fetch_one(connection)
+        .await
 }
 
 /// Runs statements that take no values and were put together, such as those that make triggers, one after the
