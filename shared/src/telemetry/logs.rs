@@ -1,9 +1,13 @@
 //! Logs: one line an event, JSON for machines or text for people, always on standard error.
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::fmt::{self, Debug, Write as _};
+use std::io::{self, IsTerminal, Stderr, Write};
 
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::SystemTime;
 
 /// How logs look.
@@ -35,10 +39,45 @@ pub fn install(form: LogForm, level: &str) {
         .log_internal_errors(false);
     // An error means that a subscriber is there already, which then goes on.
     let _installed = if json {
-        base.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        let base = base.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        base.with_writer(|| Escaped(io::stderr())).try_init()
     } else {
-        base.with_ansi(terminal).with_target(false).try_init()
+        base.with_ansi(terminal).with_target(false).fmt_fields(debug_fn(field).delimited(" ")).try_init()
     };
+}
+
+/// Writes records of JSON. What makes it escapes C0, as JSON demands, and leaves DEL and C1, which steer terminals, too.
+struct Escaped(Stderr);
+
+impl Write for Escaped {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let mut shown = String::with_capacity(record.len());
+        for c in String::from_utf8_lossy(record).chars() {
+            // Beyond the end of the line they are inside of texts.
+            if c.is_control() && c != '\n' {
+                let _infallible = write!(shown, "\\u{:04x}", u32::from(c));
+            } else {
+                shown.push(c);
+            }
+        }
+        self.0.write_all(shown.as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes a field for people: what it holds stays in its line and steers nothing. Colours are none of fields.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(writer, "{}=", field.name())?;
+    }
+    for c in format!("{value:?}").chars() {
+        if c.is_control() { write!(writer, "{}", c.escape_default())? } else { writer.write_char(c)? }
+    }
+    Ok(())
 }
 
 /// An error and its causes in one line, without saying anything twice.
