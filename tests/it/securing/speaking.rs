@@ -8,22 +8,60 @@ use serde_json::{Value, json};
 const NASTY: &str =
     "\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\r\n{\"level\":\"ERROR\",\"message\":\"forged\"}\n\u{9b}31m";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_is_a_line_whatever_an_error_says() {
+/// What steers terminals, of every sort: C0 without NUL, which Postgres takes in no text, DEL and C1.
+fn steering() -> String {
+    let c0 = '\u{1}'..='\u{1f}';
+    let c1 = '\u{80}'..='\u{9f}';
+    format!("{NASTY}{}\u{7f}{}\u{9d}52;c;aGk=\u{9c}\r", c0.collect::<String>(), c1.collect::<String>())
+}
+
+/// What a worker logs, in this form, of a job that fails with that and of an inbox that holds it.
+async fn log_of(form: &str) -> String {
     let world = World::new().await;
-    let raise = "do $$ begin raise exception '%', E'\\x1b[2J\\n{\"level\":\"ERROR\",\"message\":\"forged\"}\\n'; end $$";
-    let brasa = Brasa::configured(&world, &format!("[sql.nasty]\nsql = {}\n", json!(raise)));
+    // TOML takes no DEL, so Postgres makes them.
+    let spelt = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    let spelt: String = steering().chars().map(spelt).collect();
+    let raise = format!("do $$ begin raise exception '%', E'{spelt}'; end $$");
+    let text = format!("[telemetry]\nlog = \"{form}\"\n[sql.nasty]\nsql = {}\n", json!(raise));
+    let brasa = Brasa::configured(&world, &text);
     drop(brasa.run(["migrate"]).await.with_code(0));
+    let queue = world.queue("default");
     let mut job = world.job("sql.run", &json!({ "name": "nasty" }));
     job.attempts = Some(1);
-    world.queue("default").enqueue(&job).await.unwrap();
-    let ended = brasa.run(["worker", "--drain"]).await;
-    let log = ended.stderr;
-    assert!(log.contains("forged"), "{log}");
-    for line in log.lines() {
+    queue.enqueue(&job).await.unwrap();
+    for entry in [steering(), json!({ "kind": steering(), "id": steering() }).to_string()] {
+        let mut push = redis::cmd("RPUSH");
+        push.arg(&queue.keys().inbox).arg(entry);
+        let _length: u64 = world.redis(&push).await;
+    }
+    let log = brasa.run(["worker", "--drain"]).await.stderr;
+    assert!(log.contains("forged") && log.contains("52;c;aGk="), "{log}");
+    for line in log.split('\n') {
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    log
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_a_line_whatever_an_error_says() {
+    let log = log_of("json").await;
+    let reason = log.lines().find_map(|line| {
         let record: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no record: {line}"));
         assert_ne!(record["message"], json!("forged"), "{line}");
-        assert!(!line.contains(char::is_control), "{line}");
+        record["reason"].as_str().filter(|reason| reason.contains("forged")).map(ToOwned::to_owned)
+    });
+    // Whoever reads it as JSON reads what was said.
+    let reason = reason.unwrap();
+    assert!(reason.contains(&steering()), "{reason:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_for_people_is_a_line_too() {
+    let log = log_of("human").await;
+    for line in log.lines() {
+        // It begins with the instant, and not with what somebody else wrote.
+        let (instant, rest) = line.split_once(' ').unwrap();
+        assert!(instant.parse::<jiff::Timestamp>().is_ok() && !rest.trim_start().starts_with('{'), "{line}");
     }
 }
 
