@@ -84,7 +84,7 @@ async fn enqueue(world: &World, kind: &str, args: Value) -> String {
     job.id
 }
 
-/// A worker with one connection, so that each job gets what the one before it has left.
+/// A worker, on a database that is ready for it.
 async fn worker(brasa: &Brasa) -> Running {
     drop(brasa.run(["migrate"]).await.with_code(0));
     brasa.start(["worker"])
@@ -107,6 +107,7 @@ async fn a_statement_of_a_warmer_gets_out_in_none_of_the_known_ways() {
     listener.listen("escaped").await.unwrap();
     let refused = SEEN.into_iter().chain(STOPPED);
     let statements = refused.clone().map(|(statement, _)| statement).chain(UNDONE);
+    // One connection, so that each job gets what the one before it has left.
     let text = format!(
         "[postgres]\npool = {{ max = 1, acquire_timeout = \"30s\" }}\n[worker]\nconcurrency = 1\n\
          [sql.note]\nsql = {}\n{}",
