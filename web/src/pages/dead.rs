@@ -105,7 +105,10 @@ async fn canary(
     if !is_done {
         return Ok(Redirect::to(&path_of(queue.name(), &id)));
     }
-    revive(&members).await?;
+    let begun = revive(&members).await;
+    // Whoever has looked meanwhile has seen those that were still dead.
+    desk.graves.forget();
+    begun?;
     Ok(Redirect::to("/dead"))
 }
 
