@@ -53,7 +53,7 @@ const UNDONE: [&str; 6] = [
     "select 1 as id, set_config('statement_timeout', '0', false) as value",
     "select 1 as id, set_config('search_path', 'escaped', false) as value",
     "select 1 as id, set_config('default_transaction_read_only', 'on', false) as value",
-    "select 1 as id, pg_advisory_lock(4711)::text as value",
+    "select 1 as id, hold() as value",
     "select 1 as id, pg_notify('escaped', 'x')::text as value",
     // From version 16 on the database refuses it.
     "select 1 as id, lo_from_bytea(0, 'x')::text as value",
@@ -99,6 +99,7 @@ async fn a_statement_of_a_warmer_gets_out_in_none_of_the_known_ways() {
              create table notes (n serial primary key, text text);
              create sequence numbers; select nextval('numbers');
              create function mean() returns int language plpgsql as 'begin delete from victims; return 1; end';
+             create function hold() returns text language sql as 'select pg_advisory_lock(4711)::text';
              create procedure raid() language plpgsql as 'begin delete from victims; commit; end'",
         )
         .await;

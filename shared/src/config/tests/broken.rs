@@ -1,6 +1,6 @@
 //! Broken snippets, and what is said about them.
 
-use super::{EXAMPLE, assert_problems, parse, problems};
+use super::{EXAMPLE, assert_problems, problems};
 
 /// A snippet, the line and the path of its only problem, parts of the message and of the help.
 type Case = (&'static str, u32, &'static str, &'static str, &'static str);
@@ -205,25 +205,8 @@ fn statements_that_cannot_be_bound() {
             ("sql = \"select $1\"\nparams = [\"args.\"]", 3, "params", "`args.` cannot be", "\"args.NAME\""),
             ("sql = \"select $1\"\nparams = [\"args.a-b\"]", 3, "params", "`args.a-b` cannot", "args.NAME"),
             ("sql = \"select 1\"\ntimeout = \"soon\"", 3, "timeout", "does not begin with a number", "30s"),
-            ("sql = \"begin\"", 2, "sql", "`begin` changes the connection", "a transaction of its own"),
-            (
-                "sql = \"select f(), PG_Try_Advisory_Lock(7)\"",
-                2,
-                "sql",
-                "`pg_try_advisory_lock` locks for the connection",
-                "`pg_try_advisory_xact_lock`",
-            ),
         ],
     );
-}
-
-#[test]
-fn a_statement_that_only_speaks_of_locks_is_fine() {
-    for sql in
-        ["select 'pg_advisory_lock(1)'", "select 1 -- pg_advisory_lock", "select pg_advisory_xact_lock(1)"]
-    {
-        parse(&format!("[sql.x]\nsql = \"{sql}\"\n")).unwrap();
-    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod example;
 mod http;
 mod mutated;
 mod otlp;
+mod statements;
 mod tokens;
 
 use std::path::Path;
