@@ -24,9 +24,10 @@ async function draw() {
   if (isBusy()) return;
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (answer.redirected) location.assign(answer.url);
-  if (!answer.ok || isBusy()) return;
+  if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
-  if (!fresh) return;
+  // Whoever began to write while it was on its way keeps what is written.
+  if (!fresh || isBusy()) return;
   const open = new Set([...main().querySelectorAll("details[open][id]")].map((one) => one.id));
   for (const one of fresh.querySelectorAll("details[id]")) one.open = open.has(one.id);
   const at = place();

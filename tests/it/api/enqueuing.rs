@@ -140,6 +140,15 @@ async fn a_token_for_enqueuing_enqueues_its_kinds_and_never_what_works_on_the_da
         let said = scene.post(CLERK, PATH, &post(kind, queue)).await.with(403).problem();
         assert!(said.contains(why), "{why}: {said}");
     }
+    // Of what every build can do it may call endpoints, and nothing else.
+    let catalog = brasa_jobs::catalog();
+    let built_in: Vec<_> =
+        catalog.kinds().map(|kind| kind.name).filter(|kind| *kind != "http.post").collect();
+    assert!(built_in.len() > 10, "{built_in:?}");
+    for kind in built_in {
+        let said = scene.post(CLERK, PATH, &post(kind, "default")).await.with(403).problem();
+        assert!(said.contains(kind), "{kind}: {said}");
+    }
     let said = scene.post(VIEWER, PATH, &tick()).await.with(403).problem();
     assert!(said.contains("`viewer` is viewer, and this takes enqueue or operator"), "{said}");
 }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use brasa_shared::queue::State;
+use brasa_jobs::history::Book;
+use brasa_shared::queue::{Ended, Ending, State};
 use brasa_tests::Worker;
 use brasa_tests::kinds::{at_the_gate, kinds, open_the_gate};
 use serde_json::json;
 
-use super::{CLERK, OPERATOR, VIEWER, scene};
+use super::{CLERK, OPERATOR, VIEWER, scene, whole_scene};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_a_job_is_waited_for_and_told_at_once() {
@@ -70,4 +71,41 @@ async fn what_a_job_is_about_is_seen_by_operators_and_by_whoever_may_enqueue_it(
         let said = scene.get(CLERK, &path).await.with(404).problem();
         assert!(said.contains("no queue knows the job"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_its_queue_forgot_is_told_of_as_the_history_has_it() {
+    let scene = whole_scene().await;
+    let now = scene.world.clock.now();
+    let at_ms = now.as_millisecond() - 3_600_000;
+    let ended = Ended {
+        id: "gone-1".to_owned(),
+        kind: "sql.run".to_owned(),
+        ending: Ending::Dead,
+        enqueued_ms: at_ms - 20,
+        started_ms: at_ms - 10,
+        ended_ms: at_ms,
+        took_ms: 10,
+        attempt: 2,
+        worker: "me".to_owned(),
+        schedule: None,
+        share: None,
+        reason: Some("it is gone".to_owned()),
+        result: None,
+        args: Some(r#"{"card":4711}"#.to_owned()),
+        trace: None,
+    };
+    let mut connection = scene.world.pool.acquire().await.unwrap();
+    let mut book = Book::keeping(Duration::from_hours(30 * 24));
+    assert_eq!(book.write(&mut connection, "default", &[ended], now).await.unwrap().rows, 1);
+
+    for path in ["/api/v1/jobs/default/gone-1", "/api/v1/jobs/default/gone-1/wait"] {
+        let told = scene.get(OPERATOR, path).await.with(200).body;
+        assert_eq!((&told["state"], &told["ending"]), (&json!("dead"), &json!("dead")), "{told}");
+        assert_eq!((&told["reason"], &told["args"]), (&json!("it is gone"), &json!({ "card": 4_711 })));
+        // Whoever only looks is told less, and whoever may not enqueue it nothing.
+        assert_eq!(scene.get(VIEWER, path).await.with(200).body["args"], json!(null));
+        let _absent = scene.get(CLERK, path).await.with(404);
+    }
+    let _absent = scene.get(OPERATOR, "/api/v1/jobs/small/gone-1").await.with(404);
 }

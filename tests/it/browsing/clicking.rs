@@ -1,8 +1,10 @@
 //! What can be done by clicking, and what comes of it in Redis and Postgres.
 
+use std::time::Duration;
+
 use brasa_shared::minutes::Span;
 use brasa_shared::queue::State;
-use brasa_tests::eventually;
+use brasa_tests::{World, eventually};
 use serde_json::{Value, json};
 
 use super::{Scene, TOKEN};
@@ -26,6 +28,14 @@ async fn queues_are_paused_resumed_drained_and_opened() {
     let rows = scene.brasa.run(["audit", "list", "--json"]).await.json();
     let acts: Vec<&Value> = rows.as_array().unwrap().iter().rev().map(|row| &row["action"]).collect();
     assert_eq!(acts, ["queue.pause", "queue.resume", "queue.close", "queue.open"]);
+}
+
+/// A job every now and then.
+async fn goes_on(world: &World) {
+    loop {
+        world.enqueue("sql.run", json!({ "name": "fine" })).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +63,12 @@ async fn the_overview_draws_what_happened_lately() {
         assert_eq!(told["found"].as_array().unwrap().len(), 3, "{told}");
     }
     // Whoever goes through it by the keyboard stays where he is as it is drawn again.
-    let told = scene.browser.step(json!({ "step": "keeps", "what": "#ran-table > summary" })).await;
+    let (world, browser) = (&scene.world, &mut scene.browser);
+    let told = tokio::select! {
+        told = browser.step(json!({ "step": "keeps", "what": "#ran-table > summary" })) => told,
+        // It is drawn again as things change, and nothing else does here.
+        () = goes_on(world) => unreachable!("it goes on for as long as somebody looks"),
+    };
     assert_eq!(told["found"], json!("ran-table"));
     let told = scene.browser.go("/?span=day").await;
     assert!(told["look"]["text"].as_str().unwrap().contains("done in the last day"), "{told}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brasa_shared::minutes::{Vitals, Work, bucket_of};
+use brasa_tests::eventually;
 
 use super::{Dashboard, has, part};
 
@@ -60,4 +61,21 @@ async fn each_machine_is_a_line_and_what_is_too_much_is_said() {
     has(part(&page, "pool"), &["60 % · too much", "More than 50 % is too much."]);
     has(part(&page, "redis"), &["90 % · too much", "900.0 GiB of 1000.0 GiB"]);
     assert!(!part(&page, "memory").contains("50 % · too much"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_database_suffers_from_is_said_in_a_few_figures() {
+    let tables = "create table t (id serial primary key); select setval('t_id_seq', 2147000000)";
+    let dashboard = Dashboard::open(tables, "").await;
+    drop(dashboard.brasa.run(["db", "review"]).await.with_code(0));
+    let mut holder = dashboard.world.pool.begin().await.unwrap();
+    sqlx::query("select txid_current()").execute(&mut *holder).await.unwrap();
+
+    eventually("it was looked at", async || {
+        let page = dashboard.page("viewer", "/").await;
+        page.contains("<dt>Connections</dt>") && page.contains("<dt>Oldest transaction</dt>")
+    })
+    .await;
+
+    has(&dashboard.page("viewer", "/").await, &[", 1 critical", "seen "]);
 }

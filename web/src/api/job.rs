@@ -1,5 +1,6 @@
 //! A job as it is answered.
 
+use brasa_jobs::history::Past;
 use brasa_shared::queue::{Ending as JobEnding, JobView, State as JobState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -181,6 +182,46 @@ impl Job {
             sealed: view.sealed,
             result: seen(outcome.and_then(|outcome| outcome.result)),
             log: Some(view.log).filter(|_| with_payload),
+        }
+    }
+
+    /// The same of one that its queue forgot, as the history has it: without its log and what else is not kept there.
+    pub(super) fn of_past(past: Past, with_payload: bool) -> Self {
+        let seen = |value: Option<Value>| value.filter(|_| with_payload);
+        let ending = match past.ending.as_str() {
+            "cancelled" => Ending::Cancelled,
+            "expired" => Ending::Expired,
+            "dead" => Ending::Dead,
+            _ => Ending::Done,
+        };
+        Self {
+            id: past.id,
+            queue: past.queue,
+            kind: past.kind,
+            state: if ending == Ending::Dead { State::Dead } else { State::Done },
+            ending: Some(ending),
+            reason: past.reason,
+            ended_ms: Some(past.ended_ms),
+            took_ms: u64::try_from(past.took_ms).ok(),
+            enqueued_ms: past.enqueued_ms.unwrap_or(past.ended_ms),
+            state_ms: past.ended_ms,
+            started_ms: past.started_ms,
+            expires_ms: None,
+            attempt: past.attempt.unsigned_abs(),
+            lost: 0,
+            worker: past.worker,
+            priority: 0,
+            share: past.share,
+            schedule: past.schedule,
+            trace: past.trace,
+            waits_for: 0,
+            progress: None,
+            stop_asked: None,
+            trail: Vec::new(),
+            args: seen(past.args),
+            sealed: None,
+            result: seen(past.result),
+            log: None,
         }
     }
 }

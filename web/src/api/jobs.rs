@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::routing::{get, post};
 use axum::{Extension, Json};
+use brasa_jobs::history;
+use brasa_shared::config::Role;
 use brasa_shared::queue::{Cancelled, JobView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -103,7 +105,8 @@ pub(super) async fn list(
     Ok(Json(Listed { jobs, looked_at: found.looked_at, next, are_left_out: found.are_left_out }))
 }
 
-/// Look at a job. A token for enqueuing sees the jobs that it may enqueue, and no others.
+/// Look at a job. A token for enqueuing sees the jobs that it may enqueue, and no others. One that its queue forgot is
+/// answered as the history has it.
 #[utoipa::path(get, path = "/api/v1/jobs/{queue}/{id}", tag = "jobs",
     params(("queue" = String, Path, description = "Its queue"), ("id" = String, Path, description = "Its id")),
     responses((status = 200, description = "The job", body = Job)))]
@@ -112,8 +115,12 @@ pub(super) async fn show(
     Extension(who): Extension<Identity>,
     At((queue, id)): At<(String, String)>,
 ) -> Result<Json<Job>, Refused> {
-    let view = acts::find(&desk, &queue, &id).await?;
-    shown(&desk, &who, view).map(Json)
+    match acts::find(&desk, &queue, &id).await {
+        Err(absent) if absent.status == StatusCode::NOT_FOUND => {
+            past(&desk, &who, &queue, &id).await.ok_or(absent).map(Json)
+        }
+        found => shown(&desk, &who, found?).map(Json),
+    }
 }
 
 /// How long to wait.
@@ -141,7 +148,12 @@ pub(super) async fn wait(
     if limit > WAIT.1 {
         return Err(Refused::bad("`timeout` is too long", "wait for 60s at most, and ask again"));
     }
-    let view = acts::find(&desk, &queue, &id).await?;
+    let view = match acts::find(&desk, &queue, &id).await {
+        Err(absent) if absent.status == StatusCode::NOT_FOUND => {
+            return past(&desk, &who, &queue, &id).await.ok_or(absent).map(Json);
+        }
+        found => found?,
+    };
     let seen = shown(&desk, &who, view)?;
     if limit.is_zero() {
         return Ok(Json(seen));
@@ -155,12 +167,20 @@ pub(super) async fn wait(
 /// A job as somebody may see it; for whoever may not, it is as if there were none.
 fn shown(desk: &Desk, who: &Identity, view: JobView) -> Result<Job, Refused> {
     let may = may_enqueue(desk, who, &view.kind, &view.queue).is_none();
-    let is_viewer = who.may(brasa_shared::config::Role::Viewer);
+    let is_viewer = who.may(Role::Viewer);
     if is_viewer || may {
         Ok(Job::of(view, who.sees_payloads() || may))
     } else {
         Err(acts::unknown(&view.id))
     }
+}
+
+/// The same of one that its queue forgot; nothing where the history does not know it either, or cannot be asked.
+async fn past(desk: &Desk, who: &Identity, queue: &str, id: &str) -> Option<Job> {
+    let ends = history::find(desk.pool.as_ref()?, id).await.unwrap_or_default();
+    let last = ends.into_iter().find(|past| past.queue == queue)?;
+    let may = may_enqueue(desk, who, &last.kind, &last.queue).is_none();
+    (who.may(Role::Viewer) || may).then(|| Job::of_past(last, who.sees_payloads() || may))
 }
 
 /// What a cancel found.

@@ -86,7 +86,7 @@ fn facts(desk: &Desk, view: &JobView, why: Option<&Why>) -> Markup {
         dl.facts {
             dt { "State" } dd { span class=(format!("state-{}", standing(view))) { (standing(view)) } }
             @if let Some(why) = why {
-                dt { "Why" } dd { (why.text) @if !why.help.is_empty() { br; span.help { (why.help) } } }
+                dt { "Why" } dd { (why.text) @if !why.help.is_empty() { br; span.help { (layout::marked(&why.help)) } } }
             }
             dt { "Queue" } dd { a href=(format!("/queues#queue-{}", view.queue)) { (view.queue) } }
             dt { "Enqueued" } dd { (at(view.enqueued_ms)) }

@@ -6,11 +6,13 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::routing::get;
-use brasa_jobs::database::review::store::list as recommendations;
+use brasa_jobs::database::review::Severity;
+use brasa_jobs::database::review::store::{Kept, list as recommendations};
 use brasa_shared::minutes::Span;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::database::sessions::oldest;
 use super::lately::{machines, work};
 use super::queues::until_empty;
 use crate::auth::Identity;
@@ -120,6 +122,8 @@ async fn database(desk: &Desk) -> Markup {
     });
     let answer = asked.await;
     let took = begun.elapsed();
+    let is_critical = |kept: &&Kept| kept.recommendation.severity == Severity::Critical;
+    let critical = answer.iter().flatten().flatten().filter(is_critical).count();
     html! {
         section.card {
             h2 { a href="/database" { "Database" } }
@@ -127,12 +131,31 @@ async fn database(desk: &Desk) -> Markup {
                 Ok(Ok(open)) => {
                     p.big { (format::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))) }
                     p.dim { "it took to answer" }
-                    p { a href="/recommendations" { (open.len()) " open recommendation" @if open.len() != 1 { "s" } } }
+                    (suffers(desk))
+                    p { a href="/recommendations" { (open.len()) " open recommendation" @if open.len() != 1 { "s" } } @if critical > 0 { span.bad { ", " (critical) " critical" } } }
                 }
                 Ok(Err(_)) => { p.state.warn { "It answers, but cannot be looked at: run " code { "brasa migrate" } " and " code { "brasa doctor" } "." } }
                 Err(_) => { p.state.bad { "It does not answer." } }
             }
         }
+    }
+}
+
+/// How full it is and who holds others up, as it was seen last; nothing where nobody has looked lately.
+fn suffers(desk: &Desk) -> Markup {
+    let look = desk.database.last(desk);
+    let Some((look, sessions)) =
+        look.as_ref().and_then(|look| Some((look, look.seen.sessions.as_ref().ok()?)))
+    else {
+        return html! {};
+    };
+    let (oldest, whose) = oldest(sessions);
+    html! {
+        dl.counts {
+            div { dt { "Connections" } dd { (sessions.activity.used) " of " (sessions.activity.max) } }
+            div { dt { "Oldest transaction" } dd title=(whose) { (oldest) } }
+        }
+        p.dim { "seen " (format::ago(look.at_ms, desk.site.clock.now())) }
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn seen(desk: &Desk, pool: &PgPool) -> Option<Arc<Look<Seen>>> 
     desk.database.see(desk, Box::pin(look_at(desk.clone(), pool.clone()))).await
 }
 
-/// Looks for whoever opens the overview, and is likely to go on to the database: unless that was done a while ago.
+/// Looks for whoever opens the overview, which shows some of it: unless that was done not long ago.
 pub(crate) fn look_ahead(desk: &Desk, pool: &PgPool) {
     desk.database.look_ahead(desk, Box::pin(look_at(desk.clone(), pool.clone())));
 }

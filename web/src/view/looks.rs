@@ -74,9 +74,14 @@ impl<T: Send + Sync + 'static> Looks<T> {
         self.within(SHOWN_MS, desk)
     }
 
-    /// Looks for whoever is likely to ask soon, unless that was done a while ago.
+    /// What was seen last, if that is not too long ago. Nobody looks for it.
+    pub(crate) fn last(&self, desk: &Desk) -> Option<Arc<Look<T>>> {
+        self.within(SHOWN_MS, desk)
+    }
+
+    /// Looks for whoever is likely to ask soon, unless that was done not long ago.
     pub(crate) fn look_ahead(self: &Arc<Self>, desk: &Desk, look: impl Future<Output = T> + Send + 'static) {
-        if self.within(SHOWN_MS, desk).is_none() {
+        if self.within(OLD_MS, desk).is_none() {
             self.look_beside(desk, look);
         }
     }

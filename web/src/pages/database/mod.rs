@@ -2,7 +2,7 @@
 
 mod indexes;
 mod plan;
-mod sessions;
+pub(super) mod sessions;
 mod statements;
 
 use axum::Extension;

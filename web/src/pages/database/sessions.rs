@@ -17,7 +17,7 @@ use crate::view::{chart, format};
 const SHOWN: usize = 10;
 
 /// For how long the oldest transaction has been open, and whose it is.
-pub(super) fn oldest(found: &Sessions) -> (String, String) {
+pub(crate) fn oldest(found: &Sessions) -> (String, String) {
     let oldest = found.holders.iter().filter(|holder| holds(holder));
     let oldest = oldest.filter_map(|holder| Some((holder, holder.seconds?)));
     let oldest = oldest.max_by(|(_, one), (_, other)| one.total_cmp(other));
