@@ -12,6 +12,7 @@ pub mod config;
 pub mod crontab;
 pub mod db;
 pub mod finding;
+mod harmless;
 pub mod hash;
 pub mod minutes;
 pub mod name;

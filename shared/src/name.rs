@@ -1,5 +1,7 @@
 //! Names: of queues, kinds, schedules, statements, warmers, and the prefix of the keys.
 
+use crate::harmless::harmless;
+
 /// How long a name may be, in bytes.
 pub const NAME_LENGTH_MAX: usize = 64;
 
@@ -10,13 +12,13 @@ pub enum NameError {
     #[error("a name must not be empty")]
     Empty,
     /// It is longer than `NAME_LENGTH_MAX`.
-    #[error("the name `{}…` is longer than {NAME_LENGTH_MAX} characters", shown(.0.chars().take(16)))]
+    #[error("the name `{}…` is longer than {NAME_LENGTH_MAX} characters", harmless(.0.chars().take(16)))]
     Long(String),
     /// It begins with something else than a small letter or a digit.
-    #[error("the name `{}` begins with `{}`, and not with a small letter or a digit", shown(.0.chars()), shown([*.1]))]
+    #[error("the name `{}` begins with `{}`, and not with a small letter or a digit", harmless(.0.chars()), harmless([*.1]))]
     Start(String, char),
     /// It holds a character that no name may hold.
-    #[error("the name `{}` holds `{}`; names are made of a-z, 0-9, `_`, `.` and `-`", shown(.0.chars()), shown([*.1]))]
+    #[error("the name `{}` holds `{}`; names are made of a-z, 0-9, `_`, `.` and `-`", harmless(.0.chars()), harmless([*.1]))]
     Character(String, char),
 }
 
@@ -37,15 +39,6 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 
 fn plain(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit()
-}
-
-/// What somebody wrote, so that it moves no cursor and breaks no line.
-fn shown(written: impl IntoIterator<Item = char>) -> String {
-    let mut shown = String::new();
-    for c in written {
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use brasa_jobs::Envelope;
 use brasa_shared::name::check_name;
 use brasa_tests::process::is_long;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 /// How many are damaged; `BRASA_LONG=1` damages a hundred times as many.
 const ROUNDS: u32 = 100_000;
@@ -48,38 +50,27 @@ const SPLINTERS: [&[u8]; 28] = [
     b" ",
 ];
 
-/// The same numbers on every run (an xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(end.max(1)).unwrap()).unwrap()
-    }
-}
-
-fn damage(wire: &mut Vec<u8>, dice: &mut Dice) {
-    let at = dice.below(wire.len());
-    let end = (at + dice.below(12)).min(wire.len());
-    let piece = match dice.below(5) {
+fn damage(wire: &mut Vec<u8>, dice: &mut StdRng) {
+    let at = dice.random_range(0..=wire.len());
+    let end = (at + dice.random_range(0..12_usize)).min(wire.len());
+    let piece = match dice.random_range(0..5) {
         0 => Vec::new(),
         1 => wire[at..end].to_vec(),
-        2 => vec![u8::try_from(dice.below(256)).unwrap()],
-        _ => SPLINTERS[dice.below(SPLINTERS.len())].to_vec(),
+        2 => vec![dice.random()],
+        _ => SPLINTERS[dice.random_range(0..SPLINTERS.len())].to_vec(),
     };
-    let end = if dice.below(2) == 0 { end } else { at };
+    let end = if dice.random() { end } else { at };
     wire.splice(at..end, piece);
 }
 
 #[test]
 fn a_damaged_envelope_is_a_job_of_a_fine_name_or_refused() {
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    // The same damage on every run.
+    let mut dice = StdRng::seed_from_u64(16);
     let (mut read, mut refused) = (0_u32, 0_u32);
     for _ in 0..ROUNDS * if is_long() { 100 } else { 1 } {
-        let mut wire = WHOLE[dice.below(WHOLE.len())].as_bytes().to_vec();
-        for _ in 0..=dice.below(5) {
+        let mut wire = WHOLE[dice.random_range(0..WHOLE.len())].as_bytes().to_vec();
+        for _ in 0..=dice.random_range(0..5) {
             damage(&mut wire, &mut dice);
         }
         let shown = String::from_utf8_lossy(&wire).into_owned();

@@ -10,6 +10,8 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::SystemTime;
 
+use crate::harmless::harmless;
+
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogForm {
@@ -74,10 +76,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Resu
     if field.name() != "message" {
         write!(writer, "{}=", field.name())?;
     }
-    for c in format!("{value:?}").chars() {
-        if c.is_control() { write!(writer, "{}", c.escape_default())? } else { writer.write_char(c)? }
-    }
-    Ok(())
+    writer.write_str(&harmless(format!("{value:?}").chars()))
 }
 
 /// An error and its causes in one line, without saying anything twice.

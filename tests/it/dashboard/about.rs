@@ -32,9 +32,9 @@ async fn what_the_doctor_finds_is_shown_with_what_to_do_about_it() {
             "they wait until there is one",
         ],
     );
-    has(
-        &page,
-        &[&format!("{} problems, {} warnings", told["problems"], told["warnings"]), "Fills the cache"],
-    );
+    for (name, count) in [("Problems", &told["problems"]), ("Warnings", &told["warnings"])] {
+        has(&page, &[&format!("<div class=\"name\">{name}</div><div class=\"value\">{count}</div>")]);
+    }
+    has(&page, &["Fills the cache"]);
     assert!(!page.contains("data-live"), "it shows one moment");
 }

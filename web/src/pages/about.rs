@@ -52,12 +52,15 @@ async fn show(State(desk): State<Desk>, Extension(who): Extension<Identity>) -> 
 /// What is found at the servers, with what to do about it; what is as it should be stands behind that.
 fn servers(desk: &Desk, look: &Look<Examined>) -> Markup {
     let ago = format::ago(look.at_ms, desk.site.clock.now());
-    let count = |level| look.seen.count(level);
     html! {
         @if look.is_old(desk) {
             p.state.warn { "This is what was found " (ago) ". They are being looked at again; this page is drawn again in a moment." }
         }
-        p { (count(Level::Problem)) " problems, " (count(Level::Warning)) " warnings, " (count(Level::Note)) " notes, " (count(Level::Ok)) " fine" }
+        div.figures {
+            @for (name, level) in [("Problems", Level::Problem), ("Warnings", Level::Warning), ("Notes", Level::Note), ("Fine", Level::Ok)] {
+                (layout::figure(name, &look.seen.count(level).to_string(), ""))
+            }
+        }
         div.cards.twos { @for section in &look.seen.sections { (server(section)) } }
         p.dim { "Looked at " (ago) ". The same in a terminal: " code { "brasa doctor" } }
     }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use brasa_shared::finding::Finding;
 use brasa_shared::queue::{Counts, FleetKeys, WorkerInfo};
 use brasa_shared::seal::Keyring;
 use redis::cmd;
 
 use crate::app::App;
 use crate::failure::Failure;
-use brasa_shared::finding::Finding;
 
 /// A worker that has not been seen for this long is taken for gone, in ms. They report every few seconds.
 const GONE_AFTER_MS: i64 = 60_000;

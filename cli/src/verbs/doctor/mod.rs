@@ -4,6 +4,7 @@
 //! them. A check is such a function and a line in the `CHECKS` of its subject ([`redis`], [`postgres`]). A
 //! server that is away is a finding too, and the other one is still looked at.
 
+use brasa_shared::finding::{Finding, Level, Section};
 use clap::Args;
 use serde_json::json;
 use sqlx::PgPool;
@@ -16,8 +17,6 @@ mod fleet;
 mod postgres;
 mod redis;
 mod timing;
-
-use brasa_shared::finding::{Finding, Level, Section};
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brasa_shared::db::changes::triggers::{self, TableState, TableStatus, TriggerStatus};
 use brasa_shared::db::changes::{ChangeLog, Waiting};
+use brasa_shared::finding::Finding;
 use sqlx::PgPool;
 
 use super::super::timing::span;
@@ -12,7 +13,6 @@ use super::{connect, within};
 use crate::app::App;
 use crate::failure::chain;
 use crate::verbs::cache::dependents;
-use brasa_shared::finding::Finding;
 
 /// Changes that wait for longer than this have nobody who carries them.
 const WAIT_MAX: Duration = Duration::from_mins(1);

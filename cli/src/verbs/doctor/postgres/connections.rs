@@ -1,7 +1,8 @@
 //! Are there connections for the pools of our workers?
 
-use super::facts::{Connections, Facts};
 use brasa_shared::finding::Finding;
+
+use super::facts::{Connections, Facts};
 
 /// From here on connections are nearly used up, in percent.
 const FULL_PERCENT: i64 = 80;

@@ -1,7 +1,8 @@
 //! May the role write down what became of jobs?
 
-use super::facts::Facts;
 use brasa_shared::finding::Finding;
+
+use super::facts::Facts;
 
 /// Nothing where nobody wants it, or `brasa migrate` is to run first.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use brasa_shared::db::{self, PoolLimits};
+use brasa_shared::finding::{Finding, Section};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::timing;
 use crate::app::App;
 use crate::failure::{Failure, chain};
-use brasa_shared::finding::{Finding, Section};
 
 mod cache;
 mod connections;

@@ -3,11 +3,11 @@
 //! `SHOW POOLS` would not tell: an ordinary database of PgBouncer hands it on to Postgres. But two connections
 //! that are open at the same time have two server processes, unless somebody shares one between them.
 
+use brasa_shared::finding::Finding;
 use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
 
 use super::facts::Facts;
 use super::{connect, within};
-use brasa_shared::finding::Finding;
 
 const PID: &str = "select pg_backend_pid()";
 /// What PgBouncer says where even a transaction is too long for it.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use brasa_shared::finding::Finding;
 use sqlx::{Executor as _, PgPool, Row as _};
 
 use super::super::timing::span;
 use super::{connect, facts, within};
-use brasa_shared::finding::Finding;
 
 /// What has been received and replayed is no lag, however long ago the primary wrote last.
 const LAG: &str = "

@@ -1,7 +1,8 @@
 //! What the role may do, and need not.
 
-use super::facts::Facts;
 use brasa_shared::finding::Finding;
+
+use super::facts::Facts;
 
 /// Powers that no job needs.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -1,11 +1,11 @@
 //! Is our schema there, and as new as this program?
 
 use brasa_shared::db::Standing;
+use brasa_shared::finding::Finding;
 
 use super::facts::Facts;
 use crate::owner::{self, Refusal};
 use brasa_shared::db::quoted;
-use brasa_shared::finding::Finding;
 
 /// What `brasa migrate` would do.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

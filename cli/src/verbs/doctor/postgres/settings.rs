@@ -1,7 +1,8 @@
 //! Settings of the server that what Brasa does rests on.
 
-use super::facts::Facts;
 use brasa_shared::finding::Finding;
+
+use super::facts::Facts;
 
 /// What is switched off and had better be on.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

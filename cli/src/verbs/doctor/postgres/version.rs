@@ -1,8 +1,9 @@
 //! Is it of a version that Brasa is tried on?
 
+use brasa_shared::finding::Finding;
+
 use super::facts::Facts;
 use crate::app::POSTGRES_MIN;
-use brasa_shared::finding::Finding;
 
 /// The first version that Brasa has not been tried on.
 const UNTRIED: i32 = 180_000;

@@ -1,8 +1,9 @@
 //! What happens when memory is short, and is it?
 
+use brasa_shared::finding::Finding;
+
 use super::bytes;
 use super::facts::Facts;
-use brasa_shared::finding::Finding;
 
 /// From here on memory is nearly, and as good as, used up; in percent.
 const FULL_PERCENT: (u64, u64) = (80, 95);

@@ -1,12 +1,12 @@
 //! What can be wrong with Redis.
 
+use brasa_shared::finding::{Finding, Section};
 use brasa_shared::store::StoreError;
 
 use super::{fleet, timing};
 use crate::app::App;
 use crate::failure::chain;
 use crate::output::{bytes, millis};
-use brasa_shared::finding::{Finding, Section};
 
 mod facts;
 mod memory;

@@ -1,7 +1,8 @@
 //! What would be lost, and does writing to the disk work? The classes are those of `docs/operations.md`.
 
-use super::facts::Facts;
 use brasa_shared::finding::Finding;
+
+use super::facts::Facts;
 
 const WHY: &str = "jobs that were enqueued since are gone, and jobs that were done since run again";
 const HELP: &str = "CONFIG SET appendonly yes, CONFIG SET appendfsync everysec, and CONFIG REWRITE";

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use brasa_shared::cache::{CacheKeys, EntryKeys};
+use brasa_shared::finding::Finding;
 use brasa_shared::queue::{FleetKeys, QueueKeys};
 use brasa_shared::store::Fault;
 use redis::{Script, cmd};
@@ -11,7 +12,6 @@ use redis::{Script, cmd};
 use super::facts::Facts;
 use crate::app::App;
 use crate::failure::chain;
-use brasa_shared::finding::Finding;
 
 const CODE: &str = include_str!("rights.lua");
 

@@ -1,7 +1,8 @@
 //! Is it the server that takes writes, and of a kind that is spoken to?
 
-use super::facts::Facts;
 use brasa_shared::finding::Finding;
+
+use super::facts::Facts;
 
 /// Replicas, nodes of a cluster and Sentinels cannot hold the queues.
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {

@@ -1,9 +1,10 @@
 //! Scripts that held Redis for long: while one runs, nobody else is served.
 
+use brasa_shared::finding::Finding;
+
 use super::super::timing::span;
 use super::facts::{Facts, SlowCall};
 use super::millis;
-use brasa_shared::finding::Finding;
 
 /// A script that took longer than this is a burden on everybody, in µs.
 const LONG_US: u64 = 100_000;

@@ -1,8 +1,9 @@
 //! Is it new enough, and is it known to be vulnerable?
 
+use brasa_shared::finding::Finding;
+
 use super::facts::Facts;
 use crate::app::{REDIS_MIN, VALKEY_MIN};
-use brasa_shared::finding::Finding;
 
 type Version = (u32, u32, u32);
 
